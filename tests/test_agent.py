@@ -14,7 +14,7 @@ from searchtrain.llm import ModelClient, Role
 OSLO = {"id": "7", "contents": '"Oslo"\nOslo is a city in Norway.', "score": 1.0}
 SEARCH = protocol.render_turn("I need Oslo.", queries=["Oslo"])
 ANSWER = protocol.render_turn("It is in Norway.", answer="Norway")
-TASK = agent.Task("q1", "Where is Oslo?", ("Norway",), "test", 0, 11)
+TASK = agent.Task("q1", "Where is Oslo?", ("Norway",), "test", (), 0, 11)
 
 
 class Library:
@@ -24,11 +24,14 @@ class Library:
         self.asked = []
         self.fails = fails
 
-    async def search(self, queries, topk):
+    async def search(self, queries, topk, exclude=()):
         self.asked.append((list(queries), topk))
         if self.fails:
             raise SearchError("http://127.0.0.1:1: gone", "connection")
         return [[OSLO] for _ in queries]
+
+    def stop(self):
+        pass
 
     async def close(self):
         pass
@@ -160,6 +163,7 @@ def test_seeds_depend_on_question_and_rollout_only():
             "question": ["q", "r"],
             "golden_answers": [["x"], ["y"]],
             "source": ["s", "s"],
+            "exclude_urls": [[], ["answers.example"]],
         }
     )
     tasks = agent.make_tasks(frame, 2, 1)
@@ -178,7 +182,7 @@ def test_a_stage_fails_when_too_many_rollouts_fail(httpserver):
         role = Role("teacher", "m", attempts=1, concurrency=4)
         client = ModelClient(role, httpserver.url_for("").rstrip("/"), None)
         policy = agent.Policy(client, "s", "d", Limits())
-        tasks = [agent.Task(str(n), "q", ("a",), "s", 0, n) for n in range(60)]
+        tasks = [agent.Task(str(n), "q", ("a",), "s", (), 0, n) for n in range(60)]
         await agent.run_rollouts(tasks, policy, Library(), 0.1, "trajectories.max_failed_share")
 
     with pytest.raises(

@@ -66,6 +66,8 @@ def make_rollout(
         "searches": len(queries),
         "queries": [list(turn) for turn in queries],
         "retrieved_ids": [["1"] for _ in queries],
+        "sources": [["1"] for _ in queries],
+        "fallbacks": 0,
         "prompt_tokens": 1,
         "completion_tokens": 1,
         "lineage": {"model": "m", "revision": "r", "prompt": "p", "seed": 1},

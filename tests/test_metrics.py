@@ -121,6 +121,8 @@ def make_predictions(rows):
                 "searches": 1,
                 "queries": [["q"]],
                 "retrieved_ids": [["1"]],
+                "sources": [["1"]],
+                "fallbacks": 0,
                 "prompt_tokens": 1,
                 "completion_tokens": 1,
                 "lineage": {"model": "m", "revision": "r", "prompt": "p", "seed": 1},

@@ -27,7 +27,7 @@ def write(folder, rows, name="train.json"):
 def make_frame(*texts, start=0):
     return pl.DataFrame(
         [
-            {"id": str(number), "question": text, "golden_answers": ["x"], "source": "train"}
+            {**GOOD, "id": str(number), "question": text, "source": "train", "exclude_urls": []}
             for number, text in enumerate(texts, start)
         ],
         schema=questions.QUESTION,
@@ -96,15 +96,18 @@ def test_texts_are_tidied_ids_kept_and_foreign_fields_ignored(tmp_path):
         "golden_answers": [" Jane  Austen "],
         "x": 1,
     }
-    frame = load_questions(write(tmp_path, [row, {**GOOD, "source": "nq"}]))
+    frame = load_questions(
+        write(tmp_path, [row, {**GOOD, "source": "nq", "exclude_urls": ["answers.example"]}])
+    )
     assert frame.to_dicts() == [
         {
             "id": "7",
             "question": "Who wrote Emma?",
             "golden_answers": ["Jane Austen"],
             "source": "train",
+            "exclude_urls": [],
         },
-        {**GOOD, "source": "nq"},
+        {**GOOD, "source": "nq", "exclude_urls": ["answers.example"]},
     ]
 
 
@@ -186,7 +189,7 @@ def test_script_writes_seeds_and_report_and_a_fault_leaves_them_alone(tmp_path):
     ended = run_seeds(tmp_path, [GOOD, {**GOOD, "id": "b"}, {**GOOD, "id": "c", "question": "why"}])
     assert ended.returncode == 0, ended.stderr
     seeds = schemas.read_table(tmp_path / "seeds.parquet", schemas.Seeds)
-    assert seeds.to_dicts() == [{**GOOD, "source": "train"}]
+    assert seeds.to_dicts() == [{**GOOD, "source": "train", "exclude_urls": []}]
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["rows_in"], report["rows_out"]) == (3, 1)
     assert report["reasons"] == {

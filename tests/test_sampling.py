@@ -25,11 +25,13 @@ def make_tagged(rows):
                 "question": rest[0] if rest else f"question {number}",
                 "golden_answers": ["x"],
                 "source": "test",
+                "exclude_urls": [],
                 "domain": domain,
                 "key_points": list(points),
             }
             for number, (domain, points, *rest) in enumerate(rows)
-        ]
+        ],
+        schema_overrides={"exclude_urls": pl.List(pl.String)},
     )
 
 

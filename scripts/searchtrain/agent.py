@@ -5,8 +5,10 @@ they differ in model, sampling and limits only. Invariant: a failure inside a ro
 with a `stop_reason`, never an exception, so one bad rollout costs one row.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import polars as pl
@@ -18,6 +20,7 @@ from searchtrain.limits import Limits
 from searchtrain.llm import Completion, ModelClient
 from searchtrain.pool import FailureLimit, run_pool
 from searchtrain.progress import StageProgress
+from searchtrain.refiner import Refiner
 from searchtrain.schemas import Trajectories, empty_table
 from searchtrain.search import Search
 
@@ -32,6 +35,7 @@ class Task:
     question: str
     golden_answers: tuple[str, ...]
     source: str
+    exclude_urls: tuple[str, ...]
     rollout: int
     seed: int
 
@@ -45,6 +49,22 @@ class Policy:
     """Rendered system prompt."""
     prompt_digest: str
     limits: Limits
+    refiner: Refiner | None = None
+    """Compresses what a search returned; None shows the passages as they are."""
+
+    def clients(self) -> list[ModelClient]:
+        """Every model that a rollout asks."""
+        return [self.model, *([self.refiner.model] if self.refiner else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """When a question has rollouts enough (adaptive mode)."""
+
+    accepted: int
+    """Accepted rollouts that end a question."""
+    accept: Callable[[Mapping[str, Any]], bool]
+    """Whether a row of `schemas.Trajectories` is accepted."""
 
 
 class _Trace:
@@ -60,6 +80,8 @@ class _Trace:
         self.invalid = 0
         self.queries: list[list[str]] = []
         self.retrieved: list[list[str]] = []
+        self.sources: list[list[str]] = []
+        self.fallbacks = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
 
@@ -100,6 +122,8 @@ async def rollout(
         "searches": len(trace.queries),
         "queries": trace.queries,
         "retrieved_ids": trace.retrieved,
+        "sources": trace.sources,
+        "fallbacks": trace.fallbacks,
         "prompt_tokens": trace.prompt_tokens,
         "completion_tokens": trace.completion_tokens,
         "lineage": {
@@ -144,19 +168,38 @@ async def _take_turns(task: Task, policy: Policy, search: Search, trace: _Trace)
             trace.add(protocol.OBSERVATION, protocol.render_notice(NO_SEARCH_LEFT))
             continue
         trace.add(protocol.ASSISTANT, text)
-        trace.add(protocol.OBSERVATION, await _search(turn, limits, search, trace))
+        trace.add(protocol.OBSERVATION, await _search(turn, task, policy, search, trace))
     return await _force_answer(task, policy, trace) if limits.force_answer else "turn_limit"
 
 
-async def _search(turn: protocol.Turn, limits: Limits, search: Search, trace: _Trace) -> str:
-    """Run a turn's queries together and render the observation."""
+async def _search(
+    turn: protocol.Turn, task: Task, policy: Policy, search: Search, trace: _Trace
+) -> str:
+    """Run a turn's queries together, refine what each returned, and render the observation."""
+    limits = policy.limits
     queries = list(turn.queries[: limits.max_queries])
-    found = await search.search(queries, limits.topk)
+    found = await search.search(queries, limits.topk, task.exclude_urls)
+    shown = found
+    if policy.refiner:
+        share = limits.max_observation_chars // len(queries)
+        refined = await asyncio.gather(
+            *(
+                policy.refiner.refine(task.question, query, hits, share)
+                for query, hits in zip(queries, found, strict=True)
+            )
+        )
+        shown = [result.passages for result in refined]
+        trace.fallbacks += sum(result.error is not None for result in refined)
     trace.queries.append(queries)
-    trace.retrieved.append([str(passage["id"]) for hits in found for passage in hits])
+    trace.retrieved.append(_list_ids(found))
+    trace.sources.append(_list_ids(shown))
     return protocol.render_observation(
-        list(zip(queries, found, strict=True)), limits.max_observation_chars
+        list(zip(queries, shown, strict=True)), limits.max_observation_chars
     )
+
+
+def _list_ids(found: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    return [str(passage["id"]) for hits in found for passage in hits]
 
 
 async def _force_answer(task: Task, policy: Policy, trace: _Trace) -> str:
@@ -188,13 +231,14 @@ def make_tasks(questions: pl.DataFrame, rollouts: int, seed: int) -> list[Task]:
     A rollout's sampling seed depends on `seed`, its question and its number only, so adding
     questions or rollouts leaves the others as they were.
     """
-    columns = ("id", "question", "golden_answers", "source")
+    columns = ("id", "question", "golden_answers", "source", "exclude_urls")
     return [
         Task(
             question_id=row["id"],
             question=row["question"],
             golden_answers=tuple(row["golden_answers"]),
             source=row["source"],
+            exclude_urls=tuple(row["exclude_urls"]),
             rollout=number,
             seed=int(digest([seed, row["id"], number])[:7], 16),
         )
@@ -204,15 +248,22 @@ def make_tasks(questions: pl.DataFrame, rollouts: int, seed: int) -> list[Task]:
 
 
 async def run_rollouts(
-    tasks: Sequence[Task], policy: Policy, search: Search, max_failed_share: float, setting: str
+    tasks: Sequence[Task],
+    policy: Policy,
+    search: Search,
+    max_failed_share: float,
+    setting: str,
+    enough: Enough | None = None,
 ) -> pl.DataFrame:
     """Run all rollouts; returns `schemas.Trajectories` rows in the order of the tasks.
 
-    Raises SearchTrainError when more than `max_failed_share` of them end in a model or search
-    error; `setting` is what the config calls that limit.
+    With `enough` a question's rollouts that it makes needless are not run and have no row. Raises
+    SearchTrainError when more than `max_failed_share` of them end in a model or search error;
+    `setting` is what the config calls that limit.
     """
     failures = FailureLimit(len(tasks), max_failed_share, setting)
-    progress = StageProgress(len(tasks), [policy.model])
+    clients = policy.clients()
+    progress = StageProgress(len(tasks), clients)
 
     async def work(task: Task) -> dict[str, Any]:
         row, error = await rollout(task, policy, search)
@@ -220,11 +271,36 @@ async def run_rollouts(
         failures.count(error)
         return row
 
+    async def work_off(group: Sequence[Task]) -> list[dict[str, Any]]:
+        """One question: as many rollouts at a time as are still missing."""
+        rows: list[dict[str, Any]] = []
+        while len(rows) < len(group):
+            missing = len(group) - len(rows)
+            if enough:
+                accepted = sum(map(enough.accept, rows))
+                if accepted >= enough.accepted:
+                    progress.skip(missing)
+                    break
+                missing = min(missing, enough.accepted - accepted)
+            wave = group[len(rows) : len(rows) + missing]
+            rows += await asyncio.gather(*map(work, wave))
+        return rows
+
+    def stop() -> None:
+        for part in (*clients, search):
+            part.stop()
+
+    groups = (
+        [[task] for task in tasks]
+        if enough is None
+        else [list(group) for _, group in groupby(tasks, key=lambda task: task.question_id)]
+    )
     try:
         # Half of the workers wait for a search while the other half wait for the model.
         rows = await run_pool(
-            tasks, work, workers=2 * policy.model.role.concurrency, stop=policy.model.stop
+            groups, work_off, workers=2 * policy.model.role.concurrency, stop=stop
         )
     finally:
         progress.finish()
-    return pl.DataFrame(rows, schema=empty_table(Trajectories).schema)
+    flat = [row for group in rows for row in group]
+    return pl.DataFrame(flat, schema=empty_table(Trajectories).schema)

@@ -22,6 +22,7 @@ import tenacity
 from searchtrain.cache import RequestCache
 from searchtrain.errors import InputError, Interrupted, ModelError, ServiceError
 from searchtrain.files import digest
+from searchtrain.flight import SingleFlight
 from searchtrain.network import is_loopback
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class ModelClient:
         self._cache = cache
         self._slots = asyncio.Semaphore(role.concurrency)
         self._stopping = False
+        self._flights: SingleFlight[dict[str, Any]] = SingleFlight()
         base = self.url if self.url.endswith("/v1") else f"{self.url}/v1"
         self._client = openai.AsyncOpenAI(
             base_url=base,
@@ -133,16 +135,7 @@ class ModelClient:
         if stored is not None:
             self.usage["cached"] += 1
             return Completion(**stored, cached=True)
-        async with self._slots:
-            if self._stopping:
-                raise Interrupted()
-            answer = await self._ask(body)
-            # Nothing may be awaited between the answer and this commit.
-            if self._cache:
-                self._cache.put(key, answer)
-        self.usage["requests"] += 1
-        self.usage["prompt_tokens"] += answer["prompt_tokens"]
-        self.usage["completion_tokens"] += answer["completion_tokens"]
+        answer = await self._flights.join(key, lambda: self._buy(key, body))
         return Completion(**answer, cached=False)
 
     async def complete_json(
@@ -219,6 +212,20 @@ class ModelClient:
         if extra:
             body["extra_body"] = extra
         return body
+
+    async def _buy(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask, commit the answer to the cache, and count it."""
+        async with self._slots:
+            if self._stopping:
+                raise Interrupted()
+            answer = await self._ask(body)
+            # Nothing may be awaited between the answer and this commit.
+            if self._cache:
+                self._cache.put(key, answer)
+        self.usage["requests"] += 1
+        self.usage["prompt_tokens"] += answer["prompt_tokens"]
+        self.usage["completion_tokens"] += answer["completion_tokens"]
+        return answer
 
     async def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
         """One request with retries: connection errors, timeouts, 408, 409, 429 and 5xx."""

@@ -46,6 +46,12 @@ class StageProgress:
             self._printed = time.monotonic()
             logger.info("%d/%d rows, %s, %s", self.done, self.total, self._describe(), self._left())
 
+    def skip(self, rows: int) -> None:
+        """Take rows out of the total that need not be done."""
+        self.total -= rows
+        if self._bar:
+            self._bar.update(self._task, total=self.total)
+
     def finish(self) -> None:
         """Take the bar away and log the summary."""
         if self._bar:

@@ -27,6 +27,7 @@ QUESTION = {
     "question": pl.String,
     "golden_answers": pl.List(pl.String),
     "source": pl.String,
+    "exclude_urls": pl.List(pl.String),
 }
 ANSWER = {"id": pl.String, "golden_answers": pl.List(pl.String), "type": pl.String}
 SEPARATORS = r"[\p{P}\p{Sk}\p{Z}\p{C}\s]+"
@@ -50,12 +51,13 @@ class SeedSettings:
 
 
 def load_questions(path: str | Path, answers: bool = True) -> pl.DataFrame:
-    """Read a question file; returns `id`, `question`, `golden_answers` and `source` in its order.
+    """Read a question file; returns its rows in its order, with the columns of `QUESTION`.
 
     Texts come back trimmed and with single spaces, so train, dev and test read alike; ids as they
     are, a whole number as text. Without `answers` (a test file) `golden_answers` is empty. `source`
-    is the row's own, else the file's name without suffix; other fields are ignored. Raises
-    InputError naming file, row (the first is 1), id, field, value and remedy.
+    is the row's own, else the file's name without suffix; `exclude_urls` (hosts and URLs that a web
+    search may not show for this question) is the row's own, else empty; other fields are ignored.
+    Raises InputError naming file, row (the first is 1), id, field, value and remedy.
     """
     path = Path(path)
     rows = [
@@ -156,6 +158,7 @@ def _read_question(row: Any, where: str, answers: bool, source: str) -> dict[str
         "question": _read_text(_get_field(row, "question", where), f"{where}: question"),
         "golden_answers": _read_answers(row, where) if answers else [],
         "source": _read_text(row.get("source", source), f"{where}: source"),
+        "exclude_urls": _read_texts(row.get("exclude_urls", []), f"{where}: exclude_urls"),
     }
 
 
@@ -173,11 +176,16 @@ def _read_id(row: Any, where: str) -> tuple[str, str]:
 def _read_answers(row: dict[str, Any], where: str) -> list[str]:
     answers = _get_field(row, "golden_answers", where)
     where = f"{where}: golden_answers"
-    if not isinstance(answers, list):
-        raise InputError(f'{where} is {_show(answers)}; it must be a list of texts, as ["Paris"]')
-    if not answers:
+    texts = _read_texts(answers, where)
+    if not texts:
         raise InputError(f"{where} is empty; give at least one acceptable answer")
-    return [_read_text(answer, where) for answer in answers]
+    return texts
+
+
+def _read_texts(values: Any, where: str) -> list[str]:
+    if not isinstance(values, list):
+        raise InputError(f'{where} is {_show(values)}; it must be a list of texts, as ["Paris"]')
+    return [_read_text(value, where) for value in values]
 
 
 def _read_text(value: Any, where: str) -> str:

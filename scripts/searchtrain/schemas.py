@@ -16,6 +16,8 @@ from searchtrain.files import replace_file
 
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
 STRINGS = {"inner": pl.String}
+SPLITS = ["dev", "test", "test_closed_book", "test_untrained", "benchmarks"]
+"""What a student is asked: `benchmarks` holds the questions of all benchmark files."""
 
 
 class Table(pa.DataFrameModel):
@@ -35,6 +37,8 @@ class Seeds(Table):
     """Acceptable answers, at least one, none empty."""
     source: str
     """Where the question came from (a data set, a generator)."""
+    exclude_urls: pl.List = pa.Field(dtype_kwargs=STRINGS)
+    """Hosts and URLs that a web search may not show for this question."""
 
     @pa.check("golden_answers")
     @classmethod
@@ -98,6 +102,10 @@ class Trajectories(Table):
     """Per searching turn, its queries."""
     retrieved_ids: pl.List = pa.Field(dtype_kwargs={"inner": pl.List(pl.String)})
     """Per searching turn, the ids of the passages that came back, best first."""
+    sources: pl.List = pa.Field(dtype_kwargs={"inner": pl.List(pl.String)})
+    """Per searching turn, the ids of the passages that its observation shows."""
+    fallbacks: int = pa.Field(ge=0)
+    """Queries whose refinement failed, so that the passages were shown as they came."""
     prompt_tokens: int = pa.Field(ge=0)
     completion_tokens: int = pa.Field(ge=0)
     lineage: pl.Struct = pa.Field(
@@ -141,10 +149,26 @@ class Predictions(Trajectories):
 
     id: str
     """`<question_id>#<rollout>`, unique within its split."""
-    split: str = pa.Field(isin=["dev", "test", "test_closed_book", "test_untrained"])
+    split: str = pa.Field(isin=SPLITS)
 
     class Config:
         unique = ("split", "id")
+
+
+class Judgements(Table):
+    """What the judge said of one prediction; every prediction it was asked about has a row."""
+
+    split: str = pa.Field(isin=SPLITS)
+    question_id: str
+    correct: bool = pa.Field(nullable=True)
+    """Null when the judge gave no usable verdict."""
+    reason: str
+    """The judge's own words."""
+    error: str
+    """The kind of the failure; empty when there is a verdict."""
+
+    class Config:
+        unique = ("split", "question_id")
 
 
 T = TypeVar("T", bound=Table)

@@ -11,12 +11,19 @@ from typing import Any, Protocol
 class Search(Protocol):
     """What an agent searches with: a retriever, the web, or an index in this process."""
 
-    async def search(self, queries: Sequence[str], topk: int) -> list[list[dict[str, Any]]]:
+    async def search(
+        self, queries: Sequence[str], topk: int, exclude: Sequence[str] = ()
+    ) -> list[list[dict[str, Any]]]:
         """Return at most `topk` passages for each query, best first.
 
         A passage has at least `id` (str), `contents` ('"Title"\\ntext') and `score` (float, higher
-        is better). A query that nothing matches has an empty list. Raises SearchError.
+        is better). `exclude`: hosts and URLs that the web may not answer from; an index of
+        passages has none. A query that nothing matches has an empty list. Raises SearchError.
         """
+        ...
+
+    def stop(self) -> None:
+        """Begin no further request that costs anything; those in flight still finish."""
         ...
 
     async def close(self) -> None:

@@ -71,7 +71,9 @@ class RetrieverClient:
             trust_env=not is_loopback(self.url),
         )
 
-    async def search(self, queries: Sequence[str], topk: int) -> list[Hits]:
+    async def search(
+        self, queries: Sequence[str], topk: int, exclude: Sequence[str] = ()
+    ) -> list[Hits]:
         """See `Search.search`; raises SearchError, of its kinds all."""
         places = [self._join(query, topk) for query in queries]
         await asyncio.gather(*(asyncio.shield(task) for task, _ in places))
@@ -80,6 +82,9 @@ class RetrieverClient:
             if isinstance(answer, SearchError):
                 raise answer
         return answers
+
+    def stop(self) -> None:
+        """See `Search.stop`; passages of one's own index cost nothing."""
 
     async def close(self) -> None:
         """Close the connections."""
