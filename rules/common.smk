@@ -21,14 +21,29 @@ except SearchTrainError as error:
     raise WorkflowError(str(error))
 
 
-for key, file in {**config["data"], "train.base": config["train"]["base"]}.items():
+BENCHMARKS = config["data"]["benchmarks"]
+SEARCH = config["search"]
+REFINER = ["refiner"] * config["refine"]["enabled"]
+FILES = {
+    **{f"data.{key}": file for key, file in config["data"].items() if key != "benchmarks"},
+    **{f"data.benchmarks.{name}": file for name, file in BENCHMARKS.items()},
+    "train.base": config["train"]["base"],
+    "mix.file": config["mix"]["file"],
+}
+
+for key, file in FILES.items():
     # Snakemake would go on with what an earlier run made of a file that is gone.
     if file and not file.startswith("<results>") and not Path(file).exists():
-        name = key if "." in key else f"data.{key}"
-        raise WorkflowError(f"configuration: {name}: {file}: no such file; check the path")
+        raise WorkflowError(f"configuration: {key}: {file}: no such file; check the path")
 
 
-RUNTIME = ("concurrency", "timeout", "attempts", "ready_timeout", "api_key_env", "price")
+RUNTIME = ("concurrency", "timeout", "attempts", "ready_timeout", "api_key_env", "price", "cache")
+PAGES_RUNTIME = ("concurrency", "per_host", "timeout", "workers")
+"""What changes how fast and how dear an answer comes, and not the answer."""
+
+
+SERVING = ("serve", "endpoint", "port", "scripted")
+"""How the workflow starts a server."""
 
 
 TUNING = {
@@ -40,6 +55,11 @@ TUNING = {
     "max-num-batched-tokens",
     "enforce-eager",
     "enable-prefix-caching",
+    "enable-chunked-prefill",
+    "kv-cache-memory-bytes",
+    "disable-uvicorn-access-log",
+    "disable-log-requests",
+    "disable-log-stats",
 }
 """Arguments of vLLM that make an answer faster and not different."""
 
@@ -67,18 +87,41 @@ def settings(**values):
 
 def section_of(server):
     """A server's config section; `base` is the student before training."""
-    if server == "retriever":
-        return config["retriever"]
+    if server in ("retriever", "web"):
+        return config[server]
     return config["models"]["student" if server == "base" else server]
 
 
-def identity(server):
+def identity(server, sampling):
     """What decides a model's answers: part of a rule's settings."""
     section = section_of(server)
     facts = {key: section[key] for key in ("model", "revision", "dialect") if key in section}
     if section.get("serve") == "scripted":
         facts["revision"] += canonical_json(section["scripted"]) + code("searchtrain/demo/teacher")
-    return facts
+    return {**facts, "sampling": sampling}
+
+
+def split_sampling(section):
+    """A stage's section without its sampling, which belongs to the role that it asks."""
+    return {key: value for key, value in section.items() if key != "sampling"}
+
+
+def refining():
+    """What decides what the refiner makes of a search, if there is one."""
+    if not REFINER:
+        return {}
+    section = config["refine"]
+    return {"refine": {**section, "model": identity("refiner", section["sampling"])}}
+
+
+def searching():
+    """What decides what the agent finds, but for the index, which is a file."""
+    if SEARCH == "retriever":
+        return {"search": {}}
+    web = config["web"]
+    facts = {key: web[key] for key in web if key not in (*RUNTIME, *SERVING)}
+    facts["pages"] = {k: v for k, v in web["pages"].items() if k not in PAGES_RUNTIME}
+    return {"search": {"web": facts}}
 
 
 def runtime(*servers):
@@ -89,6 +132,10 @@ def runtime(*servers):
         for server in servers:
             section = section_of(server)
             values[server] = {key: section[key] for key in RUNTIME if key in section}
+            if server == "web":
+                if not section["endpoint"]:
+                    values[server]["api_key_env"] = ""
+                values[server]["pages"] = {k: section["pages"][k] for k in PAGES_RUNTIME}
         return canonical_json(values)
 
     return render
@@ -96,14 +143,45 @@ def runtime(*servers):
 
 def service_of(stage, server):
     """The endpoint file of a server that the workflow starts for one stage, or nothing."""
-    return [] if section_of(server).get("endpoint") else f"<results>/.serve/{stage}-{server}.json"
+    section = section_of(server)
+    if section.get("endpoint"):
+        return []
+    if section.get("serve", "by default") is None:
+        place = server if server in config else f"models.{server}"
+        raise WorkflowError(f"configuration: {place}: set endpoint to a URL, or serve")
+    return f"<results>/.serve/{stage}-{server}.json"
 
 
-def address(server):
-    """Where a stage finds a server: the endpoint file among its inputs, or the configured URL."""
+def address(server, name=None):
+    """Where a stage finds a server: the endpoint file among its inputs, or the configured URL.
+
+    `name` is the input's, if it is not the server's.
+    """
 
     def render(wildcards, input):
-        return section_of(server).get("endpoint") or str(input[server])
+        return section_of(server).get("endpoint") or str(input[name or server])
+
+    return render
+
+
+def refiner_of(stage):
+    """The endpoint file of a stage's refiner, if it has one that the workflow starts."""
+    return service_of(stage, "refiner") if REFINER else []
+
+
+def refiner_options(wildcards, input):
+    """The command-line options of a stage's refiner."""
+    if not REFINER:
+        return []
+    where = config["models"]["refiner"]["endpoint"] or str(input.refiner)
+    return ["--refiner", where, "--refine-prompt", str(input.refine_prompt)]
+
+
+def option(name, key):
+    """A command-line option for an input that a rule may lack."""
+
+    def render(wildcards, input):
+        return [name, str(input[key])] if input[key] else []
 
     return render
 
@@ -118,7 +196,7 @@ def model_of(server):
 def served_files(wildcards):
     """What must exist before the server can start."""
     server = wildcards.server
-    if server == "retriever":
+    if server in ("retriever", "web"):
         return ["<results>/index", "<results>/corpus.jsonl"]
     return [model_of(server)] if server in ("student", "base") else []
 
@@ -128,8 +206,10 @@ def served_identity(wildcards):
     server = wildcards.server
     if server == "retriever":
         return settings(code=code("searchtrain/search/bm25"))
+    if server == "web":
+        return settings(rates=section_of(server)["scripted"], code=code("searchtrain/demo/web"))
     if section_of(server).get("serve") == "scripted":
-        return settings(**identity(server))
+        return settings(**identity(server, {}))
     args = section_of(server)["vllm"]["args"]
     return settings(model=model_of(server), args={k: v for k, v in args.items() if k not in TUNING})
 
@@ -150,13 +230,12 @@ def launch_spec(wildcards, input, resources):
     if server == "retriever":
         return settings(serve="retriever", index=input[0], corpus=input[1], **spec)
     if section.get("serve") == "scripted":
-        return settings(
-            serve="scripted",
-            model=section["model"],
-            rates=section["scripted"],
-            ledger=str(Path(config["cache"]) / "scripted_teacher.ledger"),
-            **spec,
-        )
+        name = "laptop_web" if server == "web" else "scripted_teacher"
+        spec["ledger"] = str(Path(config["cache"]) / f"{name}.ledger")
+        spec["rates"] = section["scripted"]
+        if server == "web":
+            return settings(serve="web", index=input[0], corpus=input[1], **spec)
+        return settings(serve="scripted", model=section["model"], **spec)
     model = str(input[0]) if input else section["model"]
     return settings(
         serve="vllm",

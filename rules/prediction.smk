@@ -1,15 +1,52 @@
 """The student's answers and their scores.
 
-Inputs: checkpoint/, data.dev, data.test, data.test_answers, prompts/agent.jinja.
-Outputs: predictions.parquet, predictions_untrained.parquet, dev_predictions.json, metrics.json, test.json.
+Inputs: checkpoint/, data.dev, data.test, data.test_answers, data.benchmarks, prompts/agent.jinja,
+prompts/judge.jinja.
+Outputs: predictions.parquet, predictions_untrained.parquet, dev_predictions.json, metrics.json,
+test.json; with benchmarks benchmarks.json, benchmarks_report.json, benchmark_predictions.json;
+with a judge judgements.parquet, judge_report.json.
 """
 
 ANSWERS_KNOWN = config["data"]["test_answers"] is not None
 UNTRAINED = (
     ANSWERS_KNOWN and config["predict"]["untrained"] and not config["models"]["student"]["endpoint"]
 )
-PREDICT = {k: v for k, v in config["predict"].items() if k != "untrained"}
-STUDENT = {"sampling": config["models"]["student"]["sampling"], **identity("student")}
+PREDICTIONS = ["<results>/predictions.parquet"] + [
+    "<results>/predictions_untrained.parquet"
+] * UNTRAINED
+BENCHMARK_FILE = "<results>/benchmarks.json" if BENCHMARKS else []
+JUDGED = config["judge"]["enabled"]
+STUDENT = identity("student", config["models"]["student"]["sampling"])
+PREDICT = settings(
+    **{k: v for k, v in config["predict"].items() if k != "untrained"},
+    student=STUDENT,
+    **searching(),
+    **refining(),
+)
+
+
+rule benchmarks:
+    input:
+        list(BENCHMARKS.values()),
+    output:
+        questions="<results>/benchmarks.json",
+        report="<results>/benchmarks_report.json",
+    log:
+        "<logs>/benchmarks.log",
+    benchmark:
+        "<benchmarks>/benchmarks.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        names=list(BENCHMARKS),
+        code=code("benchmarks"),
+    shell:
+        "exec python scripts/benchmarks.py"
+        " --names {params.names:q}"
+        " --files {input:q}"
+        " --out {output.questions:q}"
+        " --report {output.report:q}"
+        " --log {log:q}"
 
 
 rule predict:
@@ -19,8 +56,11 @@ rule predict:
         prompt=prompt("agent"),
         included=included("agent"),
         model="<results>/checkpoint",
+        refine_prompt=prompt("refine") if REFINER else [],
+        benchmarks=BENCHMARK_FILE,
         student=service_of("predict", "student"),
-        retriever=service_of("predict", "retriever"),
+        search=service_of("predict", SEARCH),
+        refiner=refiner_of("predict"),
     output:
         "<results>/predictions.parquet",
     log:
@@ -30,13 +70,19 @@ rule predict:
     conda:
         "../envs/workflow.yaml"
     threads: 1
+    resources:
+        stages=1,
     params:
-        splits=["dev", "test"] + ["test_closed_book"] * ANSWERS_KNOWN,
+        splits=["dev", "test"]
+        + ["test_closed_book"] * ANSWERS_KNOWN
+        + ["benchmarks"] * bool(BENCHMARKS),
         student=address("student"),
-        retriever=address("retriever"),
+        search=address(SEARCH, "search"),
+        refiner=refiner_options,
+        benchmarks=option("--benchmarks", "benchmarks"),
         cache=config["cache"],
-        config=settings(**PREDICT, student=STUDENT),
-        runtime=runtime("student", "retriever"),
+        config=PREDICT,
+        runtime=runtime("student", SEARCH, *REFINER),
         code=code("predict"),
     shell:
         "exec python scripts/predict.py"
@@ -46,7 +92,9 @@ rule predict:
         " --prompt {input.prompt:q}"
         " --model {input.model:q}"
         " --student {params.student:q}"
-        " --retriever {params.retriever:q}"
+        " --search {params.search:q}"
+        " {params.refiner:q}"
+        " {params.benchmarks:q}"
         " --cache {params.cache:q}"
         " --out {output:q}"
         " --config {params.config:q}"
@@ -61,8 +109,11 @@ use rule predict as predict_untrained with:
         prompt=prompt("agent"),
         included=included("agent"),
         model=config["train"]["base"],
+        refine_prompt=prompt("refine") if REFINER else [],
+        benchmarks=[],
         student=service_of("untrained", "base"),
-        retriever=service_of("untrained", "retriever"),
+        search=service_of("untrained", SEARCH),
+        refiner=refiner_of("untrained"),
     output:
         "<results>/predictions_untrained.parquet",
     log:
@@ -72,22 +123,76 @@ use rule predict as predict_untrained with:
     params:
         splits=["test_untrained"],
         student=address("student"),
-        retriever=address("retriever"),
+        search=address(SEARCH, "search"),
+        refiner=refiner_options,
+        benchmarks=option("--benchmarks", "benchmarks"),
         cache=config["cache"],
-        config=settings(**PREDICT, student=STUDENT),
-        runtime=runtime("student", "retriever"),
+        config=PREDICT,
+        runtime=runtime("student", SEARCH, *REFINER),
         code=code("predict"),
+
+
+rule judge:
+    input:
+        predictions=PREDICTIONS,
+        dev=config["data"]["dev"],
+        answers=config["data"]["test_answers"] or [],
+        benchmarks=BENCHMARK_FILE,
+        prompt=prompt("judge"),
+        included=included("judge"),
+        judge=service_of("judge", "judge") if JUDGED else [],
+    output:
+        judgements="<results>/judgements.parquet",
+        report="<results>/judge_report.json",
+    log:
+        "<logs>/judge.log",
+    benchmark:
+        "<benchmarks>/judge.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    threads: 0
+    resources:
+        stages=1,
+    params:
+        answers=option("--test-answers", "answers"),
+        benchmarks=option("--benchmarks", "benchmarks"),
+        judge=address("judge"),
+        cache=config["cache"],
+        config=settings(
+            seed=config["judge"]["seed"],
+            max_failed_share=config["judge"]["max_failed_share"],
+            judge=identity("judge", config["judge"]["sampling"]),
+        ),
+        runtime=runtime("judge"),
+        code=code("judge"),
+    shell:
+        "exec python scripts/judge.py"
+        " --predictions {input.predictions:q}"
+        " --dev {input.dev:q}"
+        " {params.answers:q}"
+        " {params.benchmarks:q}"
+        " --prompt {input.prompt:q}"
+        " --judge {params.judge:q}"
+        " --cache {params.cache:q}"
+        " --out {output.judgements:q}"
+        " --report {output.report:q}"
+        " --config {params.config:q}"
+        " --runtime {params.runtime:q}"
+        " --log {log:q}"
 
 
 rule metrics:
     input:
-        predictions=["<results>/predictions.parquet"]
-        + ["<results>/predictions_untrained.parquet"] * UNTRAINED,
+        predictions=PREDICTIONS,
         dev=config["data"]["dev"],
         test=config["data"]["test"],
         answers=config["data"]["test_answers"] or [],
         types=config["data"]["types"] or [],
+        benchmarks=BENCHMARK_FILE,
+        judgements="<results>/judgements.parquet" if JUDGED else [],
+        judge_report="<results>/judge_report.json" if JUDGED else [],
     output:
+        **({"benchmarks": "<results>/benchmark_predictions.json"} if BENCHMARKS else {}),
         metrics="<results>/metrics.json",
         dev="<results>/dev_predictions.json",
         test="<results>/test.json",
@@ -98,10 +203,14 @@ rule metrics:
     conda:
         "../envs/workflow.yaml"
     params:
-        answers=lambda wildcards, input: (
-            ["--test-answers", input.answers] if input.answers else []
+        answers=option("--test-answers", "answers"),
+        types=option("--types", "types"),
+        benchmarks=option("--benchmarks", "benchmarks"),
+        benchmark_predictions=lambda wildcards, output: (
+            ["--benchmark-predictions", output.benchmarks] if BENCHMARKS else []
         ),
-        types=lambda wildcards, input: ["--types", input.types] if input.types else [],
+        judgements=option("--judgements", "judgements"),
+        judge_report=option("--judge-report", "judge_report"),
         code=code("metrics"),
     shell:
         "exec python scripts/metrics.py"
@@ -110,6 +219,10 @@ rule metrics:
         " --test {input.test:q}"
         " {params.answers:q}"
         " {params.types:q}"
+        " {params.benchmarks:q}"
+        " {params.benchmark_predictions:q}"
+        " {params.judgements:q}"
+        " {params.judge_report:q}"
         " --metrics {output.metrics:q}"
         " --dev-predictions {output.dev:q}"
         " --out {output.test:q}"

@@ -1,7 +1,7 @@
 """From seed questions to the questions that the teacher answers.
 
 Inputs: data.train, data.dev, data.test, prompts/tag.jinja.
-Outputs: seeds.parquet, tagged.parquet, sampled.parquet.
+Outputs: seeds.parquet, tagged.parquet, sampled.parquet, sampling.png, sampling_report.json.
 """
 
 
@@ -48,10 +48,15 @@ rule tag:
     conda:
         "../envs/workflow.yaml"
     threads: 0
+    resources:
+        stages=1,
     params:
         teacher=address("teacher"),
         cache=config["cache"],
-        config=settings(**config["tag"], teacher=identity("teacher")),
+        config=settings(
+            **split_sampling(config["tag"]),
+            teacher=identity("teacher", config["tag"]["sampling"]),
+        ),
         runtime=runtime("teacher"),
         code=code("tag"),
     shell:
@@ -70,7 +75,9 @@ rule sample:
     input:
         "<results>/tagged.parquet",
     output:
-        "<results>/sampled.parquet",
+        sampled="<results>/sampled.parquet",
+        picture="<results>/sampling.png",
+        report="<results>/sampling_report.json",
     log:
         "<logs>/sample.log",
     benchmark:
@@ -83,6 +90,8 @@ rule sample:
     shell:
         "exec python scripts/sample.py"
         " --tagged {input:q}"
-        " --out {output:q}"
+        " --out {output.sampled:q}"
+        " --picture {output.picture:q}"
+        " --report {output.report:q}"
         " --config {params.config:q}"
         " --log {log:q}"

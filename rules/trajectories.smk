@@ -1,7 +1,14 @@
 """The teacher's rollouts over the sampled questions.
 
-Inputs: sampled.parquet, prompts/agent_teacher.jinja. Outputs: trajectories.parquet.
+Inputs: sampled.parquet, prompts/agent_teacher.jinja, prompts/refine.jinja.
+Outputs: trajectories.parquet, trajectories_report.json.
 """
+
+ADAPTIVE = config["trajectories"]["accepted"] and {
+    "accepted": config["trajectories"]["accepted"],
+    "rules": config["curate"]["rules"],
+    "code": code("searchtrain/curation"),
+}
 
 
 rule trajectories:
@@ -9,10 +16,13 @@ rule trajectories:
         questions="<results>/sampled.parquet",
         prompt=prompt("agent_teacher"),
         included=included("agent_teacher"),
+        refine_prompt=prompt("refine") if REFINER else [],
         teacher=service_of("trajectories", "teacher"),
-        retriever=service_of("trajectories", "retriever"),
+        search=service_of("trajectories", SEARCH),
+        refiner=refiner_of("trajectories"),
     output:
-        "<results>/trajectories.parquet",
+        trajectories="<results>/trajectories.parquet",
+        report="<results>/trajectories_report.json",
     log:
         "<logs>/trajectories.log",
     benchmark:
@@ -20,21 +30,35 @@ rule trajectories:
     conda:
         "../envs/workflow.yaml"
     threads: 0
+    resources:
+        stages=1,
     params:
         teacher=address("teacher"),
-        retriever=address("retriever"),
+        search=address(SEARCH, "search"),
+        refiner=refiner_options,
         cache=config["cache"],
-        config=settings(**config["trajectories"], teacher=identity("teacher")),
-        runtime=runtime("teacher", "retriever"),
+        config=settings(
+            rollouts=config["trajectories"]["rollouts"],
+            seed=config["trajectories"]["seed"],
+            max_failed_share=config["trajectories"]["max_failed_share"],
+            limits=config["trajectories"]["limits"],
+            adaptive=ADAPTIVE,
+            teacher=identity("teacher", config["trajectories"]["sampling"]),
+            **searching(),
+            **refining(),
+        ),
+        runtime=runtime("teacher", SEARCH, *REFINER),
         code=code("trajectories"),
     shell:
         "exec python scripts/trajectories.py"
         " --questions {input.questions:q}"
         " --prompt {input.prompt:q}"
         " --teacher {params.teacher:q}"
-        " --retriever {params.retriever:q}"
+        " --search {params.search:q}"
+        " {params.refiner:q}"
         " --cache {params.cache:q}"
-        " --out {output:q}"
+        " --out {output.trajectories:q}"
+        " --report {output.report:q}"
         " --config {params.config:q}"
         " --runtime {params.runtime:q}"
         " --log {log:q}"

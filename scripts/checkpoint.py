@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, required=True)
     args = cli.parse(parser)
     config = args.config
-    long = training.check_lengths(
+    lengths = training.check_lengths(
         args.dataset, args.base, config["args"]["cutoff_len"], config["max_cut_share"]
     )
     # Snakemake sets thread counts for every numerical library; here config["env"] decides.
@@ -37,7 +37,7 @@ def main() -> None:
         "data": hash_file(args.dataset),
         "base": hash_model(args.base),
         "config": config,
-        "records_cut": long,
+        **lengths,
     }
     training.publish(run_dir, args.out, facts)
 

@@ -13,10 +13,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--verdicts", type=Path, required=True, help="one row per rollout and rule")
     parser.add_argument("--config", type=json.loads, required=True)
+    parser.add_argument("--workers", type=int, default=1, help="processes that judge")
     args = cli.parse(parser)
     settings = parse_settings(curation.CurateSettings, args.config, "curate")
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
-    curated, verdicts = curation.curate_rollouts(trajectories, settings)
+    curated, verdicts = curation.curate_rollouts(trajectories, settings, args.workers)
     schemas.write_table(curated, args.out, schemas.Curated)
     schemas.write_table(verdicts, args.verdicts, schemas.Verdicts)
 

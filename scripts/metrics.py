@@ -1,10 +1,10 @@
-"""Score the predictions; write metrics.json, dev_predictions.json, test.json (rule metrics)."""
+"""Score the predictions; write metrics.json, the predictions listed, test.json (rule metrics)."""
 
 from pathlib import Path
 
 import polars as pl
 
-from searchtrain import cli, files, metrics, questions, schemas
+from searchtrain import benchmarks, cli, files, metrics, questions, schemas
 
 
 def main() -> None:
@@ -14,27 +14,46 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--test-answers", type=Path, help="array of {id, golden_answers, type}")
     parser.add_argument("--types", type=Path, help="object {id: type}, for dev")
+    parser.add_argument("--benchmarks", type=Path, help="question file of the benchmarks")
+    parser.add_argument("--judgements", type=Path, help="judgements.parquet")
+    parser.add_argument("--judge-report", type=Path, help="judge_report.json, for its cost")
     parser.add_argument("--metrics", type=Path, required=True)
     parser.add_argument("--dev-predictions", type=Path, required=True)
+    parser.add_argument("--benchmark-predictions", type=Path, help="needed with --benchmarks")
     parser.add_argument("--out", type=Path, required=True, help="test.json")
     args = cli.parse(parser)
+    if (args.benchmarks is None) != (args.benchmark_predictions is None):
+        parser.error("--benchmarks and --benchmark-predictions go together")
     predictions = pl.concat(
         schemas.read_table(path, schemas.Predictions) for path in args.predictions
     )
     test = questions.load_questions(args.test, answers=False)
-    scores, dev_rows = metrics.make_metrics(
+    scores, listings = metrics.make_metrics(
         predictions,
         questions.load_questions(args.dev),
         test,
         questions.load_answers(args.test_answers) if args.test_answers else None,
         questions.load_types(args.types) if args.types else {},
-        {"dev": args.dev, "test": args.test, "answers": args.test_answers},
+        {
+            "dev": args.dev,
+            "test": args.test,
+            "answers": args.test_answers,
+            "benchmarks": args.benchmarks,
+        },
+        benchmarks=benchmarks.read_evaluation(args.benchmarks) if args.benchmarks else None,
+        judgements=(
+            schemas.read_table(args.judgements, schemas.Judgements) if args.judgements else None
+        ),
     )
+    if args.judge_report:
+        scores["judge_cost"] = files.read_json(args.judge_report)["cost"]
     submission = metrics.make_submission(
         predictions, test, questions.load_ids(args.test), args.test
     )
     files.write_json(scores, args.metrics)
-    files.write_json(dev_rows, args.dev_predictions)
+    files.write_json(listings["dev"], args.dev_predictions)
+    if args.benchmark_predictions:
+        files.write_json(listings["benchmarks"], args.benchmark_predictions)
     files.write_json(submission, args.out)
 
 

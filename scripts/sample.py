@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from searchtrain import cli, sampling, schemas
+from searchtrain import cli, files, pictures, sampling, schemas
 from searchtrain.settings import parse_settings
 
 
@@ -11,11 +11,18 @@ def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--tagged", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--picture", type=Path, help="PNG of the labels before and after")
+    parser.add_argument("--report", type=Path, help="JSON of the counts before and after")
     parser.add_argument("--config", type=json.loads, required=True)
     args = cli.parse(parser)
     settings = parse_settings(sampling.SampleSettings, args.config, "sample")
     tagged = schemas.read_table(args.tagged, schemas.Tagged)
     sampled = sampling.sample_questions(tagged, settings)
+    if args.picture:
+        pictures.draw_sampling(tagged, sampled, args.picture)
+    if args.report:
+        report = sampling.describe_sampling(tagged, sampled, settings)
+        files.write_json(report, args.report)
     schemas.write_table(sampled, args.out, schemas.Sampled)
 
 

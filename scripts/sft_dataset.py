@@ -1,12 +1,15 @@
-"""Write the curated rollouts as LLaMA-Factory's data set (rule sft_dataset)."""
+"""Write the curated rollouts, and what is mixed in, as LLaMA-Factory's data set
+(rule sft_dataset)."""
 
 import json
 import logging
 from pathlib import Path
 
-from searchtrain import cli, files, schemas, sharegpt
+from searchtrain import cli, files, mixing, schemas, sharegpt
 from searchtrain.limits import Limits, describe_limits
 from searchtrain.prompts import render_prompt
+from searchtrain.settings import parse_settings
+from searchtrain.tables import format_table
 
 logger = logging.getLogger("sft_dataset")
 
@@ -15,17 +18,29 @@ def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--curated", type=Path, required=True)
     parser.add_argument("--prompt", type=Path, required=True, help="the student's system prompt")
+    parser.add_argument("--mix", type=Path, help="other chat data; config has ratio and seed")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--info", type=Path, required=True, help="dataset_info.json, beside --out")
+    parser.add_argument("--report", type=Path, help="sft_report.json")
     parser.add_argument("--config", type=json.loads, required=True, help="the student's limits")
     args = cli.parse(parser)
     limits = Limits(**args.config["limits"])
     system = render_prompt(args.prompt, **describe_limits(limits))
     curated = schemas.read_table(args.curated, schemas.Curated)
-    records = sharegpt.make_records(curated, system)
-    files.write_json(records, args.out)
+    records = {"search": sharegpt.make_records(curated, system)}
+    mixed = None
+    if args.mix:
+        settings = parse_settings(mixing.MixSettings, args.config.get("mix", {}), "mix")
+        records["mixed"], mixed = mixing.mix_records(args.mix, curated.height, settings)
+    report = sharegpt.make_report(records, mixed)
+    logger.info(
+        "records:\n%s",
+        format_table([{"origin": name, **part} for name, part in report["origins"].items()]),
+    )
+    files.write_json([record for part in records.values() for record in part], args.out)
     files.write_json(sharegpt.make_dataset_info(args.out.name), args.info)
-    logger.info("%d records", len(records))
+    if args.report:
+        files.write_json(report, args.report)
 
 
 if __name__ == "__main__":

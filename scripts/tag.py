@@ -5,9 +5,9 @@ import json
 import logging
 from pathlib import Path
 
-from searchtrain import cli, endpoint, schemas, tagging
+from searchtrain import cli, schemas, tagging
 from searchtrain.cache import RequestCache
-from searchtrain.llm import ModelClient, Role
+from searchtrain.llm import open_model
 from searchtrain.prompts import render_prompt
 
 logger = logging.getLogger("tag")
@@ -25,10 +25,10 @@ def main() -> None:
     args = cli.parse(parser)
     seeds = schemas.read_table(args.seeds, schemas.Seeds)
     system = render_prompt(args.prompt)
-    runtime = args.runtime["teacher"]
-    role = Role.from_config("teacher", {**args.config["teacher"], **runtime})
-    url = endpoint.wait_ready(args.teacher, runtime["ready_timeout"])
-    client = ModelClient(role, url, RequestCache(args.cache, "tag"))
+    cache = RequestCache(args.cache, "tag")
+    client = open_model(
+        "teacher", args.teacher, args.config["teacher"], args.runtime["teacher"], cache
+    )
     tagged = asyncio.run(tagging.tag_questions(seeds, system, client, args.config))
     logger.info("domains:\n%s", tagging.describe_domains(tagged))
     schemas.write_table(tagged, args.out, schemas.Tagged)

@@ -1,49 +1,63 @@
 """Let the teacher answer every question by searching (rule trajectories)."""
 
 import asyncio
+import importlib
 import json
 from pathlib import Path
+from typing import Any
 
-from searchtrain import agent, cli, endpoint, schemas
+import polars as pl
+
+from searchtrain import agent, cli, files, schemas, stage
 from searchtrain.cache import RequestCache
-from searchtrain.files import digest
-from searchtrain.limits import Limits, describe_limits
-from searchtrain.llm import ModelClient, Role
-from searchtrain.prompts import render_prompt
-from searchtrain.search.retriever import RetrieverClient
+from searchtrain.llm import open_model
+from searchtrain.search import Search
 
 
 def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--questions", type=Path, required=True)
-    parser.add_argument("--prompt", type=Path, required=True)
     parser.add_argument("--teacher", required=True, help="URL or endpoint file")
-    parser.add_argument("--retriever", required=True, help="URL or endpoint file")
-    parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
+    stage.add_agent_arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--config", type=json.loads, required=True)
     parser.add_argument("--runtime", type=json.loads, required=True)
     args = cli.parse(parser)
     config, runtime = args.config, args.runtime
     questions = schemas.read_table(args.questions, schemas.Sampled)
-    limits = Limits(**config["limits"])
-    system = render_prompt(args.prompt, **describe_limits(limits))
-    role = Role.from_config("teacher", {**config["teacher"], **runtime["teacher"]})
-    teacher_url = endpoint.wait_ready(args.teacher, runtime["teacher"]["ready_timeout"])
-    retriever_url = endpoint.wait_ready(args.retriever, runtime["retriever"]["ready_timeout"])
-    client = ModelClient(role, teacher_url, RequestCache(args.cache, "trajectories"))
-    policy = agent.Policy(client, system, digest(system), limits)
-    search = RetrieverClient(retriever_url)
-    rows = asyncio.run(
-        agent.run_rollouts(
-            agent.make_tasks(questions, config["rollouts"], config["seed"]),
+    cache = RequestCache(args.cache, "trajectories")
+    model = open_model("teacher", args.teacher, config["teacher"], runtime["teacher"], cache)
+    policy = stage.open_policy(args, model, config, runtime, cache)
+    search = stage.open_search(args.search, config, runtime, "trajectories")
+    tasks = agent.make_tasks(questions, config["rollouts"], config["seed"])
+    rows = asyncio.run(_roll_out(tasks, policy, search, config))
+    report = agent.report_rollouts(rows, len(tasks), policy, search)
+    schemas.write_table(rows, args.out, schemas.Trajectories)
+    files.write_json(report, args.report)
+
+
+async def _roll_out(
+    tasks: list[agent.Task], policy: agent.Policy, search: Search, config: dict[str, Any]
+) -> pl.DataFrame:
+    adaptive = config["adaptive"]
+    enough = None
+    if adaptive:
+        # Not imported above: without adaptive mode no curation rule makes trajectories stale.
+        curation = importlib.import_module("searchtrain.curation")
+        accept = curation.make_acceptance(adaptive["rules"])
+        enough = agent.Enough(adaptive["accepted"], accept)
+    try:
+        return await agent.run_rollouts(
+            tasks,
             policy,
             search,
             config["max_failed_share"],
             "trajectories.max_failed_share",
+            enough,
         )
-    )
-    schemas.write_table(rows, args.out, schemas.Trajectories)
+    finally:
+        await search.close()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from loopback.audit import VARIABLE
 
 ROOT = Path(__file__).parent.parent
 SMALL = "tests/small.yaml"
@@ -31,9 +32,24 @@ class Checkout:
         return [*snakemake, *args, "--cores", "2", "--configfile", SMALL, *configfiles]
 
     def environment(self) -> dict[str, str]:
-        """The environment variables of a run: this interpreter first on PATH, no model hub."""
+        """The environment variables of a run: this interpreter first on PATH, no model hub.
+
+        Python processes may reach this machine only, and what they tried besides stands in
+        `left_machine`.
+        """
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1"}
+        return {
+            **os.environ,
+            "PATH": path,
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONPATH": str(ROOT / "tests/loopback"),
+            VARIABLE: str(self.path / "left_machine.txt"),
+        }
+
+    def left_machine(self) -> str:
+        """What processes of the runs so far tried to reach beyond this machine."""
+        file = self.path / "left_machine.txt"
+        return file.read_text() if file.exists() else ""
 
     def run(self, *args: str, configfiles: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run Snakemake; stdout and stderr come back together in `stdout`."""

@@ -7,9 +7,10 @@ import pytest
 from werkzeug import Response
 
 from searchtrain import agent, protocol, schemas
-from searchtrain.errors import SearchError, SearchTrainError
+from searchtrain.errors import ModelError, SearchError, SearchTrainError
 from searchtrain.limits import Limits
-from searchtrain.llm import ModelClient, Role
+from searchtrain.llm import ModelClient, Role, open_model
+from searchtrain.refiner import Refined
 
 OSLO = {"id": "7", "contents": '"Oslo"\nOslo is a city in Norway.', "score": 1.0}
 SEARCH = protocol.render_turn("I need Oslo.", queries=["Oslo"])
@@ -22,16 +23,21 @@ class Library:
 
     def __init__(self, fails=False):
         self.asked = []
+        self.excluded = []
         self.fails = fails
 
     async def search(self, queries, topk, exclude=()):
         self.asked.append((list(queries), topk))
+        self.excluded.append(exclude)
         if self.fails:
             raise SearchError("http://127.0.0.1:1: gone", "connection")
         return [[OSLO] for _ in queries]
 
     def stop(self):
         pass
+
+    def report(self):
+        return {}
 
     async def close(self):
         pass
@@ -190,3 +196,129 @@ def test_a_stage_fails_when_too_many_rollouts_fail(httpserver):
     ):
         asyncio.run(go())
     assert len(httpserver.log) < 60
+
+
+class Compressor:
+    """A refiner that keeps the last passage, and fails for queries about Bergen."""
+
+    def __init__(self, model):
+        self.model = model
+        self.asked = []
+
+    async def refine(self, question, query, passages, budget):
+        self.asked.append((question, query, budget))
+        if "Bergen" in query:
+            return Refined(list(passages)[:1], ModelError("prose", "not_json"))
+        return Refined([{**passages[-1], "contents": '"Oslo"\nrefined'}])
+
+
+def run_all(httpserver, tasks, speak, *, refine=False, enough=None, **limits):
+    """Run tasks through `run_rollouts` against a model that answers `speak(body)`."""
+
+    def reply(request):
+        body = request.get_json()
+        return Response(json.dumps(make_completion(speak(body))), content_type="application/json")
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(reply)
+    library = Library()
+
+    async def go():
+        role = Role("teacher", "m", attempts=1, concurrency=4)
+        client = ModelClient(role, httpserver.url_for("").rstrip("/"), None)
+        compressor = Compressor(client) if refine else None
+        policy = agent.Policy(client, "s", "d", Limits(**limits), compressor)
+        rows = await agent.run_rollouts(tasks, policy, library, 0.0, "setting", enough)
+        report = agent.report_rollouts(rows, len(tasks), policy, library)
+        await client.close()
+        return rows, report, library, compressor
+
+    rows, report, library, compressor = asyncio.run(go())
+    schemas.validate_table(rows, schemas.Trajectories, "rows")
+    return rows, report, library, compressor
+
+
+def make_completion(text):
+    return {
+        "id": "1", "object": "chat.completion", "created": 0, "model": "m",
+        "choices": [{
+            "index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop",
+        }],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+    }  # fmt: skip
+
+
+def search_then_answer(body):
+    if len(body["messages"]) > 2:
+        return ANSWER
+    return protocol.render_turn("I look.", queries=["Oslo", "Bergen"])
+
+
+def test_the_agent_reads_what_the_refiner_made_and_the_row_says_so(httpserver):
+    task = agent.Task("q1", "Where is Oslo?", ("Norway",), "test", ("answers.example",), 0, 11)
+    rows, report, library, compressor = run_all(
+        httpserver, [task], search_then_answer, refine=True, max_observation_chars=1000
+    )
+    row = rows.row(0, named=True)
+    assert library.asked == [(["Oslo", "Bergen"], 3)]
+    assert library.excluded == [("answers.example",)]
+    assert compressor.asked == [("Where is Oslo?", "Oslo", 500), ("Where is Oslo?", "Bergen", 500)]
+    assert row["retrieved_ids"] == [["7", "7"]] and row["sources"] == [["7", "7"]]
+    assert row["fallbacks"] == report["fallbacks"] == 1
+    observation = row["messages"][3]["content"]
+    assert "refined" in observation and "Query: Bergen\nDoc 1" in observation
+    assert report["rollouts"] == {"planned": 1, "run": 1, "saved": 0, "saved_share": 0.0}
+
+
+def accept(row):
+    return row["answer"] == "Norway"
+
+
+def make_tasks(questions, rollouts):
+    return [
+        agent.Task(name, name, ("Norway",), "test", (), number, number)
+        for name in questions
+        for number in range(rollouts)
+    ]
+
+
+def test_adaptive_mode_ends_a_question_with_enough_accepted_rollouts(httpserver):
+    def speak(body):
+        question, seed = body["messages"][1]["content"], body["seed"]
+        right = {"easy": True, "hard": False, "second": seed >= 1}[question]
+        return protocol.render_turn("So.", answer="Norway" if right else "Sweden")
+
+    tasks = make_tasks(["easy", "hard", "second"], 5)
+    rows, report, _, _ = run_all(httpserver, tasks, speak, enough=agent.Enough(2, accept))
+    done = [(row["question_id"], row["rollout"]) for row in rows.iter_rows(named=True)]
+    assert done == [
+        ("easy", 0), ("easy", 1),
+        ("hard", 0), ("hard", 1), ("hard", 2), ("hard", 3), ("hard", 4),
+        ("second", 0), ("second", 1), ("second", 2),
+    ]  # fmt: skip
+    assert report["rollouts"] == {
+        "planned": 15, "run": 10, "saved": 5, "saved_share": 0.3333, "tokens_saved": 75,
+    }  # fmt: skip
+    assert len(httpserver.log) == 10
+    again, _, _, _ = run_all(httpserver, tasks, speak, enough=agent.Enough(2, accept))
+    assert again.equals(rows)
+
+
+def test_without_adaptive_mode_every_rollout_is_run(httpserver):
+    tasks = make_tasks(["easy"], 4)
+    rows, report, _, _ = run_all(httpserver, tasks, lambda body: ANSWER)
+    assert rows["rollout"].to_list() == [0, 1, 2, 3] and report["rollouts"]["saved"] == 0
+
+
+def test_a_rollout_is_asked_with_its_role_sampling_and_its_own_seed(httpserver):
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(make_completion(ANSWER))
+    config = {"model": "m", "revision": "1", "sampling": {"temperature": 0.7, "max_tokens": 9}}
+    runtime = {"concurrency": 2, "timeout": 5, "attempts": 1, "ready_timeout": 5}
+
+    async def go():
+        client = open_model("teacher", httpserver.url_for("").rstrip("/"), config, runtime, None)
+        await agent.rollout(TASK, agent.Policy(client, "s", "d", Limits()), Library())
+        await client.close()
+
+    asyncio.run(go())
+    body = httpserver.log[0][0].get_json()
+    assert (body["temperature"], body["max_tokens"], body["seed"]) == (0.7, 9, 11)

@@ -8,14 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from searchtrain import protocol, schemas
-from searchtrain.curation import (
-    RULES,
-    CurateSettings,
-    curate_rollouts,
-    holds_phrase,
-    judge_rollouts,
-)
+from searchtrain import curation, protocol, schemas
+from searchtrain.curation import CurateSettings, curate_rollouts, judge_rollouts, make_acceptance
+from searchtrain.curation_rules import QUESTION_RULES, RULES, draw_number, holds_phrase
 from searchtrain.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -23,31 +18,47 @@ ALL = {
     "answered": True,
     "unforced": True,
     "exact_match": True,
+    "normalised_match": True,
+    "contains_answer": True,
     "valid_grammar": True,
     "supported": True,
     "no_repeated_query": True,
-    "turn_words": 20,
+    "first_turn_words": 30,
+    "turn_words": 30,
+    "total_words": 60,
     "turns": 4,
+    "hedging_per_turn": 3,
+    "hedging_total": 3,
+    "language": 0.3,
+    "repetition": 0.3,
+    "looping": 0.5,
     "min_searches": 1,
+    "distinct_sources": 0.9,
+    "fallbacks": 1,
 }
+WRONG = {"exact_match", "normalised_match", "contains_answer"}
+LONG = " ".join(f"word{i}" for i in range(31))
+RUSSIAN = "Мне нужно найти столицу Норвегии и ответить на вопрос."
+CHINESE = "我需要先查找挪威的首都,然后回答这个问题。"
 OSLO = "Oslo is the capital of Norway, founded in 1,040."
 
 
 def make_rollout(
     question="q1", number=0, *, answer="Oslo", queries=(("capital of Norway",),), passage=OSLO,
-    think="I look it up.", stop="answered", tamper=None,
+    think="I look it up.", last="Now I know.", stop="answered", tamper=None,
+    asked="What is the capital?", hits=None, fallbacks=0,
 ):  # fmt: skip
     """One row of `schemas.Trajectories`; `tamper` edits the messages."""
     messages = [
         {"role": "system", "content": "The teacher's prompt."},
-        {"role": "user", "content": "What is the capital?"},
+        {"role": "user", "content": asked},
     ]
     for turn in queries:
         found = [(query, [{"contents": f'"Oslo"\n{passage}'}]) for query in turn]
         messages.append({"role": "assistant", "content": protocol.render_turn(think, queries=turn)})
         messages.append({"role": "tool", "content": protocol.render_observation(found, 2000)})
     if answer:
-        final = protocol.render_turn("Now I know.", answer=answer)
+        final = protocol.render_turn(last, answer=answer)
         messages.append({"role": "assistant", "content": final})
     if tamper:
         tamper(messages)
@@ -55,7 +66,7 @@ def make_rollout(
         "id": f"{question}#{number}",
         "question_id": question,
         "rollout": number,
-        "question": "What is the capital?",
+        "question": asked,
         "golden_answers": ["Oslo", "Kristiania"],
         "source": "test",
         "messages": messages,
@@ -65,9 +76,9 @@ def make_rollout(
         "turns": len(queries) + 1,
         "searches": len(queries),
         "queries": [list(turn) for turn in queries],
-        "retrieved_ids": [["1"] for _ in queries],
+        "retrieved_ids": [[str(n)] for n in range(len(queries))] if hits is None else hits,
         "sources": [["1"] for _ in queries],
-        "fallbacks": 0,
+        "fallbacks": fallbacks,
         "prompt_tokens": 1,
         "completion_tokens": 1,
         "lineage": {"model": "m", "revision": "r", "prompt": "p", "seed": 1},
@@ -92,19 +103,44 @@ def break_tag(messages):
     [
         ({}, set()),
         ({"answer": "KRISTIANIA", "passage": "Once Kristiania."}, set()),
-        ({"answer": "", "stop": "turn_limit"},
-         {"answered", "exact_match", "valid_grammar", "supported"}),
+        ({"answer": "", "stop": "turn_limit"}, {"answered", "valid_grammar", "supported"} | WRONG),
         ({"stop": "forced_answer"}, {"unforced"}),
         ({"answer": "Oslo."}, {"exact_match"}),
-        ({"answer": "Bergen"}, {"exact_match", "supported"}),
+        ({"answer": "Oslo, Norway", "passage": "Oslo, Norway."},
+         {"exact_match", "normalised_match"}),
+        ({"answer": "Osloans", "passage": "Osloans"}, WRONG),
+        ({"answer": "Bergen"}, {"supported"} | WRONG),
         ({"tamper": break_tag}, {"valid_grammar"}),
         ({"passage": "Osloans live there.", "answer": "Kristiania"}, {"supported"}),
         ({"queries": ()}, {"supported", "min_searches"}),
         ({"queries": (("capital of Norway",), ("Capital  of norway?",))}, {"no_repeated_query"}),
         ({"queries": (("one", "one"),)}, {"no_repeated_query"}),
-        ({"think": "word " * 21}, {"turn_words"}),
-        ({"think": "word " * 20}, set()),
-        ({"queries": (("a",), ("b",), ("c",), ("d",))}, {"turns"}),
+        ({"think": LONG}, {"first_turn_words", "turn_words"}),
+        ({"last": LONG}, {"turn_words"}),
+        ({"think": LONG.partition(" ")[2]}, set()),
+        ({"queries": ((" ".join(map(str, range(60))),),)}, {"total_words"}),
+        ({"queries": (("a",), ("b",), ("c",), ("d",)), "think": "I look it up in the index."},
+         {"turns"}),
+        ({"think": "Wait, one. Hmm, wait! Two wait; three. (Wait)"}, {"hedging_per_turn"}),
+        ({"think": "Await waiters waiting, waits. Wait: wait, wait."}, set()),
+        ({"think": "Hmm one hmmm two HMM three hmm."}, {"hedging_per_turn"}),
+        ({"think": "Alternatively, one. Alternatively.", "last": "Alternatively alternatively!"},
+         {"hedging_total"}),
+        ({"think": CHINESE}, {"language"}),
+        ({"last": RUSSIAN}, {"language"}),
+        ({"think": CHINESE, "asked": "挪威的首都是哪里?"}, set()),
+        ({"think": "I look it up.", "asked": "挪威的首都是哪里?"}, set()),
+        ({"think": "The film 霸王别姬 (Farewell My Concubine) comes from there."}, set()),
+        ({"think": "Анна Каренина!", "passage": f"{OSLO} «Анна Каренина»"}, set()),
+        ({"last": "It is Христиания.", "answer": "Oslo", "queries": (("Христиания",),)}, set()),
+        ({"passage": f"{OSLO} {CHINESE}"}, set()),
+        ({"think": "São Tomé, Łódź, Þórshöfn, Đà Nẵng."}, set()),
+        ({"think": "so it is " * 5 + "then"}, {"repetition", "looping"}),
+        ({"think": "I look up the capital city of that land now. " * 3}, {"looping"}),
+        ({"queries": (("a",), ("b",), ("c",)), "think": "I search again"}, {"repetition"}),
+        ({"queries": (("a",), ("b",)), "hits": [["1", "2"], ["2", "3"]]}, {"distinct_sources"}),
+        ({"hits": [[]]}, set()),
+        ({"fallbacks": 2}, {"fallbacks"}),
     ],
 )  # fmt: skip
 def test_each_rule_drops_what_it_is_for_and_nothing_else(change, failed):
@@ -114,6 +150,35 @@ def test_each_rule_drops_what_it_is_for_and_nothing_else(change, failed):
 
 def test_every_rule_is_covered_above():
     assert set(ALL) == set(RULES)
+
+
+def test_table_of_rules_says_what_is_published_and_where():
+    for rule in [*RULES.values(), *QUESTION_RULES.values()]:
+        assert bool(rule.source) == (rule.published is not None)
+    assert {rule.dimension for rule in RULES.values()} == {
+        "format", "correctness", "reasoning_path", "search_effectiveness",
+    }  # fmt: skip
+    assert {rule.dimension for rule in QUESTION_RULES.values()} == {"difficulty"}
+    CurateSettings(
+        rules={name: rule.published for name, rule in RULES.items()},
+        question_rules={name: rule.published for name, rule in QUESTION_RULES.items()},
+    )
+
+
+def test_acceptance_is_what_curation_decides_of_a_rollout():
+    rollouts = [
+        make_rollout(number=0),
+        make_rollout(number=1, think=CHINESE),
+        make_rollout(number=2, answer="Bergen"),
+        make_rollout(number=3, fallbacks=9),
+    ]
+    judged = judge_rollouts(make_frame(*rollouts), ALL)
+    accept = make_acceptance({**ALL, "turns": None})
+    assert [accept(row) for row in rollouts] == [True, False, False, False]
+    assert judged.select(pl.all_horizontal(*ALL)).to_series().to_list() == [True] + [False] * 3
+    assert make_acceptance({})(rollouts[2])
+    with pytest.raises(InputError, match=r"curate\.rules\.exact: unknown rule"):
+        make_acceptance({"exact": True})
 
 
 def test_verdict_says_what_was_measured():
@@ -201,9 +266,9 @@ def test_funnel_shows_what_a_rule_alone_drops(caplog):
     )
     curate_rollouts(rollouts, CurateSettings(rules={"exact_match": True, "supported": True}))
     lines = [line.split() for line in caplog.text.splitlines()]
-    assert ["rollouts", "-", "-", "3", "3"] in lines
-    assert ["exact_match", "2", "1", "1", "1"] in lines
-    assert ["supported", "1", "0", "1", "1"] in lines
+    assert ["rollouts", "-", "-", "-", "3", "3"] in lines
+    assert ["exact_match", "correctness", "2", "1", "1", "1"] in lines
+    assert ["supported", "search_effectiveness", "1", "0", "1", "1"] in lines
 
 
 def test_nothing_left_says_which_rule_dropped_how_many():
@@ -224,6 +289,134 @@ def test_nothing_left_says_which_rule_dropped_how_many():
 def test_wrong_rule_is_named(rules, part):
     with pytest.raises(InputError, match=part):
         CurateSettings(rules=rules)
+
+
+def make_question(question, right, wrong=0, searches=1, **change):
+    """`right` rollouts that answer and `wrong` ones that do not."""
+    queries = tuple((f"query {n}",) for n in range(searches))
+    return [
+        make_rollout(
+            question, n, queries=queries, answer="Oslo" if n < right else "Bergen", **change
+        )
+        for n in range(right + wrong)
+    ]
+
+
+def test_next_best_rollout_is_kept_when_the_best_fails_a_later_rule():
+    best = make_rollout("q1", 0, hits=[["1", "1"]])
+    second = make_rollout("q1", 1, queries=(("a",), ("b",)))
+    rules = {"exact_match": True, "distinct_sources": 0.95}
+    curated, _ = curate_rollouts(make_frame(best, second), CurateSettings(rules=rules, max_kept=1))
+    assert curated.select("id", "rank").rows() == [("q1#1", 0)]
+
+
+def test_cap_keeps_the_hardest_questions_and_says_whom_it_drops(caplog):
+    caplog.set_level("INFO")
+    rollouts = make_frame(
+        *make_question("easy", 2),
+        *make_question("few searches", 1, 1),
+        *make_question("many searches", 1, 1, searches=2),
+        *make_question("hard", 1, 3),
+        *make_question("as hard", 1, 3),
+    )
+    rules = {"exact_match": True}
+    curated, verdicts = curate_rollouts(rollouts, CurateSettings(rules=rules, max_kept=3))
+    assert curated["question_id"].to_list() == ["many searches", "hard", "as hard"]
+    cap = verdicts.filter(rule="max_kept")
+    assert set(cap.filter(~pl.col("passed"))["id"]) == {"easy#0", "few searches#0"}
+    assert cap.filter(id="hard#0")["value"].to_list() == ["1"]
+    assert set(verdicts.filter("kept")["id"]) == set(curated["id"])
+    assert ["max_kept", "-", "2", "-", "3", "3"] in map(str.split, caplog.text.splitlines())
+    curated, _ = curate_rollouts(
+        rollouts, CurateSettings(rules=rules, max_kept=4, order="hardest", per_question=2)
+    )
+    assert curated["id"].to_list() == ["hard#0", "as hard#0", "many searches#0", "few searches#0"]
+
+
+def test_question_that_is_always_right_is_dropped_with_a_probability():
+    rollouts = make_frame(*(row for n in range(300) for row in make_question(f"q{n}", 2)))
+    kept = {}
+    for share, seed in ((0.8, 1), (0.8, 2), (0.5, 1), (0, 1)):
+        settings = CurateSettings(question_rules={"all_correct": share}, seed=seed)
+        curated, verdicts = curate_rollouts(rollouts, settings)
+        kept[share, seed] = set(curated["question_id"])
+        assert len(kept[share, seed]) == pytest.approx(300 * (1 - share), abs=30)
+        assert verdicts.filter(rule="all_correct").height == 600
+        assert set(verdicts.filter("passed")["question_id"]) == kept[share, seed]
+    assert kept[0.8, 1] != kept[0.8, 2]
+    assert kept[0.8, 1] < kept[0.5, 1]
+    shuffled, _ = curate_rollouts(
+        rollouts.reverse(), CurateSettings(question_rules={"all_correct": 0.8}, seed=1)
+    )
+    assert set(shuffled["question_id"]) == kept[0.8, 1]
+    drawn = verdicts.filter(question_id="q7")["value"][0]
+    assert drawn == f"1.00 of 2, drew {draw_number('q7', 1):.2f}"
+
+
+def test_one_rollout_says_too_little_of_difficulty_to_drop_its_question():
+    rollouts = make_frame(
+        *make_question("one", 1), *make_question("two", 2), *make_question("h", 1, 1)
+    )
+    curated, _ = curate_rollouts(rollouts, CurateSettings(question_rules={"all_correct": 1}))
+    assert curated["question_id"].to_list() == ["one", "h"]
+
+
+def test_difficulty_band_drops_whole_questions():
+    rollouts = make_frame(
+        *make_question("never", 0, 4), *make_question("once", 1, 3), *make_question("always", 4)
+    )
+    band = {"min_correct_share": 0.125, "max_correct_share": 0.75}
+    curated, verdicts = curate_rollouts(rollouts, CurateSettings(question_rules=band))
+    assert curated["id"].to_list() == ["once#0"]
+    failed = verdicts.filter(~pl.col("passed"))
+    assert set(failed.select("question_id", "rule", "value").rows()) == {
+        ("never", "min_correct_share", "0.00 of 4"), ("always", "max_correct_share", "1.00 of 4"),
+    }  # fmt: skip
+    with pytest.raises(InputError, match=r"min_correct_share 6"):
+        curate_rollouts(
+            rollouts.filter(pl.col("question_id") != "always")[:6],
+            CurateSettings(question_rules={"min_correct_share": 0.9}),
+        )
+
+
+def test_difficulty_follows_the_rule_on_correctness_that_is_on():
+    rollouts = make_frame(
+        make_rollout(number=0, answer="Oslo, Norway"), make_rollout(number=1, answer="Bergen")
+    )
+    curated, _ = curate_rollouts(rollouts, CurateSettings(rules={"contains_answer": True}))
+    assert curated["difficulty"].to_list() == [0.5]
+
+
+def test_several_processes_judge_as_one_does(monkeypatch):
+    monkeypatch.setattr(curation, "SLICE", 7)
+    rollouts = make_frame(
+        *(row for n in range(10) for row in make_question(f"q{n}", 1 + n % 3, 1, think=f"{n} wait"))
+    )
+    settings = CurateSettings(rules=ALL, question_rules={"all_correct": 0.8}, max_kept=5)
+    one, two = (curate_rollouts(rollouts, settings, workers) for workers in (1, 2))
+    assert one[0].equals(two[0]) and one[1].equals(two[1])
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        (
+            {"question_rules": {"easy": 1}},
+            r"curate\.question_rules\.easy: unknown rule; known are all_",
+        ),
+        ({"question_rules": {"all_correct": True}}, r"True is not a number from 0 to 1"),
+        ({"question_rules": {"all_correct": 80}}, r"curate\.question_rules\.all_correct: 80"),
+        (
+            {"rules": {"language": 1.5}},
+            r"curate\.rules\.language: 1\.5 is not a number from 0 to 1",
+        ),
+        ({"max_kept": 0}, r"curate\.max_kept: 0"),
+        ({"order": "easiest"}, r"curate\.order: 'easiest' is unknown; use input or hardest"),
+    ],
+)
+def test_wrong_setting_is_named(setting, part):
+    with pytest.raises(InputError, match=part):
+        CurateSettings(**setting)
 
 
 def run_curate(folder, config):

@@ -82,6 +82,8 @@ def list_rules():
 SERVERS = [
     ("searchtrain/search/server", "retriever"),
     ("serve", "retriever"),
+    ("searchtrain/demo/web", "workflow"),
+    ("searchtrain/search/extract", "workflow"),
     ("searchtrain/demo/teacher", "workflow"),
     ("serve", "workflow"),
     ("serve", "vllm"),

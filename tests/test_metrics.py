@@ -9,14 +9,9 @@ import polars as pl
 import pytest
 
 from searchtrain import schemas
+from searchtrain.answers import match_normalised, match_strict, match_substring, measure_f1
 from searchtrain.errors import InputError
-from searchtrain.metrics import (
-    check_submission,
-    match_normalised,
-    match_strict,
-    measure_f1,
-    score_answers,
-)
+from searchtrain.metrics import check_submission, score_answers
 
 ROOT = Path(__file__).parent.parent
 DEV = [
@@ -47,6 +42,7 @@ ANSWERS = [
         ("", ["Paris"], False, False, 0.0),
         (" ", ["the"], False, False, 0.0),
         ("....-", ["....-"], True, True, 1.0),
+        ("the", ["....-"], False, False, 0.0),
         ("\u00e9cole", ["ecole"], False, False, 0.0),
     ],
 )
@@ -56,12 +52,30 @@ def test_scores_of_one_answer(answer, golds, strict, normalised, f1):
     assert measure_f1(answer, golds) == pytest.approx(f1)
 
 
+@pytest.mark.parametrize(
+    ("answer", "golds", "found"),
+    [
+        ("He was born in Paris, France.", ["London", "paris"], True),
+        ("the party", ["art"], False),
+        ("New-York City", ["New York"], False),
+        ("It is the U.S.A.", ["USA"], True),
+        ("Paris", ["Paris, France"], False),
+        ("....-", ["....-"], False),
+        ("anything", ["the", "..."], False),
+        ("", ["Paris"], False),
+    ],
+)
+def test_a_golden_answer_stands_in_the_answer_word_for_word(answer, golds, found):
+    assert match_substring(answer, golds) is found
+
+
 def test_scores_of_a_split_count_the_unanswered_and_come_per_type():
     frame = pl.DataFrame(
         {
             "answer": ["paris", "oslo.", "", "rome"],
             "golden_answers": [["Paris"], ["Oslo"], ["Bern"], ["Wien"]],
             "type": ["a", "a", "b", None],
+            "source": ["x", "x", "x", "y"],
             "searches": [1, 2, 5, 0],
             "stop_reason": ["answered", "answered", "turn_limit", "answered"],
         }
@@ -73,7 +87,27 @@ def test_scores_of_a_split_count_the_unanswered_and_come_per_type():
     assert set(scores["by_type"]) == {"a", "b"}
     first = scores["by_type"]["a"]
     assert (first["n"], first["em_strict"], first["em_normalised"]) == (2, 0.5, 1.0)
-    assert set(first) == set(scores) - {"by_type"}
+    assert set(first) == set(scores) - {"by_type", "by_source"}
+    assert {name: part["n"] for name, part in scores["by_source"].items()} == {"x": 3, "y": 1}
+    assert "judge" not in scores and "judge_invalid" not in scores
+
+
+def test_no_verdict_counts_as_not_right():
+    frame = pl.DataFrame(
+        {
+            "answer": ["a", "b", "c", "d"],
+            "golden_answers": [["x"]] * 4,
+            "type": ["t", "t", "u", "u"],
+            "source": ["s"] * 4,
+            "searches": [0] * 4,
+            "stop_reason": ["answered"] * 4,
+            "judge": [True, None, False, None],
+        }
+    )
+    scores = score_answers(frame)
+    assert (scores["judge"], scores["judge_invalid"]) == (0.25, 2)
+    assert (scores["by_type"]["t"]["judge"], scores["by_type"]["t"]["judge_invalid"]) == (0.5, 1)
+    assert scores["by_type"]["u"]["judge"] == 0
 
 
 @pytest.mark.parametrize(
@@ -145,9 +179,12 @@ GOOD = [
 ]
 
 
-def run_metrics(folder, rows, *, answers=ANSWERS, untrained=(), types=None):
-    files = {"dev": DEV, "test": TEST, "test-answers": answers, "types": types}
-    options = []
+def run_metrics(folder, rows, *more, answers=ANSWERS, untrained=(), types=None, benchmarks=None):
+    files = {
+        "dev": DEV, "test": TEST, "test-answers": answers, "types": types,
+        "benchmarks": benchmarks,
+    }  # fmt: skip
+    options = [*more]
     for name, value in files.items():
         if value is not None:
             (folder / f"{name}.json").write_text(json.dumps(value))
@@ -182,7 +219,8 @@ def test_script_writes_scores_and_answers_in_the_order_of_the_files(tmp_path):
     assert [row["id"] for row in read(tmp_path, "dev_predictions.json")] == ["d1", "d2"]
     assert read(tmp_path, "dev_predictions.json")[0] == {
         "id": "d1", "question": "one?", "predicted_answer": "paris", "golden_answers": ["Paris"],
-        "em_strict": True, "em_normalised": True, "searches": 1, "stop_reason": "answered",
+        "em_strict": True, "em_normalised": True, "substring": True, "searches": 1,
+        "stop_reason": "answered",
     }  # fmt: skip
     metrics = read(tmp_path, "metrics.json")
     assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained"}
@@ -232,3 +270,87 @@ def test_one_prediction_twice_in_a_split_breaks_the_schema(tmp_path):
     with pytest.raises(InputError, match="dev/d2#0"):
         schemas.write_table(frame, tmp_path / "p.parquet", schemas.Predictions)
     assert not (tmp_path / "p.parquet").exists()
+
+
+BENCHMARKS = [
+    {
+        "id": f"{kind}/{key}",
+        "question": f"{kind} {key}?",
+        "golden_answers": ["Oslo"],
+        "source": source,
+        "type": kind,
+    }
+    for kind, key, source in [
+        ("gaia", 1, "gaia_level1"), ("gaia", 2, "gaia_level3"), ("musique", 1, "musique"),
+    ]
+]  # fmt: skip
+ANSWERED = [
+    *GOOD, ("benchmarks", "gaia/1", "Oslo"), ("benchmarks", "gaia/2", "in Oslo"),
+    ("benchmarks", "musique/1", "Rome"),
+]  # fmt: skip
+
+
+def write_judgements(folder, rows):
+    frame = pl.DataFrame(
+        [(*row, "because", "" if row[2] is not None else "schema") for row in rows],
+        schema=schemas.empty_table(schemas.Judgements).schema,
+        orient="row",
+    )
+    schemas.write_table(frame, folder / "j.parquet", schemas.Judgements)
+    cost = {"dollars": 0.0, "all_dollars": 0.12}
+    (folder / "judge_report.json").write_text(json.dumps({"model": "j", "cost": cost}))
+    return [
+        "--judgements", str(folder / "j.parquet"),
+        "--judge-report", str(folder / "judge_report.json"),
+    ]  # fmt: skip
+
+
+def test_benchmarks_are_scored_per_benchmark_and_source_with_the_judge(tmp_path):
+    listing = ["--benchmark-predictions", str(tmp_path / "out" / "benchmark_predictions.json")]
+    judged = write_judgements(
+        tmp_path,
+        [
+            ("benchmarks", "gaia/2", True),
+            ("benchmarks", "gaia/1", None),
+            ("benchmarks", "musique/1", False),
+            ("dev", "d1", True),
+            ("dev", "d2", False),
+        ],
+    )
+    ended = run_metrics(tmp_path, ANSWERED, *judged, *listing, benchmarks=BENCHMARKS)
+    assert ended.returncode == 0, ended.stderr
+    metrics = read(tmp_path, "metrics.json")
+    assert set(metrics) == {"dev", "test", "test_closed_book", "benchmarks", "judge_cost"}
+    assert metrics["judge_cost"]["all_dollars"] == 0.12
+    assert "judge" not in metrics["test"] and metrics["dev"]["judge"] == 0.5
+    scores = metrics["benchmarks"]
+    assert (scores["n"], scores["judge"], scores["judge_invalid"]) == (3, 0.333333, 1)
+    assert (scores["em_normalised"], scores["substring"]) == (0.333333, 0.666667)
+    assert scores["by_type"]["gaia"]["substring"] == 1.0
+    assert set(scores["by_source"]) == {"gaia_level1", "gaia_level3", "musique"}
+    rows = read(tmp_path, "benchmark_predictions.json")
+    assert rows[1] == {
+        "id": "gaia/2", "question": "gaia 2?", "predicted_answer": "in Oslo",
+        "golden_answers": ["Oslo"], "em_strict": False, "em_normalised": False, "substring": True,
+        "judge": True, "searches": 1, "stop_reason": "answered", "source": "gaia_level3",
+        "type": "gaia",
+    }  # fmt: skip
+    assert [row["judge"] for row in rows] == [None, True, False]
+    assert [row["judge"] for row in read(tmp_path, "dev_predictions.json")] == [True, False]
+    lines = [line for line in ended.stderr.splitlines() if "gaia" in line or "musique" in line]
+    names = [line.split("  ")[1] for line in lines]
+    assert names == ["gaia", "musique", "source gaia_level1", "source gaia_level3"]
+
+
+def test_verdicts_of_other_predictions_are_refused(tmp_path):
+    judged = write_judgements(tmp_path, [("dev", "d1", True)])
+    ended = run_metrics(tmp_path, GOOD, *judged)
+    assert ended.returncode == 1
+    assert "judgements of split 'dev': none for id 'd2'" in ended.stderr
+
+
+def test_every_benchmark_question_must_have_been_asked(tmp_path):
+    listing = ["--benchmark-predictions", str(tmp_path / "out" / "benchmark_predictions.json")]
+    ended = run_metrics(tmp_path, ANSWERED[:-1], *listing, benchmarks=BENCHMARKS)
+    assert ended.returncode == 1
+    assert "first without: id 'musique/1'" in ended.stderr

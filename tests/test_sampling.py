@@ -9,9 +9,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from searchtrain import schemas
+from searchtrain import files, schemas
 from searchtrain.errors import InputError
-from searchtrain.sampling import SampleSettings, assign_passes, sample_questions, share_quota
+from searchtrain.sampling import (
+    SampleSettings,
+    assign_passes,
+    describe_sampling,
+    sample_questions,
+    share_quota,
+)
+from searchtrain.tagging import add_tags, compile_aliases, parse_tag
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,7 +38,7 @@ def make_tagged(rows):
             }
             for number, (domain, points, *rest) in enumerate(rows)
         ],
-        schema_overrides={"exclude_urls": pl.List(pl.String)},
+        schema_overrides={name: pl.List(pl.String) for name in ("exclude_urls", "key_points")},
     )
 
 
@@ -117,6 +124,67 @@ def test_question_without_key_points_is_taken_in_the_first_pass():
     assert chosen["pass"].to_list() == [1, 1, 1]
 
 
+def test_labels_are_canonical_before_they_are_counted():
+    aliases = compile_aliases({"movies": "film"})
+    labels = ["Films", "movie", "FILM", "Movies", "arts"]
+    tags = [
+        parse_tag({"domain": label, "key_points": [point, f"point {label}"]}, aliases)
+        for label, point in zip(labels, ["Ages", "age", "age.", "AGE", "ages"], strict=True)
+    ]
+    seeds = make_tagged([("x", [])] * 5).drop("domain", "key_points")
+    tagged = add_tags(seeds, tags)
+    settings = SampleSettings(total=4, min_domain=1)
+    report = describe_sampling(tagged, sample_questions(tagged, settings), settings)
+    assert report["domains"]["counts"] == [
+        {"label": "film", "before": 4, "after": 3},
+        {"label": "art", "before": 1, "after": 1},
+    ]
+    assert report["key_points"]["counts"][0] == {"label": "age", "before": 5, "after": 4}
+
+
+def test_report_says_what_sampling_did():
+    rows = [("film", ["a", "b"], f"who is it {n}") for n in range(6)]
+    rows += [("art", ["a"], "when"), ("art", [], "in 1900"), ("law", ["c"], "why so"), rows[0]]
+    tagged = make_tagged(rows).with_columns(pl.Series("source", ["hotpotqa"] * 5 + ["musique"] * 5))
+    settings = SampleSettings(total=4, min_domain=2)
+    sampled = sample_questions(tagged, settings)
+    report = describe_sampling(tagged, sampled, settings)
+    assert report["questions"] == {"tagged": 10, "repeated": 1, "before": 9, "after": 4}
+    assert report["settings"] == {"total": 4, "min_domain": 2, "unit_words": "all"}
+    assert report["buckets"] == [
+        {"bucket": "film", "questions": 6, "quota": 2, "passes": 2},
+        {"bucket": "art", "questions": 2, "quota": 1, "passes": 1},
+        {"bucket": "other", "questions": 1, "quota": 1, "passes": 1},
+    ]
+    assert report["domains"]["counts"] == [
+        {"label": "film", "before": 6, "after": 2},
+        {"label": "art", "before": 2, "after": 1},
+        {"label": "law", "before": 1, "after": 1},
+    ]
+    assert report["domains"]["evenness"]["before"] < report["domains"]["evenness"]["after"] < 1
+    assert report["key_points"]["distinct"] == {"before": 3, "after": 3}
+    assert report["mean_units"] == {"before": 1.5556, "after": 1.5}
+    assert report["sources"]["counts"] == [
+        {"label": "hotpotqa", "before": 5, "after": 2},
+        {"label": "musique", "before": 4, "after": 2},
+    ]
+
+
+def test_equally_frequent_labels_are_perfectly_even_and_one_label_has_no_evenness():
+    tagged = make_tagged([("film", ["a"]), ("art", ["a"])])
+    settings = SampleSettings(min_domain=1)
+    report = describe_sampling(tagged, sample_questions(tagged, settings), settings)
+    assert report["domains"]["evenness"] == {"before": 1.0, "after": 1.0}
+    assert report["key_points"]["evenness"] == {"before": None, "after": None}
+
+
+def test_bucket_without_a_quota_is_in_the_report():
+    tagged = make_tagged([("film", ["a"])] * 2 + [("art", ["a"])])
+    settings = SampleSettings(total=1, min_domain=1)
+    report = describe_sampling(tagged, sample_questions(tagged, settings), settings)
+    assert report["buckets"][1] == {"bucket": "art", "questions": 1, "quota": 0, "passes": None}
+
+
 @pytest.mark.parametrize(
     ("setting", "part"),
     [({"total": 0}, "total"), ({"min_domain": 0}, "min_domain"), ({"unit_words": "x"}, "'x'")],
@@ -131,15 +199,21 @@ def test_script_is_deterministic(tmp_path):
     rows = [(draw.choice("abc"), draw.sample("klmnop", 2)) for _ in range(200)]
     schemas.write_table(make_tagged(rows), tmp_path / "tagged.parquet", schemas.Tagged)
     config = json.dumps({"total": 50, "min_domain": 10})
-    for out in ("one.parquet", "two.parquet"):
+    for out in ("one", "two"):
         subprocess.run(
             [
                 sys.executable, str(ROOT / "scripts" / "sample.py"),
                 "--tagged", str(tmp_path / "tagged.parquet"),
-                "--out", str(tmp_path / out), "--config", config,
+                "--out", str(tmp_path / f"{out}.parquet"),
+                "--picture", str(tmp_path / f"{out}.png"),
+                "--report", str(tmp_path / f"{out}.json"),
+                "--config", config,
             ],
             check=True,
         )  # fmt: skip
-    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    for suffix in ("parquet", "png", "json"):
+        one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
     chosen = schemas.read_table(tmp_path / "one.parquet", schemas.Sampled)
     assert chosen.height == 50
+    assert files.read_json(tmp_path / "one.json")["questions"]["after"] == 50

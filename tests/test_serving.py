@@ -271,6 +271,18 @@ def test_serves_a_real_retriever(supervise, tmp_path):
     assert supervisor.process.wait(DEADLINE_S) == 0
 
 
+def test_serves_the_laptops_web(supervise, tmp_path):
+    corpus, index = tmp_path / "corpus.jsonl", tmp_path / "index"
+    corpus.write_text('{"id": "1", "contents": "\\"Paris\\"\\nParis is in France."}\n')
+    build_index(corpus, index, IndexSettings())
+    paths = {"index": str(index), "corpus": str(corpus), "ledger": str(tmp_path / "ledger")}
+    supervisor = supervise({"serve": "web", "command": None, **paths})
+    until(supervisor.endpoint.exists)
+    assert wait_ready(str(supervisor.endpoint), DEADLINE_S).startswith("http://127.0.0.1:")
+    supervisor.process.terminate()
+    assert supervisor.process.wait(DEADLINE_S) == 0
+
+
 def test_a_retriever_without_its_index_says_so(supervise, tmp_path):
     (tmp_path / "corpus.jsonl").touch()
     spec = {"serve": "retriever", "index": "none", "corpus": str(tmp_path / "corpus.jsonl")}
@@ -306,6 +318,18 @@ def test_the_scripted_teacher_command_line():
         *("searchtrain.demo.teacher", "--model", "teacher", "--port", "9"),
         *("--rates", '{"bad_query": 0.1}', "--ledger", "ledger.db"),
     ]
+
+
+def test_the_laptops_web_command_line():
+    paths = {"index": "index", "corpus": "corpus.jsonl", "ledger": "web.txt"}
+    spec = ServerSpec("web", **paths, rates={"traps": 0.1})
+    check_spec(spec, "web")
+    assert build_command(spec, 9)[2:] == [
+        *("searchtrain.demo.web", "--index", "index", "--corpus", "corpus.jsonl"),
+        *("--rates", '{"traps": 0.1}', "--ledger", "web.txt", "--host", "127.0.0.1", "--port", "9"),
+    ]
+    with pytest.raises(InputError, match="web: ledger: missing; serve web needs it"):
+        check_spec(ServerSpec("web", index="index", corpus="corpus.jsonl"), "web")
 
 
 def test_the_environment_can_be_set_and_unset(monkeypatch, tmp_path):

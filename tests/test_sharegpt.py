@@ -72,7 +72,7 @@ def test_llama_factory_reads_every_turn_and_the_prompt():
     ]
 
 
-def run_export(folder, out):
+def run_export(folder, out, *options, **config):
     return subprocess.run(
         [
             sys.executable, str(ROOT / "scripts" / "sft_dataset.py"),
@@ -80,7 +80,7 @@ def run_export(folder, out):
             "--prompt", str(folder / "agent.jinja"),
             "--out", str(folder / out / "sft_dataset.json"),
             "--info", str(folder / out / "dataset_info.json"),
-            "--config", json.dumps({"limits": LIMITS}),
+            "--config", json.dumps({"limits": LIMITS, **config}), *options,
         ],
         capture_output=True,
         text=True,

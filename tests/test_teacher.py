@@ -18,7 +18,8 @@ from starlette.testclient import TestClient
 
 from searchtrain import protocol
 from searchtrain.demo import teacher, world
-from searchtrain.errors import InputError, ProtocolError
+from searchtrain.errors import InputError, ModelError, ProtocolError
+from searchtrain.refiner import FINDINGS_SCHEMA, read_findings, render_request
 
 CONFIG: dict[str, Any] = {
     "seed": 3,
@@ -38,6 +39,16 @@ TAGS_FORMAT = {
                 "key_points": {"type": "array", "items": {"type": "string"}},
             },
         },
+    },
+}
+FINDINGS_FORMAT = {"type": "json_schema", "json_schema": {"schema": FINDINGS_SCHEMA}}
+VERDICT_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "schema": {
+            "type": "object",
+            "properties": {"reason": {"type": "string"}, "correct": {"type": "boolean"}},
+        }
     },
 }
 QUESTION = "Which currency code is used in the country of Ponferrada?"
@@ -68,12 +79,17 @@ def roll_out(
     *,
     seed: int = 0,
     system: str = "Answer.",
+    refine: bool = False,
+    page: str = "{}",
 ) -> list[dict[str, str]]:
-    """A rollout as the agent does it: stop strings, one second chance for a broken turn."""
+    """A rollout as the agent does it: stop strings, one second chance for a broken turn.
+
+    `refine`: the teacher is the refiner, too. `page`: how a passage's text stands on its page.
+    """
     messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     for _ in range(10):
         body = {"messages": messages, "seed": seed, "stop": list(protocol.STOP)}
-        text, _ = teacher._cut(teacher.write_reply(body, rates or {}), body["stop"])
+        text, _ = teacher.cut_at_stop(teacher.write_reply(body, rates or {}), body["stop"])
         text = protocol.close_turn(text)
         messages.append({"role": "assistant", "content": text})
         try:
@@ -84,10 +100,34 @@ def roll_out(
             continue
         if turn.answer is not None:
             break
-        results = [(query, look_up(laptop_world, query)) for query in turn.queries]
+        results = []
+        for query in turn.queries:
+            found = [put_on_page(row, page) for row in look_up(laptop_world, query)]
+            if refine:
+                found = refine_passages(question, query, found)
+            results.append((query, found))
         observation = protocol.render_observation(results, max_chars=4000)
         messages.append({"role": "tool", "content": observation})
     return messages
+
+
+def put_on_page(row: dict[str, Any], page: str) -> dict[str, Any]:
+    title, _, text = row["contents"].partition("\n")
+    return {**row, "contents": f"{title}\n{page.format(text)}"}
+
+
+def refine_passages(
+    question: str, query: str, passages: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the teacher as refiner leaves of the passages."""
+    request = render_request(question, query, passages, 3000)
+    return read_findings(json.loads(ask(request, FINDINGS_FORMAT)), passages)
+
+
+def ask(content: str, response_format: Any, rates: Any = None, seed: int = 0) -> str:
+    """The teacher's answer to one user message."""
+    body = {"messages": [{"role": "user", "content": content}], "seed": seed}
+    return teacher.write_reply({**body, "response_format": response_format}, rates or {})
 
 
 def read_turns(messages: list[dict[str, str]]) -> list[protocol.Turn]:
@@ -179,6 +219,116 @@ def test_an_unknown_question_is_searched_and_answered_from_the_top_passage() -> 
     )
 
 
+PAGE = """We edit this atlas with care. It has many pages.
+{}
+Capital letters begin a name. A place may have several."""
+
+
+@pytest.mark.parametrize("page", ["{}", PAGE, PAGE.replace("\n", " "), "Atlas\r\n{}\r\nTerms"])
+@pytest.mark.parametrize("refine", [False, True])
+def test_it_answers_from_pages_and_from_refined_pages(
+    laptop_world: world.World, questions: list[world.Question], page: str, refine: bool
+) -> None:
+    """As from passages: on every type of question, in as many turns."""
+    by_type = {world.RELATIONS[question.relation]: [] for question in questions}
+    for question in questions:
+        by_type[world.RELATIONS[question.relation]].append(question)
+    assert set(by_type) == set(world.TYPES)
+    for question in [question for some in by_type.values() for question in some[:15]]:
+        messages = roll_out(laptop_world, question.text, refine=refine, page=page)
+        turns = protocol.validate_trajectory(messages)
+        assert turns[-1].answer == question.answers[0], messages
+        assert len(turns) == len(
+            protocol.validate_trajectory(roll_out(laptop_world, question.text))
+        )
+
+
+def test_it_reads_a_snippet_that_is_cut() -> None:
+    question = "What is the time zone of Berlin-Mitte?"
+    whole = "A city in Narnia with 12 people. Time zone Old/Narnia."
+    for snippet in ("... Time zone Old/Narnia.", "A city in Narnia with 12 people. ...\n" + whole):
+        row = {"contents": f'"Berlin-Mitte"\n{snippet}'}
+        messages = [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": "<think>a</think>\n<search>b</search>"},
+            {
+                "role": "tool",
+                "content": protocol.render_observation([("b", [row])], max_chars=500),
+            },
+        ]
+        turn = protocol.parse_turn(teacher.write_reply({"messages": messages}, {}))
+        assert turn.answer == "Old/Narnia"
+
+
+def test_the_refiner_keeps_the_facts_of_the_place_that_is_asked_for() -> None:
+    passages = [
+        {"id": "1", "contents": '"Guinea"\nA country. Capital Conakry. Currency code GNF.'},
+        {
+            "id": "2",
+            "contents": f'"Equatorial Guinea"\n{PAGE.format("A country. Capital Malabo.")}',
+        },
+        {"id": "3", "contents": '"Bata"\nA city in Equatorial Guinea with 9 people.'},
+    ]
+    question = "What is the capital of the country where Bata is?"
+    kept = refine_passages(question, "country Equatorial Guinea", passages)
+    assert [passage["id"] for passage in kept] == ["2", "3"]
+    assert "We edit" not in kept[0]["contents"]
+    assert kept[1]["contents"] == passages[2]["contents"]
+    assert refine_passages("In which country is Oslo?", "city Oslo", passages) == []
+
+
+def test_the_refiner_of_another_world_keeps_sentences_that_share_words() -> None:
+    text = "The sea is blue. Charles Darwin wrote the Origin of Species in 1859. Fish swim."
+    passages = [
+        {"id": "1", "contents": '"Fish"\nFish swim. They are cold.'},
+        {"id": "2", "contents": f'"Darwin"\n{text}'},
+    ]
+    kept = refine_passages("who wrote the origin of species", "origin of species", passages)
+    assert [passage["contents"] for passage in kept] == [
+        '"Darwin"\nCharles Darwin wrote the Origin of Species in 1859.'
+    ]
+
+
+def test_a_refiner_errs_in_its_own_ways() -> None:
+    passages = [{"id": "1", "contents": '"Oslo"\nA city in Norway with 9 people.'}]
+    request = render_request("In which country is Oslo?", "city Oslo", passages, 3000)
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(ask(request, FINDINGS_FORMAT, {"refiner_prose": 1}))
+    invented = json.loads(ask(request, FINDINGS_FORMAT, {"refiner_invents": 1}))
+    with pytest.raises(ModelError, match="names document 2"):
+        read_findings(invented, passages)
+    answers = {ask(request, FINDINGS_FORMAT, {"refiner_prose": 0.5}, seed) for seed in range(30)}
+    assert len(answers) == 2
+
+
+@pytest.mark.parametrize(
+    ("golds", "answer", "correct"),
+    [
+        (["Paris"], "paris.", True),
+        (["Lima", "Paris"], "the city of Paris", True),
+        (["the United States of America"], "United States", True),
+        (["Mali"], "Somalia", False),
+        (["12"], "1912", False),
+        (["Paris"], "", False),
+        (["Paris"], "Rome", False),
+    ],
+)
+def test_the_judge(golds: list[str], answer: str, correct: bool) -> None:
+    request = {"question": "Where?", "golden_answers": golds, "predicted_answer": answer}
+    verdict = json.loads(ask(json.dumps(request), VERDICT_FORMAT))
+    assert verdict["correct"] is correct and verdict["reason"]
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(ask(json.dumps(request), VERDICT_FORMAT, {"judge_prose": 1}))
+
+
+@pytest.mark.parametrize("content", ["plain text", "[]", "{}"])
+@pytest.mark.parametrize("schema", [FINDINGS_FORMAT, VERDICT_FORMAT])
+def test_http_refuses_a_role_without_its_json(content: str, schema: Any) -> None:
+    with TestClient(teacher.make_app({}, teacher.Ledger())) as client:
+        messages = [{"role": "user", "content": content}]
+        assert chat(client, messages=messages, response_format=schema).status_code == 400
+
+
 def test_tags(questions: list[world.Question]) -> None:
     domains = set()
     for text in [*(question.text for question in questions), "who won the cup in 1999", "?", "hm"]:
@@ -231,11 +381,64 @@ def test_overlong_think(laptop_world: world.World, questions: list[world.Questio
     assert len(protocol.validate_trajectory(messages)[0].think.split()) > 100
 
 
+def test_hedging_repetition_and_foreign_sentences_are_in_one_short_turn(
+    laptop_world: world.World, questions: list[world.Question]
+) -> None:
+    for question in questions[:50]:
+        for kind in ("hedging", "foreign_language", "repetition"):
+            messages = roll_out(laptop_world, question.text, {kind: 1})
+            first, *others = [turn.think for turn in protocol.validate_trajectory(messages)]
+            assert len(first.split()) <= 60
+            signs = {
+                "hedging": min(first.count(word) for word in ("Wait", "Hmm", "Alternatively")) > 3,
+                "foreign_language": any("\u4e00" <= letter <= "\u9fff" for letter in first),
+                "repetition": first.count("again and") > 10,
+            }
+            assert [name for name, shown in signs.items() if shown] == [kind]
+            plain = protocol.validate_trajectory(roll_out(laptop_world, question.text))
+            assert others == [turn.think for turn in plain[1:]]
+
+
+def test_long_trace(laptop_world: world.World, questions: list[world.Question]) -> None:
+    for question in questions[:50]:
+        messages = roll_out(laptop_world, question.text, {"long_trace": 1})
+        turns = protocol.validate_trajectory(messages)
+        plain = protocol.validate_trajectory(roll_out(laptop_world, question.text))
+        assert max(len(turn.think.split()) for turn in turns) <= 60
+        words, usual = (sum(len(t.think.split()) for t in some) for some in (turns, plain))
+        assert words > 150 and words > 2 * usual
+        assert turns[-1].answer == question.answers[0]
+
+
+def test_redundant_search(laptop_world: world.World, questions: list[world.Question]) -> None:
+    for question in questions[:50]:
+        turns = protocol.validate_trajectory(
+            roll_out(laptop_world, question.text, {"redundant_search": 1})
+        )
+        plain = protocol.validate_trajectory(roll_out(laptop_world, question.text))
+        assert turns[:-2] == plain[:-1] and turns[-1] == plain[-1]
+        assert len(turns[-2].queries) == len(plain[-2].queries)
+        for query, before in zip(turns[-2].queries, plain[-2].queries, strict=True):
+            assert query != before and query.startswith(before)
+
+
+def test_a_kind_more_leaves_the_draws_of_the_others_alone(
+    laptop_world: world.World, questions: list[world.Question]
+) -> None:
+    old = {"bad_query": 0.3, "wrong_answer": 0.3, "broken_tags": 0.1}
+    new = {"hedging": 0.3, "redundant_search": 0.3, "judge_prose": 0.3}
+    for question in questions[:60]:
+        drawn = {kind for kind in new if teacher.draw_share(new, kind, question.text, 3)}
+        if not drawn:
+            both = roll_out(laptop_world, question.text, {**old, **new}, seed=3)
+            assert both == roll_out(laptop_world, question.text, old, seed=3)
+
+
 def test_broken_tags(questions: list[world.Question]) -> None:
     faults = set()
     for question in questions[:100]:
         body = {"messages": [{"role": "user", "content": question.text}], "seed": 5}
-        text, _ = teacher._cut(teacher.write_reply(body, {"broken_tags": 1}), protocol.STOP)
+        text, _ = teacher.cut_at_stop(teacher.write_reply(body, {"broken_tags": 1}), protocol.STOP)
         with pytest.raises(ProtocolError) as caught:
             protocol.parse_turn(protocol.close_turn(text))
         faults.add(caught.value.kind)

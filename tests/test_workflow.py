@@ -31,6 +31,7 @@ def built(checkout):
     """The small build; everything up to test.json."""
     ended = checkout.run(TARGET)
     assert ended.returncode == 0, ended.stdout[-6000:]
+    assert checkout.left_machine() == ""
     return checkout
 
 

@@ -6,6 +6,8 @@ with a `stop_reason`, never an exception, so one bad rollout costs one row.
 """
 
 import asyncio
+import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -23,6 +25,8 @@ from searchtrain.progress import StageProgress
 from searchtrain.refiner import Refiner
 from searchtrain.schemas import Trajectories, empty_table
 from searchtrain.search import Search
+
+logger = logging.getLogger(__name__)
 
 NO_SEARCH_LEFT = "No more searches are allowed. Answer now."
 
@@ -247,6 +251,43 @@ def make_tasks(questions: pl.DataFrame, rollouts: int, seed: int) -> list[Task]:
     ]
 
 
+def report_rollouts(
+    rows: pl.DataFrame, planned: int, policy: Policy, search: Search
+) -> dict[str, Any]:
+    """What a stage's rollouts came to and what they cost, for people.
+
+    `rows`: `schemas.Trajectories`; `planned`: tasks there were, of which adaptive mode runs fewer.
+    Requests, tokens and dollars of `models` and `search` are those bought now, not cached ones.
+    """
+    saved = planned - rows.height
+    tokens = {kind: int(rows[f"{kind}_tokens"].sum()) for kind in ("prompt", "completion")}
+    report = {
+        "rollouts": {
+            "planned": planned,
+            "run": rows.height,
+            "saved": saved,
+            "saved_share": round(saved / max(planned, 1), 4),
+        },
+        "stop_reasons": dict(sorted(Counter(rows["stop_reason"]).items())),
+        "tokens": tokens,
+        "fallbacks": int(rows["fallbacks"].sum()),
+        "models": {
+            client.role.name: {**client.usage, "dollars": round(client.cost(), 6)}
+            for client in policy.clients()
+        },
+        "search": search.report(),
+    }
+    if saved:
+        # Those not run would have cost what those that were run did, on average.
+        mean = sum(tokens.values()) / rows.height
+        report["rollouts"]["tokens_saved"] = round(mean * saved)
+        logger.info(
+            "adaptive: %d of %d rollouts not run (%.1f %%), about %d tokens saved",
+            saved, planned, 100 * saved / planned, report["rollouts"]["tokens_saved"],
+        )  # fmt: skip
+    return report
+
+
 async def run_rollouts(
     tasks: Sequence[Task],
     policy: Policy,
@@ -302,5 +343,7 @@ async def run_rollouts(
         )
     finally:
         progress.finish()
+        if spent := search.report():
+            logger.info("web: %s", ", ".join(f"{name} {count}" for name, count in spent.items()))
     flat = [row for group in rows for row in group]
     return pl.DataFrame(flat, schema=empty_table(Trajectories).schema)

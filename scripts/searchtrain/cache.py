@@ -2,7 +2,7 @@
 
 One folder, one SQLite file per writing job (WAL mode), every reader reads all of them, so jobs
 on a shared file system never write to the same file. Invariant: an answer is committed before
-anyone sees it, and only answers are stored, never failures.
+anyone sees it. Failures are no answers: whoever remembers one keeps it under a key of its own.
 """
 
 import json
@@ -42,12 +42,12 @@ class RequestCache:
             if path != own
         ]
 
-    def get(self, key: str) -> Any | None:
-        """The stored answer, or None."""
+    def get(self, key: str, since: float = 0.0) -> Any | None:
+        """The stored answer, or None; one bought before `since` (epoch seconds) does not count."""
         for connection in (self._own, *self._others):
             try:
                 row = connection.execute(
-                    "select value from answers where key = ?", (key,)
+                    "select value from answers where key = ? and bought >= ?", (key, since)
                 ).fetchone()
             except sqlite3.OperationalError:
                 continue  # another job has just created its file and not yet its table
@@ -55,10 +55,10 @@ class RequestCache:
                 return json.loads(row[0])
         return None
 
-    def put(self, key: str, value: Any) -> None:
-        """Store and commit an answer; the first one bought wins."""
+    def put(self, key: str, value: Any, *, replace: bool = False) -> None:
+        """Store and commit an answer; the first one bought wins, or with `replace` the last."""
         self._own.execute(
-            "insert or ignore into answers values (?, ?, ?)",
+            f"insert or {'replace' if replace else 'ignore'} into answers values (?, ?, ?)",
             (key, json.dumps(value, ensure_ascii=False), time.time()),
         )
 

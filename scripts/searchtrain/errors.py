@@ -50,8 +50,23 @@ class ModelError(BoundaryError):
 class SearchError(BoundaryError):
     """A search endpoint refused, failed, hung, or broke its contract.
 
-    Kinds: `timeout`, `connection`, `http_<status>`, `contract`.
+    Kinds: `timeout`, `connection`, `http_<status>`, `contract`, `offline` (not in the cache, and
+    nothing else may be asked).
     """
+
+
+class PageError(BoundaryError):
+    """A web page could not be read, or may not be.
+
+    Kinds: `url` (no http or https URL, or one with a password), `blocked` (an excluded host or
+    URL), `robots`, `private_address`, `timeout`, `connection`, `redirects`, `http_<status>`,
+    `too_large`, `content_type`, `unreadable` (extraction failed), `empty` (no text), `offline`.
+    """
+
+    def __init__(self, message: str, kind: str, *, passing: bool = False) -> None:
+        """`passing`: the same page may well be readable later."""
+        super().__init__(message, kind)
+        self.passing = passing
 
 
 class ProtocolError(BoundaryError):

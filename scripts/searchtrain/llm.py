@@ -20,6 +20,7 @@ import openai
 import tenacity
 
 from searchtrain.cache import RequestCache
+from searchtrain.endpoint import wait_ready
 from searchtrain.errors import InputError, Interrupted, ModelError, ServiceError
 from searchtrain.files import digest
 from searchtrain.flight import SingleFlight
@@ -92,7 +93,8 @@ class ModelClient:
     """Asks one role; safe for thousands of concurrent callers on one event loop.
 
     `usage` counts `requests`, `cached`, `retries`, `repairs`, `prompt_tokens`,
-    `completion_tokens` (tokens of answers that were bought now, not of cached ones).
+    `completion_tokens` (tokens of answers that were bought now) and, of answers from the cache,
+    `cached_prompt_tokens` and `cached_completion_tokens`.
     """
 
     def __init__(self, role: Role, url: str, cache: RequestCache | None) -> None:
@@ -134,6 +136,8 @@ class ModelClient:
         stored = self._cache.get(key) if self._cache else None
         if stored is not None:
             self.usage["cached"] += 1
+            self.usage["cached_prompt_tokens"] += stored["prompt_tokens"]
+            self.usage["cached_completion_tokens"] += stored["completion_tokens"]
             return Completion(**stored, cached=True)
         answer = await self._flights.join(key, lambda: self._buy(key, body))
         return Completion(**answer, cached=False)
@@ -169,11 +173,15 @@ class ModelClient:
         """Begin no further request; those in flight still finish and are cached."""
         self._stopping = True
 
-    def cost(self) -> float:
-        """US dollars spent by this client, at the role's price."""
+    def cost(self, cached: bool = False) -> float:
+        """US dollars spent by this client, at the role's price.
+
+        With `cached`: what it would have spent had the cache been empty.
+        """
         return sum(
-            self.usage[f"{kind}_tokens"] * self.role.price.get(kind, 0) / 1e6
+            self.usage[f"{origin}{kind}_tokens"] * self.role.price.get(kind, 0) / 1e6
             for kind in ("prompt", "completion")
+            for origin in ("", "cached_")[: 1 + cached]
         )
 
     async def close(self) -> None:
@@ -294,6 +302,23 @@ class ModelClient:
             " see the server's log",
             f"http_{status}",
         )
+
+
+def open_model(
+    name: str,
+    address: str,
+    config: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    cache: RequestCache | None,
+    **changes: Any,
+) -> ModelClient:
+    """A client of the role `name` as soon as its server is ready.
+
+    `address`: URL or endpoint file; `config` has the model, its revision, dialect and sampling,
+    `runtime` what changes no answer. Raises ServiceError when the server fails to start.
+    """
+    role = Role.from_config(name, {**config, **runtime}, **changes)
+    return ModelClient(role, wait_ready(address, runtime["ready_timeout"]), cache)
 
 
 def parse_object(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:

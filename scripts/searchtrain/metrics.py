@@ -1,79 +1,94 @@
 """Scores of predicted answers, and the files that report them.
 
 Exact match comes twice: strict (the search-augmented task's: letter case and outer white space
-do not count) and normalised (SQuAD's steps, as Search-R1 and FlashRAG run them). Invariant: a blank
-answer is never right, and `test.json` has the test file's ids in its order and number.
+do not count) and normalised (SQuAD's steps, as Search-R1 and FlashRAG run them). Beside them stand
+F1, substring accuracy and, where a judge was asked, the share that it found right. Invariant: a
+blank answer is never right, and `test.json` has the test file's ids in its order and number.
 """
 
 import logging
-import re
-import string
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from searchtrain.answers import match_normalised, match_strict, match_substring, measure_f1
 from searchtrain.errors import InputError
 from searchtrain.tables import format_table
 
 logger = logging.getLogger(__name__)
 
-FIGURES = ("em_strict", "em_normalised", "f1")
-SCORES = {"em_strict": pl.Boolean, "em_normalised": pl.Boolean, "f1": pl.Float64}
+SCORES = {
+    "em_strict": pl.Boolean,
+    "em_normalised": pl.Boolean,
+    "substring": pl.Boolean,
+    "f1": pl.Float64,
+}
+GROUPS = {"by_type": "type", "by_source": "source"}
+"""What the scores are given apart for, and the column that says so."""
 TEST_SPLITS = ("test", "test_closed_book", "test_untrained")
-ARTICLES = re.compile(r"\b(a|an|the)\b")
-PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def normalise_answer(text: str) -> str:
-    """SQuAD's normalisation: lower case, no ASCII punctuation, no articles, single spaces."""
-    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
-
-
-def match_strict(answer: str, golds: Iterable[str]) -> bool:
-    """Whether the trimmed answer equals a golden answer but for letter case (the task's rule)."""
-    answer = answer.strip().lower()
-    return bool(answer) and any(answer == gold.strip().lower() for gold in golds)
-
-
-def match_normalised(answer: str, golds: Iterable[str]) -> bool:
-    """Whether answer and a golden answer are equal after `normalise_answer` (Search-R1)."""
-    if not answer.strip():
-        return False
-    answer = normalise_answer(answer)
-    return any(answer == normalise_answer(gold) for gold in golds)
-
-
-def measure_f1(answer: str, golds: Iterable[str]) -> float:
-    """Bag-of-tokens F1 of normalised texts, 0 to 1, the best over the golden answers (SQuAD)."""
-    if not answer.strip():
-        return 0.0
-    tokens = normalise_answer(answer).split()
-    return max((_overlap(tokens, normalise_answer(gold).split()) for gold in golds), default=0.0)
 
 
 def add_scores(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add `em_strict`, `em_normalised` (Boolean) and `f1` to `answer` and `golden_answers`."""
+    """Add the columns of `SCORES` to `answer` and `golden_answers`."""
     rows = [
-        (match_strict(answer, golds), match_normalised(answer, golds), measure_f1(answer, golds))
+        (
+            match_strict(answer, golds),
+            match_normalised(answer, golds),
+            match_substring(answer, golds),
+            measure_f1(answer, golds),
+        )
         for answer, golds in frame.select("answer", "golden_answers").iter_rows()
     ]
     return frame.hstack(pl.DataFrame(rows, schema=SCORES, orient="row"))
 
 
+def add_verdicts(frame: pl.DataFrame, split: str, judgements: pl.DataFrame | None) -> pl.DataFrame:
+    """Add the column `judge` (Boolean, null where the judge gave no verdict), if it was asked.
+
+    `frame`: predictions of the split with `question_id`; `judgements`: `schemas.Judgements`.
+    Raises InputError when only a part of the split was judged.
+    """
+    if judgements is None:
+        return frame
+    verdicts = judgements.filter(pl.col("split") == split)
+    if verdicts.is_empty():
+        return frame
+    missing = frame["question_id"].filter(
+        ~frame["question_id"].is_in(verdicts["question_id"].implode())
+    )
+    if not missing.is_empty():
+        raise InputError(
+            f"judgements of split {split!r}: none for id {missing[0]!r} ({missing.len()} such ids);"
+            " judge again from the present predictions"
+        )
+    return frame.join(
+        verdicts.select("question_id", pl.col("correct").alias("judge")),
+        on="question_id", how="left", maintain_order="left",
+    )  # fmt: skip
+
+
 def score_answers(frame: pl.DataFrame) -> dict[str, Any]:
     """The scores of one split, all means over its questions.
 
-    `frame`: one row a question with `answer`, `golden_answers`, `type` (text or null), `searches`
-    and `stop_reason`. Returns `n`, `em_strict`, `em_normalised`, `f1`, `mean_searches`,
-    `unanswered` and `stop_reasons` (counts), and `by_type` with the same figures per type.
+    `frame`: one row a question with `answer`, `golden_answers`, `type` (text or null), `source`,
+    `searches`, `stop_reason` and, if a judge was asked, `judge`. Returns `n`, the names of
+    `SCORES`, `mean_searches`, `unanswered` and `stop_reasons` (counts), and `by_type` and
+    `by_source` with the same figures apart. With `judge` there is also the share of all questions
+    that the judge found right (SimpleDeepSearcher's LasJ: no verdict is not right) and
+    `judge_invalid`, how many have no verdict.
     """
     scored = add_scores(frame)
-    types = scored["type"].drop_nulls().unique().sort()
     return {
         **_average(scored),
-        "by_type": {kind: _average(scored.filter(pl.col("type") == kind)) for kind in types},
+        **{
+            name: {
+                value: _average(scored.filter(pl.col(column) == value))
+                for value in scored[column].drop_nulls().unique().sort()
+            }
+            for name, column in GROUPS.items()
+        },
     }
 
 
@@ -82,9 +97,10 @@ def select_split(
 ) -> pl.DataFrame:
     """The predictions of one split in the order of its questions, one row a question.
 
-    `predictions`: `schemas.Predictions`; `questions`: `id` and `question`; `path`: of the question
-    file, for messages. With `complete` every question must have a prediction. Raises InputError
-    naming the first id that is missing, unknown or there twice.
+    `predictions`: `schemas.Predictions`; `questions`: `id`, `question` and `source`, which are
+    taken from there; `path`: of the question file, for messages. With `complete` every question
+    must have a prediction. Raises InputError naming the first id that is missing, unknown or there
+    twice.
     """
     rows = predictions.filter(pl.col("split") == split)
     rows = rows.drop("golden_answers", "question", "source").with_columns(
@@ -105,7 +121,7 @@ def select_split(
             f"predictions of split {split!r}: {ids.len()} of the {questions.height} questions of"
             f" {path} have one; first without: id {missing[0]!r}; predict again"
         )
-    return questions.select(pl.col("id").alias("question_id"), "question").join(
+    return questions.select(pl.col("id").alias("question_id"), "question", "source").join(
         rows, on="question_id", how="inner", maintain_order="left"
     )
 
@@ -117,21 +133,23 @@ def make_metrics(
     answers: pl.DataFrame | None,
     types: Mapping[str, str],
     paths: Mapping[str, Any],
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Score every split that has answers; returns `metrics.json` and the rows of dev_predictions.
+    *,
+    benchmarks: pl.DataFrame | None = None,
+    judgements: pl.DataFrame | None = None,
+) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """Score every split that has answers; returns `metrics.json` and the predictions to list.
 
     `dev`, `test`: as from `questions.load_questions`; `answers`: as from `load_answers`, None when
-    the test answers are not known: then only dev is scored. `types`: id -> type, of dev questions.
-    `paths`: `dev`, `test` and `answers`, for messages.
+    the test answers are not known: then test is not scored. `types`: id -> type, of dev questions.
+    `benchmarks`: as from `benchmarks.read_evaluation`, its types are the benchmarks; `judgements`:
+    `schemas.Judgements`. `paths`: `dev`, `test`, `answers` and `benchmarks`, for messages. The
+    second value has the rows of `dev_predictions.json` as `dev`, and those of
+    `benchmark_predictions.json` as `benchmarks`.
     """
     labelled = dev.with_columns(
         pl.col("id").replace_strict(types, default=None, return_dtype=pl.String).alias("type")
     )
-    rows = select_split(predictions, "dev", dev, complete=True, path=paths["dev"])
-    frame = rows.join(labelled.select("id", "golden_answers", "type").rename({"id": "question_id"}),
-                      on="question_id", how="left", maintain_order="left")  # fmt: skip
-    metrics = {"dev": score_answers(frame)}
-    listing = _list_predictions(frame)
+    splits = {"dev": (dev, labelled, paths["dev"])}
     if answers is not None:
         unknown = test["id"].filter(~test["id"].is_in(answers["id"].implode()))
         if not unknown.is_empty():
@@ -139,16 +157,26 @@ def make_metrics(
                 f"{paths['answers']}: no answer for id {unknown[0]!r} of {paths['test']}"
                 f" ({unknown.len()} such ids); give the answers of this test file or none"
             )
-        for split in TEST_SPLITS:
-            rows = select_split(
-                predictions, split, test, complete=split == "test", path=paths["test"]
-            )
-            if not rows.is_empty():
-                metrics[split] = score_answers(
-                    rows.join(answers.rename({"id": "question_id"}), on="question_id", how="left")
-                )
+        splits |= dict.fromkeys(TEST_SPLITS, (test, answers, paths["test"]))
+    if benchmarks is not None:
+        splits["benchmarks"] = (benchmarks, benchmarks, paths["benchmarks"])
+    metrics = {}
+    listings = {}
+    for split, (asked, known, path) in splits.items():
+        complete = split not in TEST_SPLITS[1:]
+        rows = select_split(predictions, split, asked, complete=complete, path=path)
+        if rows.is_empty():
+            continue
+        golds = known.select(pl.col("id").alias("question_id"), "golden_answers", "type")
+        frame = rows.join(golds, on="question_id", how="left", maintain_order="left")
+        frame = add_verdicts(frame, split, judgements)
+        metrics[split] = score_answers(frame)
+        if split == "dev":
+            listings[split] = _list_predictions(frame)
+        elif split == "benchmarks":
+            listings[split] = _list_predictions(frame, "source", "type")
     logger.info("scores:\n%s", format_metrics(metrics))
-    return metrics, listing
+    return metrics, listings
 
 
 def make_submission(
@@ -200,16 +228,25 @@ def check_submission(records: Any, ids: Sequence[str | int], path: Any) -> None:
 
 
 def format_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table for the log: a row per split, and below it one per type."""
+    """A table for the log: a row per split, below it one per type and one per source, where the
+    sources say more than the types."""
+    judged = any("judge" in scores for scores in metrics.values())
     rows = []
     for split, scores in metrics.items():
-        rows.append(_make_line(split, scores))
-        rows += [_make_line(f"  {kind}", part) for kind, part in scores["by_type"].items()]
+        rows.append(_make_line(split, scores, judged))
+        parts = dict(scores["by_type"])
+        if len(scores["by_source"]) > 1:
+            parts |= {f"source {key}": part for key, part in scores["by_source"].items()
+                      if key not in parts}  # fmt: skip
+        rows += [_make_line(f"  {name}", part, judged) for name, part in parts.items()]
     return format_table(rows)
 
 
 def _average(scored: pl.DataFrame) -> dict[str, Any]:
-    means = {name: round(float(scored[name].mean()), 6) for name in FIGURES}
+    means = {name: round(float(scored[name].mean()), 6) for name in SCORES}
+    if "judge" in scored.columns:
+        means["judge"] = round(float(scored["judge"].fill_null(value=False).mean()), 6)
+        means["judge_invalid"] = scored["judge"].null_count()
     reasons = Counter(scored["stop_reason"].to_list())
     return {
         "n": scored.height,
@@ -220,15 +257,11 @@ def _average(scored: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _overlap(tokens: list[str], gold: list[str]) -> float:
-    if not tokens or not gold:
-        return float(tokens == gold)
-    common = (Counter(tokens) & Counter(gold)).total()
-    return 2 * common / (len(tokens) + len(gold))
+def _list_predictions(frame: pl.DataFrame, *more: str) -> list[dict[str, Any]]:
+    """The rows of `dev_predictions.json`, in the order of the question file; `more` columns last.
 
-
-def _list_predictions(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `dev_predictions.json`, in the order of the dev file."""
+    `judge` is there where a judge was asked, null where it gave no verdict.
+    """
     return (
         add_scores(frame)
         .select(
@@ -238,20 +271,25 @@ def _list_predictions(frame: pl.DataFrame) -> list[dict[str, Any]]:
             "golden_answers",
             "em_strict",
             "em_normalised",
+            "substring",
+            *[name for name in ("judge",) if name in frame.columns],
             "searches",
             "stop_reason",
+            *more,
         )
         .to_dicts()
     )
 
 
-def _make_line(name: str, scores: Mapping[str, Any]) -> dict[str, Any]:
+def _make_line(name: str, scores: Mapping[str, Any], judged: bool) -> dict[str, Any]:
     return {
         "split": name,
         "n": scores["n"],
         "EM strict": scores["em_strict"],
         "EM normalised": scores["em_normalised"],
+        "substring": scores["substring"],
         "F1": scores["f1"],
+        **({"judge": scores.get("judge")} if judged else {}),
         "searches": scores["mean_searches"],
         "unanswered": scores["unanswered"],
     }

@@ -64,7 +64,7 @@ def load_questions(path: str | Path, answers: bool = True) -> pl.DataFrame:
         _read_question(row, f"{path}: row {number}", answers, path.stem)
         for number, row in enumerate(_load_array(path), 1)
     ]
-    _check_unique([row["id"] for row in rows], path)
+    check_unique([row["id"] for row in rows], path)
     return pl.DataFrame(rows, schema=QUESTION)
 
 
@@ -78,13 +78,13 @@ def load_answers(path: str | Path) -> pl.DataFrame:
     path = Path(path)
     rows = []
     for number, row in enumerate(_load_array(path), 1):
-        key, where = _read_id(row, f"{path}: row {number}")
+        key, where = read_id(row, f"{path}: row {number}")
         answers = _read_answers(row, where)
         kind = row.get("type")
         if kind is not None and not isinstance(kind, str):
             raise InputError(f"{where}: type {kind!r} is not text; write it in quotes")
         rows.append({"id": key, "golden_answers": answers, "type": kind})
-    _check_unique([row["id"] for row in rows], path)
+    check_unique([row["id"] for row in rows], path)
     return pl.DataFrame(rows, schema=ANSWER)
 
 
@@ -152,17 +152,17 @@ def _load_array(path: Path) -> list[Any]:
 
 
 def _read_question(row: Any, where: str, answers: bool, source: str) -> dict[str, Any]:
-    key, where = _read_id(row, where)
+    key, where = read_id(row, where)
     return {
         "id": key,
-        "question": _read_text(_get_field(row, "question", where), f"{where}: question"),
+        "question": read_text(_get_field(row, "question", where), f"{where}: question"),
         "golden_answers": _read_answers(row, where) if answers else [],
-        "source": _read_text(row.get("source", source), f"{where}: source"),
-        "exclude_urls": _read_texts(row.get("exclude_urls", []), f"{where}: exclude_urls"),
+        "source": read_text(row.get("source", source), f"{where}: source"),
+        "exclude_urls": read_texts(row.get("exclude_urls", []), f"{where}: exclude_urls"),
     }
 
 
-def _read_id(row: Any, where: str) -> tuple[str, str]:
+def read_id(row: Any, where: str) -> tuple[str, str]:
     """The id as text, and the place that later messages name."""
     if not isinstance(row, dict):
         raise InputError(f"{where}: expected an object with id and question, got {_show(row)}")
@@ -176,19 +176,21 @@ def _read_id(row: Any, where: str) -> tuple[str, str]:
 def _read_answers(row: dict[str, Any], where: str) -> list[str]:
     answers = _get_field(row, "golden_answers", where)
     where = f"{where}: golden_answers"
-    texts = _read_texts(answers, where)
+    texts = read_texts(answers, where)
     if not texts:
         raise InputError(f"{where} is empty; give at least one acceptable answer")
     return texts
 
 
-def _read_texts(values: Any, where: str) -> list[str]:
+def read_texts(values: Any, where: str) -> list[str]:
+    """A list of texts as `read_text` gives them; `where` names file, row and field."""
     if not isinstance(values, list):
         raise InputError(f'{where} is {_show(values)}; it must be a list of texts, as ["Paris"]')
-    return [_read_text(value, where) for value in values]
+    return [read_text(value, where) for value in values]
 
 
-def _read_text(value: Any, where: str) -> str:
+def read_text(value: Any, where: str) -> str:
+    """A text of a row, trimmed and with single spaces; raises InputError when it is none."""
     if not isinstance(value, str):
         raise InputError(f"{where} holds {_show(value)}; it must be text in quotes")
     text = " ".join(value.split())
@@ -213,7 +215,8 @@ def _get_field(row: dict[str, Any], name: str, where: str) -> Any:
     return row[name]
 
 
-def _check_unique(ids: list[str], path: Path) -> None:
+def check_unique(ids: list[str], path: Path) -> None:
+    """Raise InputError when two rows of a file have the same id."""
     seen: dict[str, int] = {}
     for number, key in enumerate(ids, 1):
         if key in seen:

@@ -7,9 +7,11 @@ total beyond the pool returns the pool. Invariant: equal input gives equal outpu
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import polars as pl
 
@@ -26,6 +28,8 @@ UNIT_WORDS = {"all": INTERROGATIVE + AUXILIARY, "interrogative": INTERROGATIVE}
 """`all` is what SimpleDeepSearcher's code counts, `interrogative` what its paper says."""
 
 OTHER = "other"
+TOP = 50
+"""Key points that the report lists."""
 COMMON = 64
 """A key point of more questions than this keeps its passes as the bits of one integer."""
 
@@ -55,7 +59,7 @@ def sample_questions(tagged: pl.DataFrame, settings: SampleSettings) -> pl.DataF
 
     `tagged`: `schemas.Tagged`. Largest domain first, `other` last; within a domain pass by pass.
     """
-    pool = _describe_pool(tagged.unique("question", keep="first", maintain_order=True), settings)
+    pool = _describe_pool(tagged, settings)
     buckets = _list_buckets(pool)
     total = pool.height if settings.total is None else settings.total
     if total > pool.height:
@@ -83,6 +87,88 @@ def sample_questions(tagged: pl.DataFrame, settings: SampleSettings) -> pl.DataF
         format_table(rows),
     )
     return validate_table(pl.concat(parts), Sampled, "sampled")
+
+
+def describe_sampling(
+    tagged: pl.DataFrame, sampled: pl.DataFrame, settings: SampleSettings
+) -> dict[str, Any]:
+    """What sampling did, as JSON: counts before (every question once) and after, and evenness.
+
+    `tagged`: `schemas.Tagged`; `sampled`: `sample_questions` of it.
+    """
+    pool = _describe_pool(tagged, settings)
+    chosen = sampled.group_by("bucket").agg(
+        pl.len().alias("quota"), pl.col("pass").max().alias("passes")
+    )
+    buckets = [
+        {"bucket": each["bucket"][0], "questions": each.height} for each in _list_buckets(pool)
+    ]
+    columns = {"bucket": pl.String, "questions": pl.Int64}
+    quotas = (
+        pl.DataFrame(buckets, schema=columns)
+        .join(chosen, on="bucket", how="left", maintain_order="left")
+        .with_columns(pl.col("quota").fill_null(0))
+    )
+    report: dict[str, Any] = {
+        "settings": asdict(settings),
+        "questions": {
+            "tagged": tagged.height,
+            "repeated": tagged.height - pool.height,
+            "before": pool.height,
+            "after": sampled.height,
+        },
+        "mean_units": {
+            "before": _round(pool["units"].mean()),
+            "after": _round(sampled["units"].mean()),
+        },
+        "buckets": quotas.to_dicts(),
+    }
+    for column, name in (
+        ("domain", "domains"),
+        ("key_points", "key_points"),
+        ("source", "sources"),
+    ):
+        counts = compare_labels(pool, sampled, column)
+        report[name] = {
+            "distinct": {when: int((counts[when] > 0).sum()) for when in ("before", "after")},
+            "evenness": {
+                when: _round(measure_evenness(counts, when)) for when in ("before", "after")
+            },
+            "counts": counts.head(TOP if name == "key_points" else counts.height).to_dicts(),
+        }
+    return report
+
+
+def compare_labels(before: pl.DataFrame, after: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Count labels in two tables: columns `label`, `before`, `after`, most frequent first.
+
+    A column of lists counts every element.
+    """
+    labels = pl.col(column).alias("label")
+    if before.schema[column] == pl.List(pl.String):
+        labels = labels.explode(empty_as_null=False)
+    counts = [
+        table.select(labels).group_by("label").agg(pl.len().cast(pl.Int64).alias(name))
+        for name, table in (("before", before), ("after", after))
+    ]
+    return (
+        counts[0]
+        .join(counts[1], on="label", how="full", coalesce=True)
+        .with_columns(pl.col("before", "after").fill_null(0))
+        .sort("before", "after", "label", descending=[True, True, False])
+    )
+
+
+def measure_evenness(counts: pl.DataFrame, column: str) -> float | None:
+    """Pielou's evenness of a column of `compare_labels`: entropy over the most it could be.
+
+    1 when all labels that are there are equally frequent; None when fewer than two are.
+    """
+    present = [count for count in counts[column] if count]
+    if len(present) < 2:
+        return None
+    shares = [count / sum(present) for count in present]
+    return -math.fsum(share * math.log(share) for share in shares) / math.log(len(shares))
 
 
 def share_quota(sizes: Sequence[int], total: int) -> list[int]:
@@ -133,9 +219,10 @@ def assign_passes(key_points: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _describe_pool(tagged: pl.DataFrame, settings: SampleSettings) -> pl.DataFrame:
-    """Add `units` and `bucket`."""
+    """Every question once, with `units` and `bucket`."""
     words = "|".join(UNIT_WORDS[settings.unit_words])
-    return tagged.with_columns(
+    pool = tagged.unique("question", keep="first", maintain_order=True)
+    return pool.with_columns(
         pl.col("question")
         .str.to_lowercase()
         .str.count_matches(rf"\b(?:{words})\b")
@@ -166,3 +253,7 @@ def _choose(bucket: pl.DataFrame, quota: int) -> pl.DataFrame:
         .sort("pass", maintain_order=True)
         .head(quota)
     )
+
+
+def _round(number: float | None) -> float | None:
+    return None if number is None else round(number, 4)

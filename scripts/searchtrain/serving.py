@@ -52,7 +52,8 @@ class ServerSpec:
     """What to serve; which of the later fields count depends on `serve`."""
 
     serve: str
-    """`retriever`, `vllm`, `scripted` (the laptop world's teacher) or `command`."""
+    """`retriever`, `vllm`, `scripted` (the laptop world's teacher), `web` (the laptop's own web) or
+    `command`."""
     port: int | None = None
     """None takes a free one."""
     ready_timeout: float = 300
@@ -149,6 +150,7 @@ def check_spec(spec: ServerSpec, server: str) -> None:
         "retriever": ("index", "corpus"),
         "vllm": ("model",),
         "scripted": ("model", "ledger"),
+        "web": ("index", "corpus", "ledger"),
         "command": ("command",),
     }
     if spec.serve not in needs:
@@ -170,11 +172,13 @@ def build_command(spec: ServerSpec, port: int) -> list[str]:
     python = [sys.executable, "-m"]
     if spec.serve == "command":
         return [str(part).replace("{port}", str(port)) for part in spec.command or ()]
+    paths = ["--index", str(spec.index), "--corpus", str(spec.corpus)]
+    options = ["--rates", json.dumps(spec.rates), "--ledger", str(spec.ledger)]
     if spec.serve == "retriever":
-        paths = ["--index", str(spec.index), "--corpus", str(spec.corpus)]
         return [*python, "searchtrain.search.server", *paths, *at]
+    if spec.serve == "web":
+        return [*python, "searchtrain.demo.web", *paths, *options, *at]
     if spec.serve == "scripted":
-        options = ["--rates", json.dumps(spec.rates), "--ledger", str(spec.ledger)]
         model = ["--model", str(spec.model), "--port", str(port)]
         return [*python, "searchtrain.demo.teacher", *model, *options]
     name = ["--served-model-name", spec.served_model_name] if spec.served_model_name else []

@@ -1,7 +1,8 @@
 """Curated rollouts as LLaMA-Factory sharegpt records.
 
 Invariant: record i is row i of `curated.parquet`, with the student's prompt in place of the
-teacher's and every other text exactly as it was; equal input gives equal bytes.
+teacher's and every other text exactly as it was; equal input gives equal bytes. Mixed records
+(`mixing`) come behind them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,32 @@ def make_dataset_info(file_name: str) -> dict[str, Any]:
                 "system_tag": "system",
             },
         }
+    }
+
+
+def make_report(
+    records: Mapping[str, Sequence[Mapping[str, Any]]], mix: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """`sft_report.json`: what the data set is made of, so that nothing is left out in silence.
+
+    `records`: origin (`search`, `mixed`) -> its records; `mix`: as from `mixing.mix_records`, None
+    when nothing is mixed in. Words are those of all turns, without the system prompt.
+    """
+    return {
+        "records": sum(map(len, records.values())),
+        "origins": {name: _measure_words(part) for name, part in records.items()},
+        "mix": mix,
+    }
+
+
+def _measure_words(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    words = [
+        sum(len(turn["value"].split()) for turn in record["conversations"]) for record in records
+    ]
+    return {
+        "records": len(records),
+        "mean_words": round(sum(words) / max(len(words), 1), 1),
+        "longest_words": max(words, default=0),
     }
 
 

@@ -73,11 +73,11 @@ def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[st
     }
 
 
-def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> int:
-    """Count the records that the trainer would cut at `cutoff` tokens; returns their number.
+def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> dict[str, int]:
+    """Measure the records in tokens; returns `records`, `tokens`, `longest`, `longer_than_cutoff`.
 
-    LLaMA-Factory cuts silently, and what it cuts is the answer. Raises InputError when more than
-    `max_share` of the records are too long.
+    The trainer cuts a record at `cutoff` tokens, silently, and what it cuts is the answer. Raises
+    InputError when more than `max_share` of the records are too long.
     """
     from transformers import AutoTokenizer  # slow to import
 
@@ -97,12 +97,23 @@ def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> i
             f" (longest {max(lengths)}) and would lose their answer; raise train.args.cutoff_len or"
             " train.max_cut_share"
         )
-    return long
+    return {
+        "records": len(records),
+        "tokens": sum(lengths),
+        "longest": max(lengths),
+        "longer_than_cutoff": long,
+    }
 
 
 def list_messages(record: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A sharegpt record as chat messages, system prompt first."""
-    return [{"role": "system", "content": record["system"]}] + [
+    """A sharegpt record as chat messages, system prompt first.
+
+    A record without one has no system message: LLaMA-Factory's template then writes the model's
+    own default prompt, and so does the chat template when the message is left out, but not when it
+    is there and empty.
+    """
+    system = [{"role": "system", "content": record["system"]}] if record["system"] else []
+    return system + [
         {"role": ROLES[turn["from"]], "content": turn["value"]} for turn in record["conversations"]
     ]
 

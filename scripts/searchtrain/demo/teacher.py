@@ -1,13 +1,14 @@
 """The scripted teacher: an OpenAI-compatible server that plays every role over the laptop world.
 
 It knows how to read and to plan, and no facts: what it answers it has read in the observations
-of the conversation at hand (or it guesses). It reads the first user message (the question),
-`response_format`, and the turns that follow; system prompts may say anything.
+of the conversation at hand (or it guesses). It reads the first user message (the question, or the
+JSON that a refiner and a judge are sent), `response_format`, and the turns that follow; system
+prompts may say anything. The fields of the schema name the role: `domain` tags, `findings`
+refines, `correct` judges, and without a schema it is the agent.
 
-It errs at configured rates. Kinds decided once per rollout, from (question, seed):
-`bad_query`, `wrong_answer`, `repeated_query`, `unsupported_answer`, `overlong_think`. Kinds
-decided per request, from (messages, seed): `broken_tags`, `prose_json`; and `http_500`, `hang`,
-also from how often this request came before, so that a retry may succeed (at rate 1 it never does).
+It errs at configured rates. `ROLLOUT_KINDS` are decided once per rollout, from (question, seed);
+`REQUEST_KINDS` per request, from (messages, seed), `http_500` and `hang` also from how often this
+request came before, so that a retry may succeed (at rate 1 it never does).
 
 Invariant: the answer is a function of (messages, response format, seed) and the rates.
 """
@@ -21,7 +22,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from searchtrain.demo.world import RELATIONS, parse_number, parse_question, read_passage
+from searchtrain.answers import normalise_answer
+from searchtrain.demo.world import (
+    CITY_PATTERN,
+    COUNTRY_PATTERN,
+    RELATIONS,
+    parse_number,
+    parse_question,
+)
 from searchtrain.errors import InputError, ProtocolError
 from searchtrain.protocol import OBSERVATION, parse_turn, render_turn
 
@@ -42,8 +50,21 @@ ROLLOUT_KINDS = (
     "repeated_query",
     "unsupported_answer",
     "overlong_think",
+    "hedging",
+    "foreign_language",
+    "repetition",
+    "long_trace",
+    "redundant_search",
 )
-REQUEST_KINDS = ("broken_tags", "prose_json", "http_500", "hang")
+REQUEST_KINDS = (
+    "broken_tags",
+    "prose_json",
+    "refiner_prose",
+    "refiner_invents",
+    "judge_prose",
+    "http_500",
+    "hang",
+)
 KINDS = ROLLOUT_KINDS + REQUEST_KINDS
 
 HANG_SECONDS = 3600
@@ -108,11 +129,57 @@ PHRASES = (
 )
 """Samples of the teacher's language, for whoever trains a tokenizer on it."""
 
-DOCUMENT = re.compile(r"Doc \d+ \(Title: (.*?)\) (.*)")
+DOCUMENT = re.compile(
+    r"^Doc \d+ \(Title: (.*?)\) (.*(?:\n(?!Doc \d+ \(Title: |Query: |</information>).*)*)",
+    re.MULTILINE,
+)
+"""A document of an observation; a web page's text has several lines."""
+ELLIPSIS = re.compile(r"\.{3}|…")
+FRAGMENTS = {
+    "time_zone": re.compile(r"\bTime zone ([\w/+-]+)\."),
+    "capital": re.compile(r"\bCapital (.+?)\.(?= (?:Currency|Calling|Internet) |$)"),
+    "currency_code": re.compile(r"\bCurrency code (\w+)\."),
+    "calling_code": re.compile(r"\bCalling code ([\d-]+)\."),
+    "internet_domain": re.compile(r"\bInternet domain (\.\w+)\."),
+}
+"""Facts of a passage whose beginning is missing, as in a search engine's snippet."""
+
 DIGRESSION = "Let me think about this once more, step by step, before I go on with the question."
+HEDGES = (
+    "Wait, is that so? Hmm, perhaps. Alternatively, not. Wait, maybe it is. Hmm, or both."
+    " Alternatively, neither. Wait, which one? Hmm, hard to say. Alternatively, the other."
+    " Wait, slower. Hmm, no. Alternatively, yes."
+)
+FOREIGN = "首先我需要弄清楚这个问题在问什么。然后我再去查找相关的资料。"
+REPETITION = "again and "
+REPETITIONS = 20
+ASIDES = (
+    "The question names one thing and asks for something else about it.",
+    "I go step by step and write down what each of them gives me.",
+    "What I know from memory may be out of date, so passages count for more.",
+    "A short query with the right name in it finds the right page.",
+    "Names that look alike are easy to mix up, so I compare them with care.",
+    "The answer should be spelled just as the best passage spells it.",
+    "So far nothing speaks against the way that I have chosen here.",
+    "If one passage says too little, another may tell me the rest.",
+)
+LONG_TURN_WORDS = 58
+"""A long trace's turns have at most so much reasoning: each alone is short enough."""
+LONG_SEARCHES = 3
+"""A long trace has at least so many searches."""
+REWORDINGS = ("information", "details", "profile")
+"""Words that make another query of a query and find nothing else in this world."""
+
 YEAR = re.compile(r"\b(?:1\d|20)\d\d\b")
 NAME = re.compile(r"[A-Z][a-z]+(?: [A-Z][a-z]+)+")
 WORD = re.compile(r"[\w'-]+")
+SENTENCE_END = re.compile(r"(?<=[.!?]) (?=\S)")
+MOST_SENTENCES = 8
+"""Sentences that a refiner copies for a question of another world."""
+
+
+Passages = Mapping[str, Sequence[str]]
+"""Texts by title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +190,14 @@ class Step:
     queries: tuple[str, ...] = ()
     answer: str | None = None
     wants: str = "country"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A turn and the mistakes that were put into it."""
+
+    text: str
+    mistakes: tuple[str, ...] = ()
 
 
 class Refusal(Exception):
@@ -177,9 +252,14 @@ def write_reply(body: Mapping[str, Any], rates: Mapping[str, float]) -> str:
         raise Refusal(400, "the request has no user message")
     fields = _read_schema(body.get("response_format"))
     if fields is not None:
-        if not {"domain", "key_points"} <= fields:
-            raise Refusal(400, f"this teacher writes domain and key_points, not {sorted(fields)}")
-        return write_tags(question, err=_draw(rates, "prose_json", messages, seed))
+        erring = {kind for kind in REQUEST_KINDS if draw_share(rates, kind, messages, seed)}
+        if {"domain", "key_points"} <= fields:
+            return write_tags(question, err="prose_json" in erring)
+        if "findings" in fields:
+            return write_findings(question, erring)
+        if "correct" in fields:
+            return write_verdict(question, err="judge_prose" in erring)
+        raise Refusal(400, f"this teacher writes tags, findings and verdicts, not {sorted(fields)}")
     if messages[-1][0] == "assistant":
         return _continue_turn(question, messages)
     return write_turn(question, messages, seed, rates)
@@ -193,32 +273,92 @@ def write_tags(question: str, *, err: bool = False) -> str:
     return json.dumps({"domain": domain, "key_points": key_points}, ensure_ascii=False)
 
 
+def write_findings(request: str, erring: Collection[str] = ()) -> str:
+    """Copy what the documents say for the question, as `refiner.FINDINGS_SCHEMA` has it.
+
+    `request`: see `refiner.render_request`. `erring`: `refiner_prose`, `refiner_invents`.
+    """
+    question, query, documents = _read_refinement(request)
+    asked = f"{query} {question}"
+    choose = _choose_evidence if parse_question(question) else _choose_sentences
+    findings = [
+        {"source": documents[place][0], "text": text} for place, text in choose(asked, documents)
+    ]
+    if "refiner_prose" in erring:
+        return " ".join(["Here is what I found.", *(finding["text"] for finding in findings)])
+    if "refiner_invents" in erring:
+        findings.append({"source": len(documents) + 1, "text": "Another page says the same."})
+    return json.dumps({"findings": findings}, ensure_ascii=False)
+
+
+def write_verdict(request: str, *, err: bool = False) -> str:
+    """Say whether a predicted answer is right, as JSON; with `err` in prose.
+
+    `request`: JSON with `question`, `golden_answers` and `predicted_answer`. Right is what equals a
+    golden answer but for case, punctuation and articles, or holds it, or is held by it, as words.
+    """
+    body = _read_json(request)
+    golds, answer = body.get("golden_answers"), body.get("predicted_answer")
+    if not isinstance(golds, list) or not isinstance(answer, str):
+        raise Refusal(400, "a judge needs golden_answers, a list, and predicted_answer, a text")
+    said = f" {normalise_answer(answer)} "
+    correct, reason = False, "The answer names something else."
+    if not said.strip():
+        reason = "There is no answer."
+    for gold in map(str, golds):
+        wanted = f" {normalise_answer(gold)} "
+        if said.strip() and wanted.strip() and (wanted in said or said in wanted):
+            correct, reason = True, f"The answer means the same as {gold}."
+            break
+    if err:
+        return f"{reason} So the answer is {'right' if correct else 'wrong'}."
+    return json.dumps({"reason": reason, "correct": correct}, ensure_ascii=False)
+
+
 def write_turn(
     question: str, messages: Sequence[tuple[str, str]], seed: int, rates: Mapping[str, float]
 ) -> str:
     """Write the next turn of a rollout. `messages`: (role, text) pairs, system and user too."""
-    erring = {kind for kind in ROLLOUT_KINDS if _draw(rates, kind, question, seed)}
+    return decide_turn(question, messages, seed, rates).text
+
+
+def decide_turn(
+    question: str, messages: Sequence[tuple[str, str]], seed: int, rates: Mapping[str, float]
+) -> Decision:
+    """The next turn of a rollout and the mistakes in it; see `write_turn`."""
+    drawn = {kind for kind in ROLLOUT_KINDS if draw_share(rates, kind, question, seed)}
     observations = [text for role, text in messages if role == OBSERVATION]
     asked = _read_queries(messages)
     passages = _read_passages(observations)
-    step = _choose_step(question, passages, asked)
-    if step.queries and observations and "No more searches" in observations[-1]:
-        step = Step("I can not search any more.", answer=_choose_answer(question, passages))
-    if not asked and "unsupported_answer" in erring:
+    right = _choose_step(question, passages, asked)
+    ended = bool(observations) and "No more searches" in observations[-1]
+    if right.queries and ended:
+        right = Step("I can not search any more.", answer=_choose_answer(question, passages))
+    step = right
+    again = () if ended or right.answer is None else _reword(asked, drawn)
+    mistakes = []
+    if not asked and "unsupported_answer" in drawn:
         wants = _name_final_fact(question)
         step = Step("I know this.", answer=_guess(wants, question, seed), wants=wants)
-    elif not asked and "bad_query" in erring and step.queries:
+        mistakes.append("unsupported_answer")
+    elif not asked and "bad_query" in drawn and step.queries:
         step = Step(step.think, queries=("more information about it",))
-    elif "repeated_query" in erring and len(asked) == 1:
+        mistakes.append("bad_query")
+    elif "repeated_query" in drawn and len(asked) == 1:
         step = Step("I am not sure yet. I search again.", queries=asked[0])
-    elif "wrong_answer" in erring and step.answer is not None:
+        mistakes.append("repeated_query")
+    elif again:
+        step = Step("I have what I need, and still I search for it once more.", queries=again)
+        mistakes += drawn & {"redundant_search"}
+    elif "wrong_answer" in drawn and step.answer is not None:
         step = _spoil_answer(step, passages, question, seed)
-    think = step.think
-    if "overlong_think" in erring and not asked:
-        think = " ".join([*[DIGRESSION] * 10, think])
-    if _draw(rates, "broken_tags", messages, seed):
-        return _break_tags(think, step, _hash(messages, seed))
-    return render_turn(think, queries=step.queries, answer=step.answer)
+        mistakes.append("wrong_answer")
+    think, bad_manners = _spoil_think(step.think, drawn, asked)
+    if draw_share(rates, "broken_tags", messages, seed):
+        text = _break_tags(think, step, hash_parts(messages, seed))
+        return Decision(text, ("broken_tags",))
+    text = render_turn(think, queries=step.queries, answer=step.answer)
+    return Decision(text, (*mistakes, *bad_manners))
 
 
 def make_app(rates: Mapping[str, float], ledger: Ledger, model: str = "teacher") -> Starlette:
@@ -249,9 +389,9 @@ async def _serve_chat(request: Request) -> Response:
     digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
     state.attempts[digest] += 1
     attempt = state.attempts[digest]
-    if _draw(state.rates, "hang", digest, attempt):
+    if draw_share(state.rates, "hang", digest, attempt):
         await asyncio.sleep(HANG_SECONDS)
-    if _draw(state.rates, "http_500", digest, attempt):
+    if draw_share(state.rates, "http_500", digest, attempt):
         return _send_error(500, "the teacher fails on purpose (teacher.rates.http_500)")
     try:
         reply = _make_completion(body, write_reply(body, state.rates), digest, state.model)
@@ -299,7 +439,7 @@ def _send_error(status: int, message: str) -> Response:
 
 def _make_completion(body: Mapping[str, Any], text: str, digest: str, model: str) -> dict[str, Any]:
     """Wrap a message as vLLM does: cut at the first stop string and at `max_tokens` words."""
-    text, stopped_by = _cut(text, body.get("stop"))
+    text, stopped_by = cut_at_stop(text, body.get("stop"))
     finish = "stop"
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     words = text.split()
@@ -327,8 +467,8 @@ def _make_completion(body: Mapping[str, Any], text: str, digest: str, model: str
     }
 
 
-def _cut(text: str, stop: str | Sequence[str] | None) -> tuple[str, str | None]:
-    """Cut a text before its earliest stop string; returns the text and that string."""
+def cut_at_stop(text: str, stop: str | Sequence[str] | None) -> tuple[str, str | None]:
+    """Cut a text before its earliest stop string, as a server does; returns both."""
     strings = [stop] if isinstance(stop, str) else stop or []
     found = [(text.find(string), string) for string in strings if string and string in text]
     if not found:
@@ -388,18 +528,19 @@ def _read_queries(messages: Sequence[tuple[str, str]]) -> list[tuple[str, ...]]:
     return asked
 
 
-def _read_passages(observations: Sequence[str]) -> dict[str, str]:
-    """Texts of the passages shown so far, by title, in the order in which they came."""
-    passages: dict[str, str] = {}
+def _read_passages(observations: Sequence[str]) -> dict[str, list[str]]:
+    """Texts of the passages shown so far, by title, in the order in which they came.
+
+    A place may come several times: from an engine's own answer, a snippet, a page.
+    """
+    passages: dict[str, list[str]] = {}
     for observation in observations:
         for title, text in DOCUMENT.findall(observation):
-            passages.setdefault(title.strip().strip('"'), text)
+            passages.setdefault(title.strip().strip('"'), []).append(text)
     return passages
 
 
-def _choose_step(
-    question: str, passages: Mapping[str, str], asked: Sequence[tuple[str, ...]]
-) -> Step:
+def _choose_step(question: str, passages: Passages, asked: Sequence[tuple[str, ...]]) -> Step:
     """Choose the next step from what was read: look up the next missing thing, or answer."""
     parsed = parse_question(question)
     if parsed is None:
@@ -479,15 +620,13 @@ def _compare(
     return Step(" ".join(parts), answer=country)
 
 
-def _choose_open_step(
-    question: str, passages: Mapping[str, str], asked: Sequence[tuple[str, ...]]
-) -> Step:
+def _choose_open_step(question: str, passages: Passages, asked: Sequence[tuple[str, ...]]) -> Step:
     """A question of another world: search for it as it stands, then answer from the top passage."""
     if not asked:
         return Step("I search for the question itself.", queries=(" ".join(question.split()),))
     if not passages:
         return Step("No passage helps.", answer="unknown", wants="country")
-    title, text = next(iter(passages.items()))
+    title, (text, *_) = next(iter(passages.items()))
     lowered = question.lower()
     answer = title
     if lowered.startswith("when") or " year" in lowered:
@@ -497,7 +636,7 @@ def _choose_open_step(
     return Step(f"The first passage is about {title}.", answer=answer)
 
 
-def _choose_answer(question: str, passages: Mapping[str, str]) -> str:
+def _choose_answer(question: str, passages: Passages) -> str:
     """The best answer that can be given without another search."""
     step = _choose_step(question, passages, ())
     if step.answer is None and parse_question(question) is None:
@@ -507,13 +646,93 @@ def _choose_answer(question: str, passages: Mapping[str, str]) -> str:
     return _guess(_name_final_fact(question), question, 0)
 
 
-def _read_facts(passages: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-    return {title: _read_text(text) for title, text in passages.items()}
+def _read_facts(passages: Passages) -> dict[str, dict[str, str]]:
+    """What the passages say, by title; of two texts the earlier one counts."""
+    facts: dict[str, dict[str, str]] = {}
+    for title, texts in passages.items():
+        facts[title] = {}
+        for text in texts:
+            for name, value in _read_text(text)[0].items():
+                facts[title].setdefault(name, value)
+    return facts
 
 
 @functools.lru_cache(maxsize=16384)
-def _read_text(text: str) -> Mapping[str, str]:
-    return read_passage(text)
+def _read_text(text: str) -> tuple[Mapping[str, str], str]:
+    """The facts that stand anywhere in a text, and the sentences that state them."""
+    text = " ".join(ELLIPSIS.sub(" ", text).split())
+    for pattern in (CITY_PATTERN, COUNTRY_PATTERN):
+        matches = list(pattern.finditer(text))
+        if matches:
+            # A snippet that is cut may stand before the whole.
+            best = max(matches, key=lambda match: sum(map(bool, match.groups())))
+            return {name: value for name, value in best.groupdict().items() if value}, best[0]
+    found = {name: match for name, pattern in FRAGMENTS.items() if (match := pattern.search(text))}
+    evidence = " ".join(match[0] for match in found.values())
+    return {name: match[1] for name, match in found.items()}, evidence
+
+
+def _read_refinement(request: str) -> tuple[str, str, list[tuple[int, str, str]]]:
+    """A refiner's question, query and documents as (number, title, text)."""
+    body = _read_json(request)
+    documents = body.get("documents")
+    if not isinstance(documents, list) or not isinstance(body.get("question"), str):
+        raise Refusal(400, "a refiner needs question, query and documents")
+    rows = [
+        (int(row["number"]), str(row["title"]), str(row["text"]))
+        for row in documents
+        if isinstance(row, dict) and {"number", "title", "text"} <= set(row)
+    ]
+    return body["question"], str(body.get("query") or ""), rows
+
+
+def _read_json(text: str) -> dict[str, Any]:
+    try:
+        body = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, f"the user message is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise Refusal(400, "the user message is not a JSON object")
+    return body
+
+
+def _choose_evidence(
+    asked: str, documents: Sequence[tuple[int, str, str]]
+) -> Iterator[tuple[int, str]]:
+    """Of every document whose title is named, its facts; (place, text) pairs.
+
+    Longer titles first: a document on Guinea says nothing of Equatorial Guinea.
+    """
+    left = _fold(asked)
+    named = set()
+    for title in sorted({_fold(title) for _, title, _ in documents}, key=len, reverse=True):
+        if title.strip() and title in left:
+            named.add(title)
+            left = left.replace(title, " | ")
+    for place, (_, title, text) in enumerate(documents):
+        evidence = _read_text(text)[1]
+        if evidence and _fold(title) in named:
+            yield place, evidence
+
+
+def _choose_sentences(
+    asked: str, documents: Sequence[tuple[int, str, str]]
+) -> Iterator[tuple[int, str]]:
+    """The sentences that share most words with what is asked; (place, text) pairs in order."""
+    wanted = {word for word in _fold(asked).split() if len(word) > 3 or word.isdigit()}
+    ranked = []
+    for place, (_, title, text) in enumerate(documents):
+        for number, sentence in enumerate(SENTENCE_END.split(" ".join(text.split()))):
+            shared = len(wanted & set(_fold(f"{title} {sentence}").split()))
+            ranked.append((-shared, place, number, sentence))
+    best = sorted(row for row in ranked if row[0] and row[3])[:MOST_SENTENCES]
+    for _, place, _, sentence in sorted(best, key=lambda row: row[1:3]):
+        yield place, sentence
+
+
+def _fold(text: str) -> str:
+    """A text's words in lower case, with a space on either side of each."""
+    return f" {' '.join(WORD.findall(text.lower()))} "
 
 
 def _say(title: str, wants: str, value: str) -> str:
@@ -531,16 +750,53 @@ def _name_final_fact(question: str) -> str:
 
 def _guess(wants: str, question: str, seed: int) -> str:
     options = GUESSES[wants]
-    return options[_hash("guess", question, seed) % len(options)]
+    return options[hash_parts("guess", question, seed) % len(options)]
 
 
-def _spoil_answer(step: Step, passages: Mapping[str, str], question: str, seed: int) -> Step:
+def _reword(asked: Sequence[tuple[str, ...]], drawn: Collection[str]) -> tuple[str, ...]:
+    """The last queries in other words, unless that was done often enough for what is drawn."""
+    plain = [queries for queries in asked if not queries[0].endswith(REWORDINGS)]
+    wanted = int("redundant_search" in drawn)
+    if "long_trace" in drawn:
+        wanted = max(wanted, LONG_SEARCHES - len(plain))
+    done = len(asked) - len(plain)
+    if not plain or done >= wanted:
+        return ()
+    return tuple(f"{query} {REWORDINGS[done]}" for query in plain[-1])
+
+
+def _spoil_think(
+    think: str, drawn: Collection[str], asked: Sequence[tuple[str, ...]]
+) -> tuple[str, list[str]]:
+    """The reasoning with the bad manners that are drawn, and their names."""
+    mistakes = []
+    openings = {
+        "overlong_think": [DIGRESSION] * 10,
+        "hedging": [HEDGES],
+        "foreign_language": [FOREIGN],
+        "repetition": [(REPETITION * REPETITIONS).strip()],
+    }
+    for kind, opening in openings.items():
+        if kind in drawn and not asked:
+            think = " ".join([*opening, think])
+            mistakes.append(kind)
+    if "long_trace" in drawn:
+        mistakes.append("long_trace")
+        for number in range(len(ASIDES)):
+            aside = ASIDES[(3 * len(asked) + number) % len(ASIDES)]
+            if len(think.split()) + len(aside.split()) > LONG_TURN_WORDS:
+                break
+            think = f"{think} {aside}"
+    return think, mistakes
+
+
+def _spoil_answer(step: Step, passages: Passages, question: str, seed: int) -> Step:
     """Take another value of the same kind: one from the passages at hand, or a guess."""
     assert step.answer is not None
     values = [facts.get(step.wants) for facts in _read_facts(passages).values()]
     others = [value for value in values if value and value != step.answer]
     others += [value for value in GUESSES[step.wants] if value != step.answer]
-    wrong = others[_hash("wrong", question, seed) % len(others)]
+    wrong = others[hash_parts("wrong", question, seed) % len(others)]
     return Step(step.think.replace(step.answer, wrong), answer=wrong, wants=step.wants)
 
 
@@ -576,13 +832,14 @@ def _tag(question: str) -> tuple[str, list[str]]:
     return domain, list(dict.fromkeys([*points, domain, "question"]))[: max(2, len(points))]
 
 
-def _draw(rates: Mapping[str, float], kind: str, *parts: Any) -> bool:
-    """Decide whether an error of this kind happens: a function of the parts only."""
+def draw_share(rates: Mapping[str, float], kind: str, *parts: Any) -> bool:
+    """Decide whether something with a rate happens: a function of its kind and the parts only."""
     rate = rates.get(kind, 0)
-    return rate > 0 and _hash(kind, *parts) < rate * 2**64
+    return rate > 0 and hash_parts(kind, *parts) < rate * 2**64
 
 
-def _hash(*parts: Any) -> int:
+def hash_parts(*parts: Any) -> int:
+    """A number below 2**64 that depends on the parts only."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
 
 

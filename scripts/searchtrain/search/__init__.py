@@ -26,6 +26,10 @@ class Search(Protocol):
         """Begin no further request that costs anything; those in flight still finish."""
         ...
 
+    def report(self) -> dict[str, Any]:
+        """What was asked and what it cost, for a stage's report; empty where nothing costs."""
+        ...
+
     async def close(self) -> None:
         """Give back connections; a closed search is not used again."""
         ...

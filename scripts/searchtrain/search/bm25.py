@@ -83,7 +83,9 @@ class BM25Index:
         start, end = self._offsets[place : place + 2]
         return self._corpus[start:end].tobytes().rstrip()
 
-    async def search(self, queries: Sequence[str], topk: int) -> list[list[dict[str, Any]]]:
+    async def search(
+        self, queries: Sequence[str], topk: int, exclude: Sequence[str] = ()
+    ) -> list[list[dict[str, Any]]]:
         """See `Search.search`."""
         return [
             [
@@ -92,6 +94,13 @@ class BM25Index:
             ]
             for query in queries
         ]
+
+    def stop(self) -> None:
+        """See `Search.stop`; passages of one's own index cost nothing."""
+
+    def report(self) -> dict[str, Any]:
+        """See `Search.report`."""
+        return {}
 
     async def close(self) -> None:
         """Nothing is held that the garbage collector does not give back."""

@@ -86,6 +86,10 @@ class RetrieverClient:
     def stop(self) -> None:
         """See `Search.stop`; passages of one's own index cost nothing."""
 
+    def report(self) -> dict[str, Any]:
+        """See `Search.report`."""
+        return {}
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()

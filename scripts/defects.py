@@ -1,0 +1,29 @@
+"""Measure which of the scripted teacher's mistakes curation catches (rule defects)."""
+
+import json
+import logging
+from pathlib import Path
+
+from searchtrain import cli, files, schemas
+from searchtrain.demo import mistakes
+from searchtrain.tables import format_table
+
+logger = logging.getLogger("defects")
+
+
+def main() -> None:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--trajectories", type=Path, required=True)
+    parser.add_argument("--verdicts", type=Path, required=True, help="what curation wrote of them")
+    parser.add_argument("--out", type=Path, required=True, help="the figures, JSON")
+    parser.add_argument("--config", type=json.loads, required=True, help='{"rates": {kind: share}}')
+    args = cli.parse(parser)
+    trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
+    verdicts = schemas.read_table(args.verdicts, schemas.Verdicts)
+    measured = mistakes.measure_defects(trajectories, verdicts, args.config["rates"])
+    logger.info("defects:\n%s", format_table(mistakes.list_lines(measured)))
+    files.write_json(measured, args.out)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,63 @@
+"""When an answer is right: strictly, normalised, as a part, and by how many words.
+
+Standard library only: whatever compares answers, a demo server too, may import it. Invariant: a
+blank answer is never right.
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalise_answer(text: str) -> str:
+    """SQuAD's normalisation: lower case, no ASCII punctuation, no articles, single spaces."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+
+
+def match_strict(answer: str, golds: Iterable[str]) -> bool:
+    """Whether the trimmed answer equals a golden answer but for letter case (the task's rule)."""
+    answer = answer.strip().lower()
+    return bool(answer) and any(answer == gold.strip().lower() for gold in golds)
+
+
+def match_normalised(answer: str, golds: Iterable[str]) -> bool:
+    """Whether answer and a golden answer are equal after `normalise_answer` (Search-R1).
+
+    What normalises to nothing ("....-" in FRAMES) is compared as `match_strict` does.
+    """
+    normalised = normalise_answer(answer)
+    if not normalised:
+        return match_strict(answer, golds)
+    return any(normalised == normalise_answer(gold) for gold in golds)
+
+
+def match_substring(answer: str, golds: Iterable[str]) -> bool:
+    """Whether a golden answer stands in the answer, word for word, both normalised.
+
+    SimpleDeepSearcher's `acc`, but for whole words: "art" does not stand in "party". A golden
+    answer that normalises to nothing stands nowhere.
+    """
+    text = f" {normalise_answer(answer)} "
+    return any(gold and f" {gold} " in text for gold in map(normalise_answer, golds))
+
+
+def measure_f1(answer: str, golds: Iterable[str]) -> float:
+    """Bag-of-tokens F1 of normalised texts, 0 to 1, the best over the golden answers (SQuAD).
+
+    What normalises to nothing is compared as `match_strict` does.
+    """
+    tokens = normalise_answer(answer).split()
+    if not tokens:
+        return float(match_strict(answer, golds))
+    return max((_overlap(tokens, normalise_answer(gold).split()) for gold in golds), default=0.0)
+
+
+def _overlap(tokens: list[str], gold: list[str]) -> float:
+    if not tokens or not gold:
+        return float(tokens == gold)
+    common = (Counter(tokens) & Counter(gold)).total()
+    return 2 * common / (len(tokens) + len(gold))

@@ -1,0 +1,252 @@
+"""The client of a Serper-compatible search engine: `POST /search {q, num, gl, hl}`.
+
+Every answer goes through the request cache; its key names what was asked, never the URL and never
+the key. Invariant: an answer is in the cache before the caller sees it, a failure never is, and
+the API key leaves this module in one request header only.
+"""
+
+import asyncio
+import email.utils
+import os
+import time
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+import orjson
+import tenacity
+
+from searchtrain.cache import RequestCache
+from searchtrain.errors import InputError, Interrupted, SearchError, ServiceError
+from searchtrain.files import digest
+from searchtrain.flight import SingleFlight
+from searchtrain.network import is_loopback
+from searchtrain.search.retriever import is_passing, is_passing_status
+
+REFUSED = {401, 403}
+"""Statuses that no other request would escape: they end the stage at once."""
+LONGEST_WAIT_S = 30.0
+PARTS = ("organic", "answerBox", "knowledgeGraph")
+"""What is used of a response, and kept."""
+
+
+class SerperClient:
+    """Asks one engine; safe for thousands of concurrent callers on one event loop.
+
+    `usage` counts `searches` (bought now), `search_cached` and `search_retries`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        cache: RequestCache,
+        *,
+        api_key_env: str = "",
+        country: str | None = None,
+        language: str | None = None,
+        results: int = 10,
+        offline: bool = False,
+        concurrency: int = 8,
+        timeout: float = 20,
+        attempts: int = 5,
+        backoff: float = 0.5,
+        usage: Counter[str] | None = None,
+    ) -> None:
+        """Make a client; nothing is sent yet.
+
+        `url`: the engine's, /search is added when it has no path. `api_key_env`: environment
+        variable with the key; "" sends none. `country`, `language`: Serper's gl and hl. `timeout`
+        (one attempt) and `backoff` (the first wait, which then doubles) are in seconds. Raises
+        InputError when the variable is not set.
+        """
+        parts = urlsplit(url)
+        self.url = urlunsplit(parts if parts.path.strip("/") else parts._replace(path="/search"))
+        self.usage: Counter[str] = Counter() if usage is None else usage
+        self._name = urlunsplit(urlsplit(self.url)._replace(query=""))
+        self._locale = {"gl": country, "hl": language}
+        self._results = results
+        self._cache = cache
+        self._offline = offline
+        self._timeout = timeout
+        self._attempts = attempts
+        self._backoff = tenacity.wait_exponential_jitter(backoff, LONGEST_WAIT_S, jitter=backoff)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._stopping = False
+        self._refused: ServiceError | None = None
+        self._flights: SingleFlight[dict[str, Any]] = SingleFlight()
+        self._key_env = api_key_env
+        self._key = "" if offline else read_key(api_key_env)
+        self._http = httpx2.AsyncClient(
+            timeout=timeout,
+            limits=httpx2.Limits(max_connections=concurrency),
+            # A proxy from the environment must not be asked for this machine's own servers.
+            trust_env=not is_loopback(self.url),
+        )
+
+    async def search(self, query: str) -> dict[str, Any]:
+        """The engine's response to `query` (operators included), reduced to PARTS.
+
+        Raises SearchError, and ServiceError when the engine refuses everyone.
+        """
+        body = {"q": query, "num": self._results}
+        body |= {name: value for name, value in self._locale.items() if value is not None}
+        key = digest({"web search": body})
+        stored = self._cache.get(key)
+        if stored is not None:
+            self.usage["search_cached"] += 1
+            return stored
+        if self._offline:
+            raise SearchError(
+                f"the search for {query!r} is not in the cache; set web.offline to false to buy it",
+                "offline",
+            )
+        return await self._flights.join(key, lambda: self._buy(key, body))
+
+    def stop(self) -> None:
+        """Begin no further search; those in flight still finish and are cached."""
+        self._stopping = True
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _buy(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask, commit the answer to the cache, and count it."""
+        async with self._slots:
+            if self._stopping:
+                raise Interrupted()
+            if self._refused:
+                raise self._refused
+            answer = await self._ask(body)
+            # Nothing may be awaited between the answer and this commit.
+            self._cache.put(key, answer)
+        self.usage["searches"] += 1
+        return answer
+
+    async def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
+        """One request with retries: connection errors, timeouts, 429 and 5xx."""
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=self._choose_wait,
+            retry=tenacity.retry_if_exception(is_passing),
+            before_sleep=self._count_retry,
+            reraise=True,
+        )
+        try:
+            content = await retrying(self._post, body)
+        except httpx2.HTTPStatusError as error:
+            raise self._classify(error.response) from None
+        except httpx2.TimeoutException:
+            raise SearchError(
+                f"{self._name}: no answer within {self._timeout:g} s, {self._attempts} attempts;"
+                " check the engine or raise web.timeout",
+                "timeout",
+            ) from None
+        except httpx2.HTTPError as error:
+            raise SearchError(
+                f"{self._name}: no connection, {self._attempts} attempts"
+                f" ({self._hide_key(str(error)) or type(error).__name__}); check web.endpoint",
+                "connection",
+            ) from None
+        return parse_response(content, self._name)
+
+    async def _post(self, body: dict[str, Any]) -> bytes:
+        headers = {"content-type": "application/json"}
+        if self._key:
+            headers["x-api-key"] = self._key
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._http.post(
+                    self.url, content=orjson.dumps(body), headers=headers
+                )
+        except TimeoutError:
+            raise httpx2.ReadTimeout("no complete answer in time") from None
+        response.raise_for_status()
+        return response.content
+
+    def _choose_wait(self, state: tenacity.RetryCallState) -> float:
+        """Seconds until the next attempt: what the engine asks for, within reason, or backoff."""
+        error = state.outcome.exception() if state.outcome else None
+        asked = 0.0
+        if isinstance(error, httpx2.HTTPStatusError):
+            asked = read_retry_after(error.response.headers.get("retry-after", ""))
+        return max(self._backoff(state), min(asked, LONGEST_WAIT_S))
+
+    def _count_retry(self, _state: tenacity.RetryCallState) -> None:
+        self.usage["search_retries"] += 1
+        if self._stopping:
+            raise Interrupted()
+
+    def _classify(self, response: httpx2.Response) -> Exception:
+        status = response.status_code
+        said = self._hide_key(" ".join(response.text.split()))[:200]
+        if status in REFUSED:
+            remedy = (
+                f"check the key in the environment variable {self._key_env}"
+                if self._key_env
+                else "name the environment variable with the key in web.api_key_env"
+            )
+            self._refused = ServiceError(f"{self._name}: HTTP {status}: {said}; {remedy}")
+            return self._refused
+        tries = f" after {self._attempts} attempts" if is_passing_status(status) else ""
+        remedy = (
+            "lower web.concurrency"
+            if status == 429
+            else "try again later"
+            if status >= 500
+            else "check web.endpoint and the account"
+        )
+        return SearchError(
+            f"{self._name}: HTTP {status}{tries}: {said}; {remedy}", f"http_{status}"
+        )
+
+    def _hide_key(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+
+def read_key(variable: str) -> str:
+    """The API key from the environment; raises InputError when it is not there."""
+    if not variable:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise InputError(
+            f"web.api_key_env: environment variable {variable} is not set;"
+            " export it with the search engine's API key"
+        )
+    return key
+
+
+def parse_response(content: bytes, name: str) -> dict[str, Any]:
+    """Check a response and keep PARTS of it; raises SearchError of kind `contract`.
+
+    `organic` is missing when nothing was found.
+    """
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise breach(name, "the answer is not JSON") from None
+    if not isinstance(value, dict):
+        raise breach(name, "the answer is not a JSON object")
+    organic = value.get("organic") or []
+    if not isinstance(organic, list) or not all(isinstance(row, dict) for row in organic):
+        raise breach(name, "`organic` is not a list of objects")
+    return {part: value[part] for part in PARTS if value.get(part)}
+
+
+def breach(name: str, what: str) -> SearchError:
+    """The error for a server that does not speak the contract."""
+    return SearchError(
+        f"{name}: {what}; point web.endpoint at a Serper-compatible search", "contract"
+    )
+
+
+def read_retry_after(value: str) -> float:
+    """Seconds that a Retry-After header asks to wait: a number or a date, 0 for neither."""
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return 0.0

@@ -1,0 +1,298 @@
+"""Searches the web: a Serper-compatible engine for the hits, the pages themselves for the text.
+
+Invariant: what is excluded is neither shown nor fetched, whatever the engine answers and wherever
+a page redirects to; a page that failed is shown as the engine's snippet, never as an error text.
+"""
+
+import asyncio
+import html
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from searchtrain.cache import RequestCache
+from searchtrain.errors import PageError
+from searchtrain.files import digest
+from searchtrain.search.exclusion import Exclusion, make_exclusion
+from searchtrain.search.extract import Extractors
+from searchtrain.search.pages import PageReader, PageSettings, parse_address
+from searchtrain.search.passages import choose_passage
+from searchtrain.search.serper import SerperClient
+from searchtrain.settings import check_range, parse_settings
+
+QUERY_WORDS = 32
+"""Google ignores what comes after so many words, operators counted."""
+EMPHASIS = re.compile(r"</?(?:b|i|u|em|strong|mark|span|wbr|br)(?:\s[^<>]*)?/?>", re.IGNORECASE)
+CUT = ("...", "\u2026")
+"""How an engine ends a title that it has shortened."""
+
+Passage = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Config section `web`, without what only starts its server."""
+
+    api_key_env: str = "SERPER_API_KEY"
+    """Environment variable that holds the key; "" sends none."""
+    cache: str = ".cache/web"
+    """Folder of the request cache for searches and pages."""
+    country: str | None = "us"
+    language: str | None = "en"
+    results: int = 10
+    answer_box: bool = True
+    knowledge_graph: bool = True
+    exclude: list = field(default_factory=list)
+    """Hosts with their subdomains, and URL prefixes, that are never shown nor fetched; the engine
+    is asked to leave them out, too."""
+    benchmark_hosts: list = field(default_factory=list)
+    """The same for sites that hold the answers of benchmarks; only filtered, not sent along."""
+    offline: bool = False
+    """Only the cache answers."""
+    concurrency: int = 8
+    timeout: float = 20
+    attempts: int = 5
+    price: float = 0
+    """US dollars per 1,000 searches."""
+    pages: dict = field(default_factory=dict)
+    """Config section `web.pages`, see PageSettings."""
+
+    def __post_init__(self) -> None:
+        for name in ("results", "concurrency", "attempts"):
+            check_range(getattr(self, name), 1, f"web.{name}")
+        check_range(self.timeout, 0.001, "web.timeout")
+        check_range(self.price, 0, "web.price")
+
+
+class WebSearch:
+    """Implements `Search` over the web.
+
+    `usage` counts what SerperClient and PageReader count.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        settings: WebSettings,
+        cache: RequestCache,
+        hosts: Mapping[str, str] | None = None,
+        *,
+        backoff: float = 0.5,
+        extractors: Extractors | None = None,
+    ) -> None:
+        """Make a searcher; nothing is sent yet. Raises InputError for a setting or a missing key.
+
+        `url`: the engine's. `hosts` stands in for `settings.pages["hosts"]`. `backoff`: seconds
+        before the second attempt. `extractors`, if given, stay the caller's.
+        """
+        self.settings = settings
+        self.usage: Counter[str] = Counter()
+        self._excluded = (*settings.exclude, *settings.benchmark_hosts)
+        make_exclusion(self._excluded)
+        pages = {**settings.pages, **({} if hosts is None else {"hosts": dict(hosts)})}
+        self._page_settings = parse_settings(PageSettings, pages, "web.pages")
+        self._engine = SerperClient(
+            url,
+            cache,
+            api_key_env=settings.api_key_env,
+            country=settings.country,
+            language=settings.language,
+            results=settings.results,
+            offline=settings.offline,
+            concurrency=settings.concurrency,
+            timeout=settings.timeout,
+            attempts=settings.attempts,
+            backoff=backoff,
+            usage=self.usage,
+        )
+        self._pages = PageReader(
+            self._page_settings,
+            cache,
+            offline=settings.offline,
+            usage=self.usage,
+            extractors=extractors,
+        )
+
+    async def search(
+        self, queries: Sequence[str], topk: int, exclude: Sequence[str] = ()
+    ) -> list[list[Passage]]:
+        """See `Search.search`; passages also have `url`, `snippet`, `date`, `kind`, `page_error`.
+
+        `page_error` is "" or the kind of the PageError for which the text is only the engine's
+        snippet. Raises SearchError, and ServiceError when the engine refuses the key.
+        """
+        exclude = tuple(entry for entry in exclude if entry.strip())
+        excluded = make_exclusion((*self._excluded, *exclude))
+        operators = make_exclusion((*self.settings.exclude, *exclude)).list_operators()
+        return await asyncio.gather(
+            *(self._answer(query, topk, excluded, operators) for query in queries)
+        )
+
+    def stop(self) -> None:
+        """See `Search.stop`; pages are not begun either."""
+        self._engine.stop()
+        self._pages.stop()
+
+    async def close(self) -> None:
+        """Close the connections and end the worker processes."""
+        await self._engine.close()
+        await self._pages.close()
+
+    def cost(self) -> float:
+        """US dollars spent by this client."""
+        return self.usage["searches"] * self.settings.price / 1000
+
+    def report(self) -> dict[str, Any]:
+        """The counts and what they cost, for a stage's report."""
+        return {**dict(sorted(self.usage.items())), "dollars": round(self.cost(), 6)}
+
+    def describe(self) -> str:
+        """The same in one line, for the log."""
+        usage = self.usage
+        failed = {
+            name.removeprefix("page_failed_"): count
+            for name, count in usage.most_common()
+            if name.startswith("page_failed_")
+        }
+        kinds = ", ".join(f"{kind} {count}" for kind, count in failed.items())
+        return (
+            f"{usage['searches']} searches, {usage['search_cached']} cached,"
+            f" {usage['search_retries']} retries; {usage['pages']} pages read,"
+            f" {usage['pages_cached']} cached, {sum(failed.values())} failed"
+            + (f" ({kinds})" if kinds else "")
+            + (f"; ${self.cost():.2f}" if self.cost() else "")
+        )
+
+    async def _answer(
+        self, query: str, topk: int, excluded: Exclusion, operators: Sequence[str]
+    ) -> list[Passage]:
+        """Search once, leave out what is excluded, and read the first `topk` pages."""
+        room = max(0, QUERY_WORDS - len(query.split()))
+        response = await self._engine.search(" ".join([query, *operators[:room]]))
+        hits = list_hits(response, self.settings.answer_box, self.settings.knowledge_graph)
+        shown = [hit for hit in hits if not excluded.excludes(*hit.links)][:topk]
+        filled = await asyncio.gather(*(self._fill(hit, query, excluded) for hit in shown))
+        passages = [passage for passage in filled if passage is not None]
+        return [{**passage, "score": 1 / rank} for rank, passage in enumerate(passages, 1)]
+
+    async def _fill(self, hit: "Hit", query: str, excluded: Exclusion) -> Passage | None:
+        """A hit as a passage, with its page's text if it can be read; None if nothing is left."""
+        text, title, fault = hit.text, hit.title, ""
+        if hit.kind == "organic" and self._page_settings.read:
+            try:
+                page = await self._pages.read(hit.url, excluded)
+            except PageError as error:
+                if error.kind == "blocked":
+                    return None  # the snippet, too, is the excluded page's
+                fault = error.kind
+            else:
+                text = choose_passage(page.text, hit.text, query, self._page_settings.passage_chars)
+                title = page.title if page.title and (not title or title.endswith(CUT)) else title
+        if not text:
+            return None
+        return {
+            "id": hit.id,
+            "contents": f'"{title or hit.host}"\n{text}',
+            "score": 0.0,
+            "url": hit.url,
+            "snippet": hit.text,
+            "date": hit.date,
+            "kind": hit.kind,
+            "page_error": fault,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One thing that the engine shows for a query."""
+
+    kind: str
+    """`organic`, `answer_box` or `knowledge_graph`."""
+    title: str
+    text: str
+    """The engine's own words."""
+    url: str
+    """"" if it has none."""
+    links: tuple[str, ...] = ()
+    """Every URL that it comes from."""
+    date: str = ""
+
+    @property
+    def id(self) -> str:
+        """The URL; for what is no page, a name that depends on what it says."""
+        if self.kind == "organic":
+            return self.url
+        return f"{self.kind}:{digest([self.title, self.text])[:16]}"
+
+    @property
+    def host(self) -> str:
+        """Stands for a missing title."""
+        return httpx2.URL(self.url).host if self.url else self.kind.replace("_", " ")
+
+
+def list_hits(response: Mapping[str, Any], answer_box: bool, knowledge_graph: bool) -> list[Hit]:
+    """The hits of a response in the order in which a result page shows them, each URL once."""
+    hits = []
+    if answer_box:
+        hits += read_answer_box(response.get("answerBox"))
+    if knowledge_graph:
+        hits += read_knowledge_graph(response.get("knowledgeGraph"))
+    seen: set[str] = set()
+    for row in response.get("organic", ()):
+        link = read_link(row.get("link"))
+        if link and link not in seen:
+            seen.add(link)
+            title, text, date = (strip_markup(row.get(key)) for key in ("title", "snippet", "date"))
+            hits.append(Hit("organic", title, text, link, (link,), date))
+    return hits
+
+
+def read_answer_box(box: Any) -> Iterator[Hit]:
+    """The engine's own answer, if it has text."""
+    if not isinstance(box, Mapping):
+        return
+    said = [strip_markup(box.get(key)) for key in ("answer", "snippet")]
+    link = read_link(box.get("link"))
+    text = "\n".join(dict.fromkeys(filter(None, said)))
+    if text:
+        title = strip_markup(box.get("title"))
+        date = strip_markup(box.get("date"))
+        yield Hit("answer_box", title, text, link, (link,) if link else (), date)
+
+
+def read_knowledge_graph(graph: Any) -> Iterator[Hit]:
+    """What the engine knows of a thing: its type, a description, and attributes."""
+    if not isinstance(graph, Mapping):
+        return
+    said = [strip_markup(graph.get(key)) for key in ("type", "description")]
+    attributes = graph.get("attributes")
+    if isinstance(attributes, Mapping):
+        said += [f"{name}: {strip_markup(value)}" for name, value in attributes.items()]
+    links = [read_link(graph.get(key)) for key in ("descriptionLink", "website")]
+    links = [link for link in links if link]
+    text = "\n".join(filter(None, said))
+    if text:
+        title = strip_markup(graph.get("title"))
+        yield Hit("knowledge_graph", title, text, links[0] if links else "", tuple(links))
+
+
+def read_link(value: Any) -> str:
+    """A link to a page of the web, or ""."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        parse_address(value)
+    except PageError:
+        return ""
+    return value.strip()
+
+
+def strip_markup(value: Any) -> str:
+    """One line of plain text from what an engine marks up with tags and entities."""
+    if value is None or isinstance(value, list | dict):
+        return ""
+    return " ".join(html.unescape(EMPHASIS.sub("", str(value))).split())

@@ -1,0 +1,97 @@
+"""How a stage's script reaches what it talks to: models, the refiner, and what it searches.
+
+Whatever the workflow serves has an endpoint file, the rest a URL; `config` is what makes a result
+stale, `runtime` (concurrency, timeouts, keys, prices) is not. Invariant: a client is made only
+when its server is ready.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from searchtrain import endpoint
+from searchtrain.agent import Policy
+from searchtrain.cache import RequestCache
+from searchtrain.files import digest
+from searchtrain.limits import Limits, describe_limits
+from searchtrain.llm import ModelClient, open_model
+from searchtrain.prompts import render_prompt
+from searchtrain.refiner import Refiner
+from searchtrain.search import Search
+from searchtrain.search.retriever import RetrieverClient
+from searchtrain.search.web import WebSearch, WebSettings
+from searchtrain.settings import parse_settings
+
+SERVED = "served"
+"""In `web.pages.hosts`: the web server that the workflow started."""
+
+
+def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every stage that runs the agent."""
+    parser.add_argument("--prompt", type=Path, required=True, help="the agent's system prompt")
+    parser.add_argument("--search", required=True, help="URL or endpoint file of what it searches")
+    parser.add_argument("--refiner", help="URL or endpoint file; left out: no refiner")
+    parser.add_argument("--refine-prompt", type=Path, help="the refiner's system prompt")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
+
+
+def open_policy(
+    args: argparse.Namespace,
+    model: ModelClient,
+    config: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    cache: RequestCache,
+) -> Policy:
+    """The agent's policy: `model` with its prompt and limits, and the refiner if there is one."""
+    limits = Limits(**config["limits"])
+    system = render_prompt(args.prompt, **describe_limits(limits))
+    return Policy(model, system, digest(system), limits, open_refiner(args, config, runtime, cache))
+
+
+def open_refiner(
+    args: argparse.Namespace,
+    config: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    cache: RequestCache,
+) -> Refiner | None:
+    """The refiner of config section `refine`, or None when the stage has none."""
+    if not args.refiner:
+        return None
+    settings = config["refine"]
+    client = open_model("refiner", args.refiner, settings["model"], runtime["refiner"], cache)
+    return Refiner(
+        client,
+        render_prompt(args.refine_prompt),
+        seed=settings["seed"],
+        max_document_chars=settings["max_document_chars"],
+        max_failed_share=settings["max_failed_share"],
+    )
+
+
+def open_search(
+    address: str, config: Mapping[str, Any], runtime: Mapping[str, Any], writer: str
+) -> Search:
+    """What the agent searches: the retriever, or (`config.search.web`) the web.
+
+    `writer` names this stage's file in the web cache.
+    """
+    web = config["search"].get("web")
+    if web is None:
+        return RetrieverClient(endpoint.wait_ready(address, runtime["retriever"]["ready_timeout"]))
+    fleeting = runtime["web"]
+    url = endpoint.wait_ready(address, fleeting["ready_timeout"])
+    merged = {
+        **web,
+        **{key: value for key, value in fleeting.items() if key != "ready_timeout"},
+        "pages": {**web["pages"], **fleeting["pages"]},
+    }
+    settings = parse_settings(WebSettings, merged, "web")
+    hosts = dict(web["pages"]["hosts"])
+    for host in [host for host, target in hosts.items() if target == SERVED]:
+        if address == url:
+            del hosts[host]  # an engine elsewhere: the workflow has started no web
+        else:
+            hosts[host] = urlsplit(url).netloc
+    return WebSearch(url, settings, RequestCache(settings.cache, writer), hosts)

@@ -1,0 +1,8 @@
+"""Python runs this in every process whose PYTHONPATH holds the folder."""
+
+import os
+
+import audit
+
+if audit.VARIABLE in os.environ:
+    audit.install()
