@@ -122,14 +122,14 @@ def list_lines(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
             "count": figures["rollouts"],
             "dropped": figures["caught"],
             "share": figures["share"],
-            "by": _name_rules(figures["rules"]),
+            "alone, by": _name_rules(figures["rules"]),
         }
         for kind, figures in measured["kinds"].items()
     ]
     clean = measured["clean"]
     last = {"rollouts with": "no mistake, right answer", "count": clean["good"]}
     figures = {"dropped": clean["dropped"], "share": clean["share"]}
-    return [*lines, {**last, **figures, "by": _name_rules(clean["rules"])}]
+    return [*lines, {**last, **figures, "alone, by": _name_rules(clean["rules"])}]
 
 
 def _check_replay(row: Mapping[str, Any], text: str, replayed: str) -> None:
