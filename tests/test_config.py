@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from searchtrain.config import validate_config
+from searchtrain.curation import CurateSettings
 from searchtrain.errors import InputError
+from searchtrain.settings import parse_settings
 
 CONFIG = Path(__file__).parent.parent / "config"
 
@@ -48,6 +51,18 @@ def test_faults_name_the_key_and_the_remedy(change, said):
     with pytest.raises(InputError) as caught:
         validate_config(config, CONFIG / "schema.yaml")
     assert said in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "layers", [["presets/simpledeepsearcher.yaml"],
+               ["presets/simpledeepsearcher.yaml", "scale/simpledeepsearcher.yaml"]],
+)  # fmt: skip
+def test_presets_and_scales_are_valid_on_top_of_the_default(layers):
+    config = load("config.yaml")
+    for layer in layers:
+        update_config(config, load(layer))
+    validate_config(config, CONFIG / "schema.yaml")
+    parse_settings(CurateSettings, config["curate"], "curate")
 
 
 def test_schema_defaults_are_the_values_of_config_yaml():

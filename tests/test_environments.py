@@ -58,6 +58,16 @@ def test_every_rule_has_its_script_log_and_benchmark():
             assert name == "serve" or f'"<benchmarks>/{name}.tsv"' in text
 
 
+def test_one_stage_with_services_runs_at_a_time():
+    """Two could take all of Snakemake's workers with services and wait for ever."""
+    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    assert profile["resources"]["stages"] == 1
+    for file in (ROOT / "rules").glob("*.smk"):
+        for block in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            serves = "service_of(" in block or "refiner_of(" in block
+            assert serves == ("stages=1" in block), block.split(":")[0]
+
+
 def test_the_readme_names_what_exists():
     readme = (ROOT / "README.md").read_text()
     first = re.search(r"```bash\n(.*?)```", readme, re.DOTALL)[1]

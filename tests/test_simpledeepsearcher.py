@@ -93,7 +93,29 @@ def test_the_judge_and_its_cost_stand_in_the_metrics(results):
     assert metrics["test"]["judge"] == 0 and metrics["test"]["judge_invalid"] == 0
     assert metrics["judge_cost"]["requests"] == 0
     judged = schemas.read_table(results / "judgements.parquet", schemas.Judgements)
-    assert set(judged["split"]) == {"dev", "test", "test_closed_book", "test_untrained"}
+    assert set(judged["split"]) == set(schemas.SPLITS)
+
+
+def test_benchmarks_are_answered_and_scored_apart(results):
+    metrics = read_json(results / "metrics.json")["benchmarks"]
+    assert metrics["n"] == 3
+    assert {kind: part["n"] for kind, part in metrics["by_type"].items()} == {"2wiki": 2, "gaia": 1}
+    assert set(metrics["by_source"]) == {"2wiki", "gaia_level1"}
+    answered = read_json(results / "benchmark_predictions.json")
+    assert [row["id"] for row in answered] == ["2wiki/2wiki_1", "2wiki/2wiki_2", "gaia/a-1"]
+    assert "Never shown" not in (results / "benchmarks.json").read_text()
+
+
+def test_other_chats_are_mixed_in_and_counted(results):
+    records = read_json(results / "sft_dataset.json")
+    report = read_json(results / "sft_report.json")
+    curated = schemas.read_table(results / "curated.parquet", schemas.Curated)
+    mixed = records[curated.height :]
+    assert 0 < len(mixed) <= 3 and all(record["system"] == "" for record in mixed)
+    assert report["mix"]["taken"] == len(mixed) and report["mix"]["available"] == 3
+    manifest = read_json(results / "checkpoint/manifest.json")
+    assert manifest["records"] == len(records)
+    assert manifest["longer_than_cutoff"] == 0
 
 
 def test_the_sampling_is_drawn(results):
