@@ -102,7 +102,7 @@ def test_benchmarks_are_answered_and_scored_apart(results):
     assert {kind: part["n"] for kind, part in metrics["by_type"].items()} == {"2wiki": 2, "gaia": 1}
     assert set(metrics["by_source"]) == {"2wiki", "gaia_level1"}
     answered = read_json(results / "benchmark_predictions.json")
-    assert [row["id"] for row in answered] == ["2wiki/2wiki_1", "2wiki/2wiki_2", "gaia/a-1"]
+    assert [row["id"] for row in answered] == ["2wiki/2wiki_1", "2wiki/2wiki_2", "gaia/1"]
     assert "Never shown" not in (results / "benchmarks.json").read_text()
 
 
