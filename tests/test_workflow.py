@@ -151,7 +151,7 @@ def test_concurrency_and_supervisor_make_nothing_stale(built):
         ("config/config.yaml", "min_domain: 100", "min_domain: 100 ", set()),
         ("tests/small.yaml", "max_steps: 12", "max_steps: 13", STUDENT),
         ("scripts/searchtrain/sharegpt.py", '"human"', '"user"', {"sft_dataset"} | STUDENT),
-        ("scripts/searchtrain/metrics.py", "import logging", "import logging\nX = 1", EXPORT | STUDENT),
+        ("scripts/searchtrain/metrics.py", "import logging", "import logging\nX = 1", {"metrics"}),
     ],
 )  # fmt: skip
 def test_a_change_reruns_its_stage_and_what_follows(built, file, old, new, stale):
