@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from loopback.audit import VARIABLE
 
+from searchtrain.search.extract import Extractors
+
 ROOT = Path(__file__).parent.parent
 SMALL = "tests/small.yaml"
 TARGET = "out/results/test.json"
@@ -84,6 +86,14 @@ def copy_repository(target: Path) -> Checkout:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
     return Checkout(target)
+
+
+@pytest.fixture(scope="module")
+def extractors():
+    """Worker processes for a whole module: they take longer to start than a test to run."""
+    pool = Extractors(1)
+    yield pool
+    pool.close()
 
 
 @pytest.fixture(scope="session")

@@ -45,14 +45,6 @@ HTML = f"""<!doctype html><html><head><title>Alma &amp; co</title><style>p {{col
 
 
 @pytest.fixture(scope="module")
-def extractors():
-    """Worker processes for the whole module: they take longer to start than a test to run."""
-    pool = Extractors(1)
-    yield pool
-    pool.close()
-
-
-@pytest.fixture(scope="module")
 def server():
     """A web server that can do several things at a time."""
     with HTTPServer(host="127.0.0.1", threaded=True) as site:

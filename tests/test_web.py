@@ -12,7 +12,6 @@ from werkzeug import Response
 
 from searchtrain.cache import RequestCache
 from searchtrain.errors import InputError, Interrupted, SearchError, ServiceError
-from searchtrain.search.extract import Extractors
 from searchtrain.search.serper import read_retry_after
 from searchtrain.search.web import WebSearch, WebSettings, list_hits, strip_markup
 from searchtrain.settings import parse_settings
@@ -36,14 +35,6 @@ ORGANIC = [
 LONG_TEXT = "".join(f"<p>Line {n} is about sheep and grass.</p>" for n in range(400))
 ALMA = f"""<html><head><title>Alma</title></head><body><nav>MENU</nav><article>{LONG_TEXT}
 <p>It is known that the river Alma is 83 km long.</p>{LONG_TEXT}</article></body></html>"""
-
-
-@pytest.fixture(scope="module")
-def extractors():
-    """Worker processes for the whole module."""
-    pool = Extractors(1)
-    yield pool
-    pool.close()
 
 
 @pytest.fixture(scope="module")

@@ -25,17 +25,26 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file; raises InputError that names the file, the line and the fault."""
+def read_text(path: str | Path, holds: str, encoding: str = "utf-8") -> str:
+    """Read a text file that must hold something; `holds` says what, for the message.
+
+    Raises InputError when it is not there, no UTF-8, or blank.
+    """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=encoding)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path in the configuration") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     if not text.strip():
-        raise InputError(f"{path}: the file is empty; it must hold JSON")
+        raise InputError(f"{path}: the file is empty; it must hold {holds}")
+    return text
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; raises InputError that names the file, the line and the fault."""
+    text = read_text(path, "JSON")
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

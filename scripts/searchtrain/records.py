@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from searchtrain.errors import InputError
-from searchtrain.files import canonical_json
+from searchtrain.files import canonical_json, read_text
 
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """JSON may escape half a surrogate pair, which no file can store."""
@@ -22,14 +22,7 @@ def read_records(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
     counted from 1. Raises InputError naming file, place and fault.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path in the configuration") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    if not text.strip():
-        raise InputError(f"{path}: the file is empty; it must hold a JSON array or JSON Lines")
+    text = read_text(path, "a JSON array or JSON Lines", "utf-8-sig")
     if text.lstrip().startswith("["):
         values = _parse(text, str(path), 0)
         places = [f"{path}: row {number}" for number in range(1, len(values) + 1)]
