@@ -22,11 +22,13 @@ except SearchTrainError as error:
 
 
 BENCHMARKS = config["data"]["benchmarks"]
+QRELS = config["data"]["qrels"]
 SEARCH = config["search"]
 REFINER = ["refiner"] * config["refine"]["enabled"]
 FILES = {
-    **{f"data.{key}": file for key, file in config["data"].items() if key != "benchmarks"},
+    **{f"data.{key}": file for key, file in config["data"].items() if isinstance(file, str)},
     **{f"data.benchmarks.{name}": file for name, file in BENCHMARKS.items()},
+    **{f"data.qrels.{name}.{kind}": QRELS[name][kind] for name in QRELS for kind in QRELS[name]},
     "train.base": config["train"]["base"],
     "mix.file": config["mix"]["file"],
 }
@@ -35,6 +37,26 @@ for key, file in FILES.items():
     # Snakemake would go on with what an earlier run made of a file that is gone.
     if file and not file.startswith("<results>") and not Path(file).exists():
         raise WorkflowError(f"configuration: {key}: {file}: no such file; check the path")
+
+
+TREES = config["trees"]["enabled"]
+ROUNDS = config["rounds"]["count"]
+
+
+def checkpoint_of(number):
+    """The student after an SFT round, from 1; the last round's is the run's checkpoint."""
+    if number == ROUNDS:
+        return "<results>/checkpoint"
+    return f"<results>/rounds/{number}/checkpoint"
+
+
+STUDENTS = {
+    "student": "<results>/checkpoint",
+    "base": config["train"]["base"],
+    "grpo": "<results>/grpo/checkpoint",
+    **{f"round{number}": checkpoint_of(number) for number in range(1, ROUNDS)},
+}
+"""Servers of the student at a stage of its training, and the folders that they serve."""
 
 
 RUNTIME = ("concurrency", "timeout", "attempts", "ready_timeout", "api_key_env", "price", "cache")
@@ -85,11 +107,16 @@ def settings(**values):
     return canonical_json(values)
 
 
+def owner_of(server):
+    """The role whose server this role uses: its own, or the one that `same_as` names."""
+    return config["models"].get(server, {}).get("same_as") or server
+
+
 def section_of(server):
-    """A server's config section; `base` is the student before training."""
+    """A server's config section."""
     if server in ("retriever", "web"):
         return config[server]
-    return config["models"]["student" if server == "base" else server]
+    return config["models"]["student" if server in STUDENTS else owner_of(server)]
 
 
 def identity(server, sampling):
@@ -149,7 +176,7 @@ def service_of(stage, server):
     if section.get("serve", "by default") is None:
         place = server if server in config else f"models.{server}"
         raise WorkflowError(f"configuration: {place}: set endpoint to a URL, or serve")
-    return f"<results>/.serve/{stage}-{server}.json"
+    return f"<results>/.serve/{stage}-{owner_of(server)}.json"
 
 
 def address(server, name=None):
@@ -188,9 +215,7 @@ def option(name, key):
 
 def model_of(server):
     """The folder or name of the model that a server serves."""
-    return {"student": "<results>/checkpoint", "base": config["train"]["base"]}.get(
-        server, section_of(server).get("model", "")
-    )
+    return STUDENTS.get(server, section_of(server).get("model", ""))
 
 
 def served_files(wildcards):
@@ -198,7 +223,7 @@ def served_files(wildcards):
     server = wildcards.server
     if server in ("retriever", "web"):
         return ["<results>/index", "<results>/corpus.jsonl"]
-    return [model_of(server)] if server in ("student", "base") else []
+    return [model_of(server)] if server in STUDENTS else []
 
 
 def served_identity(wildcards):

@@ -1,14 +1,62 @@
 """Keep the rollouts that are good enough to learn from and write them for LLaMA-Factory.
 
-Inputs: trajectories.parquet, prompts/agent.jinja, mix.file.
+Inputs: trajectories.parquet, prompts/agent.jinja, mix.file; with trees questions.parquet, with
+rejection sampling prompts/judge_trajectory.jinja.
 Outputs: curated.parquet, curation.parquet (the funnel), sft_dataset.json, dataset_info.json,
-sft_report.json; on demand defects.json.
+sft_report.json; with rejection sampling shortcuts.parquet, shortcuts_report.json; on demand
+defects.json.
 """
+
+REJECTING = config["shortcuts"]["enabled"]
+
+
+rule shortcuts:
+    input:
+        trajectories="<results>/trajectories.parquet",
+        questions="<results>/questions.parquet",
+        prompt=prompt("judge_trajectory"),
+        included=included("judge_trajectory"),
+        judge=service_of("shortcuts", "judge") if REJECTING else [],
+    output:
+        shortcuts="<results>/shortcuts.parquet",
+        report="<results>/shortcuts_report.json",
+    log:
+        "<logs>/shortcuts.log",
+    benchmark:
+        "<benchmarks>/shortcuts.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    threads: 0
+    resources:
+        stages=1,
+    params:
+        judge=address("judge"),
+        cache=config["cache"],
+        config=settings(
+            **split_sampling(config["shortcuts"]),
+            judge=identity("judge", config["shortcuts"]["sampling"]),
+        ),
+        runtime=runtime("judge"),
+        code=code("shortcuts"),
+    shell:
+        "exec python scripts/shortcuts.py"
+        " --trajectories {input.trajectories:q}"
+        " --questions {input.questions:q}"
+        " --prompt {input.prompt:q}"
+        " --judge {params.judge:q}"
+        " --cache {params.cache:q}"
+        " --out {output.shortcuts:q}"
+        " --report {output.report:q}"
+        " --config {params.config:q}"
+        " --runtime {params.runtime:q}"
+        " --log {log:q}"
 
 
 rule curate:
     input:
-        "<results>/trajectories.parquet",
+        trajectories="<results>/trajectories.parquet",
+        questions="<results>/questions.parquet" if TREES else [],
+        shortcuts="<results>/shortcuts.parquet" if REJECTING else [],
     output:
         curated="<results>/curated.parquet",
         verdicts="<results>/curation.parquet",
@@ -20,11 +68,15 @@ rule curate:
         "../envs/workflow.yaml"
     threads: 2
     params:
+        questions=option("--questions", "questions"),
+        shortcuts=option("--shortcuts", "shortcuts"),
         config=settings(**config["curate"]),
         code=code("curate"),
     shell:
         "exec python scripts/curate.py"
-        " --trajectories {input:q}"
+        " --trajectories {input.trajectories:q}"
+        " {params.questions:q}"
+        " {params.shortcuts:q}"
         " --out {output.curated:q}"
         " --verdicts {output.verdicts:q}"
         " --workers {threads}"

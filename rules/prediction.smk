@@ -4,7 +4,8 @@ Inputs: checkpoint/, data.dev, data.test, data.test_answers, data.benchmarks, pr
 prompts/judge.jinja.
 Outputs: predictions.parquet, predictions_untrained.parquet, dev_predictions.json, metrics.json,
 test.json; with benchmarks benchmarks.json, benchmarks_report.json, benchmark_predictions.json;
-with a judge judgements.parquet, judge_report.json.
+with a judge judgements.parquet, judge_report.json. On demand the same for another stage of the
+student's training, in grpo/ or rounds/<n>/, and browsecomp/<benchmark>/: runs/, report.json.
 """
 
 ANSWERS_KNOWN = config["data"]["test_answers"] is not None
@@ -132,6 +133,48 @@ use rule predict as predict_untrained with:
         code=code("predict"),
 
 
+def served_as(wildcards):
+    """The server of another stage of the student's training."""
+    return wildcards.student.replace("rounds/", "round")
+
+
+wildcard_constraints:
+    student=r"grpo|rounds/\d+",
+    name="|".join(QRELS) or "none",
+
+
+use rule predict as predict_student with:
+    input:
+        dev=config["data"]["dev"],
+        test=config["data"]["test"],
+        prompt=prompt("agent"),
+        included=included("agent"),
+        model=lambda wildcards: STUDENTS[served_as(wildcards)],
+        refine_prompt=prompt("refine") if REFINER else [],
+        benchmarks=BENCHMARK_FILE,
+        student=lambda wildcards: service_of(
+            f"predict_{served_as(wildcards)}", served_as(wildcards)
+        ),
+        search=lambda wildcards: service_of(f"predict_{served_as(wildcards)}", SEARCH),
+        refiner=lambda wildcards: refiner_of(f"predict_{served_as(wildcards)}"),
+    output:
+        "<results>/{student}/predictions.parquet",
+    log:
+        "<logs>/{student}/predict.log",
+    benchmark:
+        "<benchmarks>/{student}/predict.tsv"
+    params:
+        splits=["dev", "test"] + ["benchmarks"] * bool(BENCHMARKS),
+        student=address("student"),
+        search=address(SEARCH, "search"),
+        refiner=refiner_options,
+        benchmarks=option("--benchmarks", "benchmarks"),
+        cache=config["cache"],
+        config=PREDICT,
+        runtime=runtime("student", SEARCH, *REFINER),
+        code=code("predict"),
+
+
 rule judge:
     input:
         predictions=PREDICTIONS,
@@ -226,4 +269,55 @@ rule metrics:
         " --metrics {output.metrics:q}"
         " --dev-predictions {output.dev:q}"
         " --out {output.test:q}"
+        " --log {log:q}"
+
+
+use rule metrics as metrics_student with:
+    input:
+        predictions="<results>/{student}/predictions.parquet",
+        dev=config["data"]["dev"],
+        test=config["data"]["test"],
+        answers=config["data"]["test_answers"] or [],
+        types=config["data"]["types"] or [],
+        benchmarks=BENCHMARK_FILE,
+        judgements=[],
+        judge_report=[],
+    output:
+        **({"benchmarks": "<results>/{student}/benchmark_predictions.json"} if BENCHMARKS else {}),
+        metrics="<results>/{student}/metrics.json",
+        dev="<results>/{student}/dev_predictions.json",
+        test="<results>/{student}/test.json",
+    log:
+        "<logs>/{student}/metrics.log",
+    benchmark:
+        "<benchmarks>/{student}/metrics.tsv"
+
+
+rule browsecomp:
+    input:
+        predictions="<results>/predictions.parquet",
+        benchmarks=BENCHMARK_FILE,
+        evidence=lambda wildcards: QRELS[wildcards.name]["evidence"],
+        gold=lambda wildcards: QRELS[wildcards.name].get("gold") or [],
+    output:
+        runs=directory("<results>/browsecomp/{name}/runs"),
+        report="<results>/browsecomp/{name}/report.json",
+    log:
+        "<logs>/browsecomp/{name}.log",
+    benchmark:
+        "<benchmarks>/browsecomp/{name}.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        gold=option("--gold", "gold"),
+        code=code("browsecomp"),
+    shell:
+        "exec python scripts/browsecomp.py"
+        " --predictions {input.predictions:q}"
+        " --benchmarks {input.benchmarks:q}"
+        " --qrels {input.evidence:q}"
+        " {params.gold:q}"
+        " --name {wildcards.name:q}"
+        " --out {output.runs:q}"
+        " --report {output.report:q}"
         " --log {log:q}"

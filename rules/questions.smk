@@ -1,7 +1,8 @@
 """From seed questions to the questions that the teacher answers.
 
-Inputs: data.train, data.dev, data.test, prompts/tag.jinja.
-Outputs: seeds.parquet, tagged.parquet, sampled.parquet, sampling.png, sampling_report.json.
+Inputs: data.train, data.dev, data.test, prompts/tag.jinja; with trees tree_questions.parquet.
+Outputs: seeds.parquet, tagged.parquet, sampled.parquet, sampling.png, sampling_report.json,
+questions.parquet, questions_report.json.
 """
 
 
@@ -92,6 +93,43 @@ rule sample:
         " --tagged {input:q}"
         " --out {output.sampled:q}"
         " --picture {output.picture:q}"
+        " --report {output.report:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
+rule questions:
+    input:
+        sampled="<results>/sampled.parquet",
+        trees="<results>/tree_questions.parquet" if TREES else [],
+        dev=config["data"]["dev"],
+        test=config["data"]["test"],
+    output:
+        questions="<results>/questions.parquet",
+        report="<results>/questions_report.json",
+    log:
+        "<logs>/questions.log",
+    benchmark:
+        "<benchmarks>/questions.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        trees=option("--trees", "trees"),
+        most=(
+            []
+            if config["trees"]["train_questions"] is None
+            else ["--most-trees", config["trees"]["train_questions"]]
+        ),
+        config=settings(**config["seeds"]),
+        code=code("questions"),
+    shell:
+        "exec python scripts/questions.py"
+        " --sampled {input.sampled:q}"
+        " {params.trees:q}"
+        " {params.most:q}"
+        " --dev {input.dev:q}"
+        " --test {input.test:q}"
+        " --out {output.questions:q}"
         " --report {output.report:q}"
         " --config {params.config:q}"
         " --log {log:q}"

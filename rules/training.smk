@@ -1,14 +1,33 @@
 """Train the student.
 
-Inputs: sft_dataset.json, dataset_info.json, train.base. Outputs: checkpoint/.
+Inputs: sft_dataset.json and dataset_info.json (of the last round), train.base (or the student of
+the round before). Outputs: checkpoint/.
 """
+
+
+def dataset_of(number, file="sft_dataset.json"):
+    """What the SFT round `number` learns from; the first round's is the teacher's."""
+    return f"<results>/{file}" if number == 1 else f"<results>/rounds/{number}/{file}"
+
+
+def base_of(number):
+    """The model that an SFT round starts from."""
+    first = number == 1 or config["rounds"]["base"] == "first"
+    return config["train"]["base"] if first else checkpoint_of(number - 1)
+
+
+def recipe_of(number):
+    """How an SFT round trains."""
+    train = {k: v for k, v in config["train"].items() if k not in ("base", "gpu", "threads")}
+    changes = config["rounds"]["args"] if number > 1 else {}
+    return settings(**{**train, "args": {**train["args"], **changes}})
 
 
 rule checkpoint:
     input:
-        dataset="<results>/sft_dataset.json",
-        info="<results>/dataset_info.json",
-        base=config["train"]["base"],
+        dataset=dataset_of(ROUNDS),
+        info=dataset_of(ROUNDS, "dataset_info.json"),
+        base=base_of(ROUNDS),
     output:
         directory("<results>/checkpoint"),
     log:
@@ -21,9 +40,7 @@ rule checkpoint:
     resources:
         gpu=config["train"]["gpu"],
     params:
-        config=settings(
-            **{k: v for k, v in config["train"].items() if k not in ("base", "gpu", "threads")}
-        ),
+        config=recipe_of(ROUNDS),
         work=subpath(output[0], parent=True),
         code=code("checkpoint"),
     shell:

@@ -1,6 +1,6 @@
-"""The teacher's rollouts over the sampled questions.
+"""The teacher's rollouts over the questions.
 
-Inputs: sampled.parquet, prompts/agent_teacher.jinja, prompts/refine.jinja.
+Inputs: questions.parquet, prompts/agent_teacher.jinja, prompts/refine.jinja.
 Outputs: trajectories.parquet, trajectories_report.json.
 """
 
@@ -13,10 +13,11 @@ ADAPTIVE = config["trajectories"]["accepted"] and {
 
 rule trajectories:
     input:
-        questions="<results>/sampled.parquet",
+        questions="<results>/questions.parquet",
         prompt=prompt("agent_teacher"),
         included=included("agent_teacher"),
         refine_prompt=prompt("refine") if REFINER else [],
+        model=[],
         teacher=service_of("trajectories", "teacher"),
         search=service_of("trajectories", SEARCH),
         refiner=refiner_of("trajectories"),
@@ -33,12 +34,14 @@ rule trajectories:
     resources:
         stages=1,
     params:
+        model=option("--model", "model"),
         teacher=address("teacher"),
         search=address(SEARCH, "search"),
         refiner=refiner_options,
         cache=config["cache"],
         config=settings(
             rollouts=config["trajectories"]["rollouts"],
+            questions=None,
             seed=config["trajectories"]["seed"],
             max_failed_share=config["trajectories"]["max_failed_share"],
             limits=config["trajectories"]["limits"],
@@ -54,6 +57,7 @@ rule trajectories:
         " --questions {input.questions:q}"
         " --prompt {input.prompt:q}"
         " --teacher {params.teacher:q}"
+        " {params.model:q}"
         " --search {params.search:q}"
         " {params.refiner:q}"
         " --cache {params.cache:q}"

@@ -10,6 +10,8 @@ from searchtrain.settings import parse_settings
 def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--trajectories", type=Path, required=True)
+    parser.add_argument("--questions", type=Path, help="the questions, for rules on their trees")
+    parser.add_argument("--shortcuts", type=Path, help="the judge's verdicts on shortcuts")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--verdicts", type=Path, required=True, help="one row per rollout and rule")
     parser.add_argument("--config", type=json.loads, required=True)
@@ -17,7 +19,11 @@ def main() -> None:
     args = cli.parse(parser)
     settings = parse_settings(curation.CurateSettings, args.config, "curate")
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
-    curated, verdicts = curation.curate_rollouts(trajectories, settings, args.workers)
+    questions = schemas.read_table(args.questions, schemas.Questions) if args.questions else None
+    shortcuts = schemas.read_table(args.shortcuts, schemas.Shortcuts) if args.shortcuts else None
+    curated, verdicts = curation.curate_rollouts(
+        trajectories, settings, args.workers, questions, shortcuts
+    )
     schemas.write_table(curated, args.out, schemas.Curated)
     schemas.write_table(verdicts, args.verdicts, schemas.Verdicts)
 

@@ -5,6 +5,8 @@ import json
 import logging
 from pathlib import Path
 
+import polars as pl
+
 from searchtrain import cli, files, mixing, schemas, sharegpt
 from searchtrain.limits import Limits, describe_limits
 from searchtrain.prompts import render_prompt
@@ -16,7 +18,9 @@ logger = logging.getLogger("sft_dataset")
 
 def main() -> None:
     parser = cli.make_parser(__doc__)
-    parser.add_argument("--curated", type=Path, required=True)
+    parser.add_argument(
+        "--curated", type=Path, nargs="+", required=True, help="of one round or more"
+    )
     parser.add_argument("--prompt", type=Path, required=True, help="the student's system prompt")
     parser.add_argument("--mix", type=Path, help="other chat data; config has ratio and seed")
     parser.add_argument("--out", type=Path, required=True)
@@ -26,7 +30,7 @@ def main() -> None:
     args = cli.parse(parser)
     limits = Limits(**args.config["limits"])
     system = render_prompt(args.prompt, **describe_limits(limits))
-    curated = schemas.read_table(args.curated, schemas.Curated)
+    curated = pl.concat(schemas.read_table(path, schemas.Curated) for path in args.curated)
     records = {"search": sharegpt.make_records(curated, system)}
     mixed = None
     if args.mix:

@@ -1,4 +1,4 @@
-"""Let the teacher answer every question by searching (rule trajectories)."""
+"""Let the teacher, or an earlier student, answer questions by searching (rule trajectories)."""
 
 import asyncio
 import importlib
@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain import agent, cli, files, schemas, stage
+from searchtrain import agent, cli, files, questions, schemas, stage
 from searchtrain.cache import RequestCache
+from searchtrain.lineage import hash_model
 from searchtrain.llm import open_model
 from searchtrain.search import Search
 
@@ -17,7 +18,8 @@ from searchtrain.search import Search
 def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--questions", type=Path, required=True)
-    parser.add_argument("--teacher", required=True, help="URL or endpoint file")
+    parser.add_argument("--teacher", required=True, help="URL or endpoint file of who answers")
+    parser.add_argument("--model", type=Path, help="folder of the model, if this workflow made it")
     stage.add_agent_arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
@@ -25,12 +27,16 @@ def main() -> None:
     parser.add_argument("--runtime", type=json.loads, required=True)
     args = cli.parse(parser)
     config, runtime = args.config, args.runtime
-    questions = schemas.read_table(args.questions, schemas.Sampled)
+    frame = schemas.read_table(args.questions, schemas.Questions)
+    asked = questions.draw_questions(frame, config["questions"], config["seed"])
     cache = RequestCache(args.cache, "trajectories")
-    model = open_model("teacher", args.teacher, config["teacher"], runtime["teacher"], cache)
+    role, changes = "teacher", {}
+    if args.model:
+        role, changes = "student", {"revision": hash_model(args.model)}
+    model = open_model(role, args.teacher, config["teacher"], runtime[role], cache, **changes)
     policy = stage.open_policy(args, model, config, runtime, cache)
     search = stage.open_search(args.search, config, runtime, "trajectories")
-    tasks = agent.make_tasks(questions, config["rollouts"], config["seed"])
+    tasks = agent.make_tasks(asked, config["rollouts"], config["seed"])
     rows = asyncio.run(_roll_out(tasks, policy, search, config))
     report = agent.report_rollouts(rows, len(tasks), policy, search)
     schemas.write_table(rows, args.out, schemas.Trajectories)

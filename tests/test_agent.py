@@ -100,6 +100,24 @@ def test_searches_then_answers(httpserver):
     protocol.validate_trajectory(row["messages"])
 
 
+def test_the_evidence_budget_cuts_the_last_observation_and_ends_the_search(httpserver):
+    # One observation of Oslo has about 100 characters: two whole ones, a cut one, and then none.
+    first = protocol.render_observation([("Oslo", [OSLO])], 1200)
+    library = Library()
+    row, _ = run(
+        httpserver,
+        [SEARCH, SEARCH, SEARCH, SEARCH, ANSWER],
+        library=library,
+        max_evidence_chars=2 * len(first) + agent.LEAST_EVIDENCE + 1,
+        topk=1,
+    )
+    shown = [m["content"] for m in row["messages"] if m["role"] == "tool"]
+    assert row["stop_reason"] == "answered" and row["searches"] == 3 == len(library.asked)
+    assert shown[:2] == [first, first] and len(shown[2]) <= agent.LEAST_EVIDENCE + 1
+    assert agent.NO_SEARCH_LEFT in shown[3]
+    protocol.validate_trajectory(row["messages"])
+
+
 def test_several_queries_run_in_one_search_up_to_the_limit(httpserver):
     library = Library()
     many = protocol.render_turn("Both.", queries=["Oslo", "Bergen", "Hamar"])

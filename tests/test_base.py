@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from searchtrain import protocol
-from searchtrain.demo import base, world
+from searchtrain.demo import base, teacher, world
 from searchtrain.files import hash_file
 
 WORLD: dict[str, Any] = {
@@ -176,3 +176,14 @@ def test_the_model_loads_and_generates(folder: Path, tokenizer: Any) -> None:
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     ids = torch.tensor([encode(tokenizer, "In which country is Nova Iguacu?")])
     assert model.generate(ids, max_new_tokens=3, do_sample=False).shape[1] <= ids.shape[1] + 3
+
+
+def test_the_language_of_trees_counts_only_in_a_world_with_details(
+    inputs: Path, tmp_path: Path
+) -> None:
+    world.write_world(tmp_path, {**WORLD, "details": True})
+    for folder, detailed in ((inputs, False), (tmp_path, True)):
+        texts = set(base.collect_texts(folder / "passages.jsonl", folder / "train.json"))
+        assert texts >= set(teacher.PHRASES)
+        assert (texts >= set(teacher.TREE_PHRASES)) == detailed
+        assert bool(texts & set(teacher.TREE_PHRASES)) == detailed

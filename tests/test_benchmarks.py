@@ -91,6 +91,13 @@ def test_the_id_is_the_task_id_or_the_number_of_the_row(tmp_path):
     assert load(tmp_path, rows, "gaia")["id"].to_list() == ["gaia/c61d22de", "gaia/2"]
 
 
+def test_browsecomp_plus_names_its_fields_otherwise(tmp_path):
+    published = {"query_id": "769", "query": "Who?", "answer": "Ann", "gold_docs": []}
+    row = load(tmp_path, [published], "browsecomp").row(0, named=True)
+    assert (row["id"], row["question"]) == ("browsecomp/769", "Who?")
+    assert row["golden_answers"] == ["Ann"]
+
+
 def test_frames_has_its_answer_in_another_field_too(tmp_path):
     rows = [{**FRAMES, "answer": []}, {k: v for k, v in FRAMES.items() if k != "answer"}]
     rows[1]["id"] = 8

@@ -55,7 +55,10 @@ def test_faults_name_the_key_and_the_remedy(change, said):
 
 @pytest.mark.parametrize(
     "layers", [["presets/simpledeepsearcher.yaml"],
-               ["presets/simpledeepsearcher.yaml", "scale/simpledeepsearcher.yaml"]],
+               ["presets/simpledeepsearcher.yaml", "scale/simpledeepsearcher.yaml"],
+               ["presets/infoseek.yaml"],
+               ["presets/infoseek.yaml", "presets/infoseek_without_trees.yaml"],
+               ["presets/infoseek.yaml", "scale/infoseek.yaml"]],
 )  # fmt: skip
 def test_presets_and_scales_are_valid_on_top_of_the_default(layers):
     config = load("config.yaml")

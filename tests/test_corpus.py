@@ -52,7 +52,6 @@ def test_reads_gzip(tmp_path):
         ({**FRANCE, "contents": '"Title"\n '}, "line 2: contents: .* is not a quoted title"),
         ({**FRANCE, "contents": '"Title"\n' + "x" * 90}, "line 2: contents: 98 characters"),
         ({**FRANCE, "links": "1"}, "line 2: links: '1' is not a list of passage ids"),
-        ({**FRANCE, "links": ["1", "9"]}, "line 2: links: no passage has the id '9'"),
         ({**FRANCE, "url": 3}, "line 2: url: 3 is not a string"),
     ],
 )
@@ -65,6 +64,21 @@ def test_refuses_a_bad_row_and_keeps_the_old_corpus(tmp_path, row, message):
     assert str(error.value).startswith(str(source))
     assert out.read_text() == "before"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_drops_broken_links_and_says_how_many(tmp_path, caplog):
+    rows = [
+        {**PARIS, "links": ["2", "8", "9"]},
+        {**FRANCE, "links": ["1"], "url": "http://x/2"},
+        {"id": "3", "contents": '"Lyon"\nLyon is in France.', "links": ["9"]},
+    ]
+    source = write_rows(tmp_path / "in.jsonl", *rows)
+    assert build_corpus(source, tmp_path / "out.jsonl", CorpusSettings()) == 3
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["links"] for row in found] == [["2"], ["1"], []]
+    assert [{**row, "links": None} for row in found] == [{**row, "links": None} for row in rows]
+    assert "3 links of 2 passages lead to no passage" in caplog.text
+    assert "the first: line 1 links to '8'" in caplog.text
 
 
 def test_refuses_a_missing_and_an_empty_file(tmp_path):

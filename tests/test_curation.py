@@ -35,6 +35,9 @@ ALL = {
     "min_searches": 1,
     "distinct_sources": 0.9,
     "fallbacks": 1,
+    "levels_reached": True,
+    "searches_per_level": 1,
+    "genuine": True,
 }
 WRONG = {"exact_match", "normalised_match", "contains_answer"}
 LONG = " ".join(f"word{i}" for i in range(31))
@@ -163,6 +166,95 @@ def test_table_of_rules_says_what_is_published_and_where():
         rules={name: rule.published for name, rule in RULES.items()},
         question_rules={name: rule.published for name, rule in QUESTION_RULES.items()},
     )
+
+
+TREE = {
+    "id": "q1", "question": "What?", "golden_answers": ["Oslo"], "source": "x", "exclude_urls": [],
+    "origin": "tree", "vertices": 4, "levels": [["a", "b"], ["c"]],
+}  # fmt: skip
+TREE_RULES = {"levels_reached": True, "searches_per_level": 1, "genuine": True}
+
+
+def judge_tree(rollout, levels=TREE["levels"], genuine=True, rules=TREE_RULES):
+    """Which rules a rollout fails whose question has a tree, and what they measured."""
+    questions = pl.DataFrame(
+        [{**TREE, "levels": levels}], schema=schemas.empty_table(schemas.Questions).schema
+    )
+    asked = [] if genuine is ... else [(rollout["id"], genuine, "", "")]
+    shortcuts = pl.DataFrame(
+        asked, schema=schemas.empty_table(schemas.Shortcuts).schema, orient="row"
+    )
+    rest = make_rollout("q1", 99, queries=(("x",), ("y",)), hits=[["a", "b"], ["c"]])
+    verdicts = pl.DataFrame([("q1#99", True, "", "")], schema=shortcuts.schema, orient="row")
+    _, verdicts = curate_rollouts(
+        make_frame(rollout, rest), CurateSettings(rules=rules), 1, questions,
+        pl.concat([shortcuts, verdicts]),
+    )  # fmt: skip
+    rows = verdicts.filter(id=rollout["id"]).select("rule", "passed", "value").rows()
+    return {rule for rule, passed, _ in rows if not passed}, {
+        rule: value for rule, _, value in rows
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "genuine", "failed"),
+    [
+        ({"queries": (("x",), ("y",)), "hits": [["c", "a"], ["d", "b"]]}, True, set()),
+        ({"queries": (("x",), ("y",)), "hits": [["a", "b"], ["d"]]}, True, {"levels_reached"}),
+        ({"queries": (("x",), ("y",)), "hits": [["a", "c"], []]}, True, {"levels_reached"}),
+        ({"queries": (("x", "y", "z"),), "hits": [["a", "b", "c"]]}, True, {"searches_per_level"}),
+        ({"queries": (), "hits": []}, True, {"levels_reached", "searches_per_level"}),
+        ({"queries": (("x",), ("y",)), "hits": [["a", "b"], ["c"]]}, False, {"genuine"}),
+        ({"queries": (("x",), ("y",)), "hits": [["a", "b"], ["c"]]}, None, {"genuine"}),
+        ({"queries": (("x",), ("y",)), "hits": [["a", "b"], ["c"]]}, ..., {"genuine"}),
+    ],
+)  # fmt: skip
+def test_shortcuts_are_dropped_from_rollouts_of_tree_questions(change, genuine, failed):
+    assert judge_tree(make_rollout(**change), genuine=genuine)[0] == failed
+
+
+def test_rules_on_trees_say_what_was_measured():
+    rollout = make_rollout(queries=(("x",),), hits=[["c", "a"]])
+    _, values = judge_tree(rollout, genuine=False)
+    assert values == {
+        "levels_reached": "1 of 2", "searches_per_level": "1 for 2", "genuine": "shortcut",
+    }  # fmt: skip
+    assert judge_tree(rollout, rules={"searches_per_level": 0.5})[0] == set()
+
+
+def test_a_question_without_a_tree_passes_the_rules_on_trees():
+    rollout = make_rollout(queries=(), hits=[])
+    failed, values = judge_tree(rollout, levels=[], genuine=...)
+    assert failed == set() and set(values.values()) == {"no tree"}
+    assert make_acceptance(TREE_RULES)(rollout)
+    curated, _ = curate_rollouts(make_frame(rollout), CurateSettings(rules=TREE_RULES))
+    assert curated.height == 1
+
+
+def test_rules_on_trees_judge_alike_in_several_processes(monkeypatch):
+    monkeypatch.setattr(curation, "SLICE", 3)
+    rollouts = make_frame(*(
+        make_rollout("q1", n, queries=(("x",), ("y",))[: 1 + n % 2], hits=[["a", "b", "c"]])
+        for n in range(9)
+    ))  # fmt: skip
+    questions = pl.DataFrame([TREE], schema=schemas.empty_table(schemas.Questions).schema)
+    settings = CurateSettings(rules={"levels_reached": True, "searches_per_level": 1})
+    one, two = (curate_rollouts(rollouts, settings, n, questions) for n in (1, 2))
+    assert one[1].equals(two[1]) and one[0]["id"].to_list() == ["q1#1"]
+
+
+def test_questions_and_verdicts_that_do_not_belong_are_named():
+    settings = CurateSettings(rules=TREE_RULES)
+    questions = pl.DataFrame([TREE], schema=schemas.empty_table(schemas.Questions).schema)
+    with pytest.raises(InputError, match=r"question_id 'q2' \(1 such ids\) is not among"):
+        curate_rollouts(make_frame(make_rollout("q2")), settings, 1, questions)
+    with pytest.raises(InputError, match=r"curate\.rules\.genuine: .* no verdicts"):
+        curate_rollouts(make_frame(make_rollout()), settings, 1, questions)
+    shortcuts = pl.DataFrame(
+        [("q9#0", True, "", "")], schema=schemas.empty_table(schemas.Shortcuts).schema, orient="row"
+    )
+    with pytest.raises(InputError, match=r"shortcuts: id 'q9#0' \(1 such ids\) is no rollout"):
+        curate_rollouts(make_frame(make_rollout()), settings, 1, questions, shortcuts)
 
 
 def test_acceptance_is_what_curation_decides_of_a_rollout():

@@ -205,3 +205,16 @@ def test_a_missing_key_names_its_variable(monkeypatch):
     monkeypatch.delenv("TEACHER_KEY", raising=False)
     with pytest.raises(InputError, match="TEACHER_KEY is not set"):
         ModelClient(Role("teacher", "m", api_key_env="TEACHER_KEY"), "http://127.0.0.1:9", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"domain": "half a pair \\ud83d"}', "not_json"),
+        ('{"domain": ' + "[" * 100_000 + "]" * 100_000 + "}", "schema"),
+    ],
+)
+def test_json_that_is_no_text_or_too_deep_is_a_fault_of_the_model(text, kind):
+    with pytest.raises(ModelError) as caught:
+        parse_object(text, TAG)
+    assert caught.value.kind == kind

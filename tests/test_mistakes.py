@@ -39,6 +39,7 @@ RULES = {
     "min_searches": 1,
     "distinct_sources": 0.66,
 }
+ORDINARY_KINDS = [kind for kind in teacher.ROLLOUT_KINDS if kind != "shortcut"]
 LIMITS = Limits(max_turns=6, max_searches=4, max_queries=3, topk=2)
 
 
@@ -109,7 +110,7 @@ def list_all(rows: pl.DataFrame, rates: dict[str, float]) -> list[list[str]]:
     return [mistakes.list_mistakes(row, rates) for row in rows.iter_rows(named=True)]
 
 
-@pytest.mark.parametrize("kind", teacher.ROLLOUT_KINDS)
+@pytest.mark.parametrize("kind", ORDINARY_KINDS)
 def test_a_mistake_that_was_made_is_listed(
     index: BM25Index, questions: list[world.Question], kind: str
 ) -> None:
@@ -185,12 +186,51 @@ def test_curation_catches_each_kind_and_drops_hardly_a_good_rollout(
     measured = mistakes.measure_defects(rows, verdicts, rates)
     assert measured["rollouts"] == rows.height == 100
     for kind, figures in measured["kinds"].items():
-        assert figures["rollouts"] > 0, kind
-        if figures["detectable"]:
+        assert (figures["rollouts"] > 0) == (kind != "shortcut"), kind
+        if figures["detectable"] and figures["rollouts"]:
             assert figures["share"] == 1 and not figures["missed"], (kind, figures)
     clean = measured["clean"]
     assert clean["good"] > 20 and clean["share"] == 0, clean
     assert not measured["kinds"]["bad_query"]["detectable"]
+
+
+def test_shortcuts_of_tree_questions_are_listed_and_caught(tmp_path: Path) -> None:
+    """Not those of a question that one search answers, and none without a search."""
+    world.write_world(tmp_path, {**CONFIG, "details": True})
+    build_index(tmp_path / "passages.jsonl", tmp_path / "index", IndexSettings())
+    index = BM25Index(tmp_path / "index", tmp_path / "passages.jsonl")
+    passages = world.build_world(CONFIG["cities_per_country"], details=True).passages
+    asked, levels = [], {}
+    for city in ("Lyon", "Osaka", "Toronto", "Hamburg", "Mombasa", "Mumbai"):
+        facts = passages[city].facts
+        country = passages[facts["country"]]
+        of_city = f"Which city at latitude {facts['latitude']} is in "
+        deep = f"{of_city}the country that has as its capital {country.facts['capital']}?"
+        flat = f"{of_city}{country.title}?"
+        for text, pages in ((deep, [[country.id], [passages[city].id]]), (flat, [])):
+            levels[f"q{len(asked)}"] = pages or [[passages[city].id]]
+            asked.append(world.Question("tree", (city,), text, (city,)))
+    rates = {"shortcut": 1}
+    rows = roll_out(index, asked, rates)
+    assert list_all(rows, rates) == [["shortcut"], []] * 6
+    closed = roll_out(index, asked, rates, Limits(max_turns=2, max_searches=0))
+    assert list_all(closed, rates) == [[]] * 12
+    known = pl.DataFrame(
+        [
+            {
+                **{"id": row["question_id"], "question": row["question"], "golden_answers": []},
+                **{"source": "trees", "exclude_urls": [], "origin": "tree", "vertices": 3},
+                "levels": levels[row["question_id"]],
+            }
+            for row in rows.iter_rows(named=True)
+        ],
+        schema=schemas.empty_table(schemas.Questions).schema,
+    )
+    settings = CurateSettings(rules={"answered": True, "searches_per_level": 1})
+    _, verdicts = curate_rollouts(rows, settings, questions=known)
+    kind = mistakes.measure_defects(rows, verdicts, rates)["kinds"]["shortcut"]
+    assert (kind["rollouts"], kind["share"]) == (6, 1)
+    assert kind["rules"] == {"searches_per_level": 6}
 
 
 def test_misses_and_wrong_drops_are_counted_and_named(

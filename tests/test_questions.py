@@ -233,3 +233,53 @@ def test_real_questions_come_through():
     _, report = make_seeds(train.vstack(leak), held_out, SeedSettings())
     assert report["reasons"]["equal_in_test"] == 3
     assert seeds["golden_answers"].list.len().min() >= 1
+
+
+def make_sources(*tree_texts):
+    """One sampled seed, and a tree question per text: the first held out, the second dropped."""
+    seed = make_frame("Who wrote Emma?").with_columns(
+        domain=pl.lit("books"), key_points=pl.lit([], pl.List(pl.String)), units=1,
+        bucket=pl.lit("books"), sampling_pass=1,
+    ).rename({"sampling_pass": "pass"})  # fmt: skip
+    splits = ["test", "none"]
+    trees = [
+        {
+            **dict.fromkeys(("fault", "leak", "error"), ""), "id": f"tree-{number}",
+            "status": "done", "page": "p", "answer": "Lyon", "aliases": ["Lyons"], "vertices": 3,
+            "nodes": [], "levels": [["b"], ["p"]], "steps": 2, "cost": 0.0, "question": text,
+            "closed_book": [], "difficult": True, "found": ["Lyon"], "verifiable": True,
+            "kept": number != 1, "split": splits[number] if number < 2 else "train",
+        }
+        for number, text in enumerate(tree_texts)
+    ]  # fmt: skip
+    return seed, pl.DataFrame(trees, schema=schemas.empty_table(schemas.TreeQuestions).schema)
+
+
+def test_tree_questions_for_training_join_the_seeds_without_contaminated_ones():
+    sampled, trees = make_sources("Held out?", "Dropped?", "Which city is it?", LONG)
+    held_out = {"test": make_frame(LONG)}
+    joined, report = questions.join_sources(sampled, trees, held_out, SeedSettings())
+    assert joined["id"].to_list() == ["0", "tree-2"]
+    tree = joined.row(1, named=True)
+    assert tree["golden_answers"] == ["Lyon", "Lyons"] and tree["origin"] == "tree"
+    assert (tree["vertices"], tree["levels"]) == (3, [["b"], ["p"]])
+    assert joined.row(0, named=True)["levels"] == []
+    assert report["tree"]["rows"] == 1 and report["tree"]["reasons"]["equal_in_test"] == 1
+    without, _ = questions.join_sources(sampled, trees, held_out, SeedSettings(), most=0)
+    assert without["id"].to_list() == ["0"]
+
+
+def test_without_trees_the_questions_are_the_sampled_ones():
+    sampled, _ = make_sources()
+    joined, report = questions.join_sources(sampled, None, {}, SeedSettings())
+    assert joined["question"].to_list() == sampled["question"].to_list()
+    assert report == {"seed": {"rows": 1}}
+
+
+def test_a_larger_draw_keeps_the_smaller_one_whatever_the_order():
+    frame = make_frame(*(f"Question {number}?" for number in range(50)))
+    few, more = (set(questions.draw_questions(frame, count, 3)["id"]) for count in (10, 20))
+    assert len(few) == 10 and len(more) == 20 and few < more
+    assert set(questions.draw_questions(frame.reverse(), 10, 3)["id"]) == few
+    assert set(questions.draw_questions(frame, 10, 4)["id"]) != few
+    assert questions.draw_questions(frame, None, 3).equals(frame)

@@ -329,6 +329,11 @@ def test_http_refuses_a_role_without_its_json(content: str, schema: Any) -> None
         assert chat(client, messages=messages, response_format=schema).status_code == 400
 
 
+def test_it_has_a_name_for_every_fact_of_a_passage() -> None:
+    passages = world.build_world(1, details=True).passages.values()
+    assert {fact for passage in passages for fact in passage.facts} == set(teacher.NAMES)
+
+
 def test_tags(questions: list[world.Question]) -> None:
     domains = set()
     for text in [*(question.text for question in questions), "who won the cup in 1999", "?", "hm"]:
@@ -426,9 +431,10 @@ def test_a_kind_more_leaves_the_draws_of_the_others_alone(
     laptop_world: world.World, questions: list[world.Question]
 ) -> None:
     old = {"bad_query": 0.3, "wrong_answer": 0.3, "broken_tags": 0.1}
-    new = {"hedging": 0.3, "redundant_search": 0.3, "judge_prose": 0.3}
+    new = {"hedging": 0.3, "redundant_search": 0.3, "judge_prose": 0.3, "shortcut": 1}
     for question in questions[:60]:
         drawn = {kind for kind in new if teacher.draw_share(new, kind, question.text, 3)}
+        drawn.discard("shortcut")  # there is none to a question without a tree
         if not drawn:
             both = roll_out(laptop_world, question.text, {**old, **new}, seed=3)
             assert both == roll_out(laptop_world, question.text, old, seed=3)
@@ -470,7 +476,11 @@ def test_prose_where_json_is_asked() -> None:
     assert 10 < prose < 40
 
 
-@pytest.mark.parametrize("kind", teacher.ROLLOUT_KINDS)
+ORDINARY_KINDS = [kind for kind in teacher.ROLLOUT_KINDS if kind != "shortcut"]
+"""Those that a question of any kind may meet; see test_researcher.py for the other one."""
+
+
+@pytest.mark.parametrize("kind", ORDINARY_KINDS)
 def test_rates_are_met_and_errors_are_reproducible(
     laptop_world: world.World, questions: list[world.Question], kind: str
 ) -> None:

@@ -49,6 +49,11 @@ def load(folder: Path, split: str) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.fixture(scope="module")
+def detailed() -> world.World:
+    return world.build_world(cities_per_country=2, details=True)
+
+
 def test_passages_are_linked_and_have_one_title_each(passages: list[dict[str, Any]]) -> None:
     ids = {row["id"] for row in passages}
     titles = [row["contents"].split("\n", 1)[0] for row in passages]
@@ -63,9 +68,10 @@ def test_passages_are_linked_and_have_one_title_each(passages: list[dict[str, An
 
 
 def test_a_passage_says_what_its_facts_are() -> None:
-    built = world.build_world(cities_per_country=2)
-    for passage in built.passages.values():
-        assert world.read_passage(passage.text) == dict(passage.facts)
+    for details in (False, True):
+        built = world.build_world(cities_per_country=2, details=details)
+        for passage in built.passages.values():
+            assert world.read_passage(passage.text) == dict(passage.facts)
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
@@ -175,3 +181,41 @@ def test_too_few_cities_is_an_input_error(tmp_path: Path) -> None:
 def test_too_strict_an_answer_share_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="max_answer_share"):
         world.write_world(tmp_path, {**CONFIG, "max_answer_share": 0.0001})
+
+
+def test_details_add_facts_and_links_to_neighbours(detailed: world.World) -> None:
+    france, paris = detailed.passages["France"], detailed.passages["Paris"]
+    assert france.facts["continent"] == "Europe"
+    assert france.text.endswith(
+        " Continent Europe. Borders Andorra, Belgium, Germany, Italy, Luxembourg, Monaco, Spain,"
+        " Switzerland."
+    )
+    assert paris.text.endswith(" Latitude 48.9 N. Longitude 2.3 E.")
+    by_id = {passage.id: passage for passage in detailed.passages.values()}
+    for passage in detailed.passages.values():
+        linked = [by_id[name].title for name in passage.links]
+        if passage.id.startswith("city-"):
+            assert linked == [passage.facts["country"]]
+            continue
+        near = passage.facts.get("borders", "").split(world.SEPARATOR)
+        assert [title for title in linked if title in near] == sorted(filter(None, near))
+        assert all(
+            passage.title in detailed.facts[title]["borders"] for title in filter(None, near)
+        )
+    hemispheres = {value[-1] for fact in detailed.facts.values() for value in fact.values()}
+    assert {"N", "S", "E", "W"} <= hemispheres
+
+
+def test_details_change_no_question_and_without_them_no_passage(
+    folder: Path, tmp_path: Path, detailed: world.World
+) -> None:
+    world.write_world(tmp_path / "off", {**CONFIG, "details": False})
+    world.write_world(tmp_path / "on", {**CONFIG, "details": True})
+    for path in folder.iterdir():
+        assert (tmp_path / "off" / path.name).read_bytes() == path.read_bytes()
+        same = (tmp_path / "on" / path.name).read_bytes() == path.read_bytes()
+        assert same == (path.name != "passages.jsonl")
+    plain = world.build_world(cities_per_country=2)
+    for title, passage in plain.passages.items():
+        assert not {"latitude", "longitude", "continent", "borders"} & set(passage.facts)
+        assert detailed.passages[title].text.startswith(passage.text)

@@ -29,6 +29,8 @@ from searchtrain.search import Search
 logger = logging.getLogger(__name__)
 
 NO_SEARCH_LEFT = "No more searches are allowed. Answer now."
+LEAST_EVIDENCE = 100
+"""Characters of the evidence budget below which a search could show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class _Trace:
         self.retrieved: list[list[str]] = []
         self.sources: list[list[str]] = []
         self.fallbacks = 0
+        self.evidence = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
 
@@ -165,7 +168,7 @@ async def _take_turns(task: Task, policy: Policy, search: Search, trace: _Trace)
             trace.add(protocol.ASSISTANT, text)
             trace.answer = turn.answer
             return "answered"
-        if len(trace.queries) >= limits.max_searches:
+        if len(trace.queries) >= limits.max_searches or _measure_budget(limits, trace) == 0:
             if limits.force_answer:
                 break  # the turn that asked for a search is replaced by the forced one
             trace.add(protocol.ASSISTANT, text)
@@ -181,11 +184,12 @@ async def _search(
 ) -> str:
     """Run a turn's queries together, refine what each returned, and render the observation."""
     limits = policy.limits
+    budget = _measure_budget(limits, trace)
     queries = list(turn.queries[: limits.max_queries])
     found = await search.search(queries, limits.topk, task.exclude_urls)
     shown = found
     if policy.refiner:
-        share = limits.max_observation_chars // len(queries)
+        share = budget // len(queries)
         refined = await asyncio.gather(
             *(
                 policy.refiner.refine(task.question, query, hits, share)
@@ -197,9 +201,17 @@ async def _search(
     trace.queries.append(queries)
     trace.retrieved.append(_list_ids(found))
     trace.sources.append(_list_ids(shown))
-    return protocol.render_observation(
-        list(zip(queries, shown, strict=True)), limits.max_observation_chars
-    )
+    observation = protocol.render_observation(list(zip(queries, shown, strict=True)), budget)
+    trace.evidence += len(observation)
+    return observation
+
+
+def _measure_budget(limits: Limits, trace: _Trace) -> int:
+    """Characters that the next observation may have; 0 when the evidence budget is spent."""
+    if limits.max_evidence_chars is None:
+        return limits.max_observation_chars
+    left = limits.max_evidence_chars - trace.evidence
+    return min(limits.max_observation_chars, left) if left >= LEAST_EVIDENCE else 0
 
 
 def _list_ids(found: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:

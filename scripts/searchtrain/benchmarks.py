@@ -27,11 +27,13 @@ FIELDS = {
     "frames": "id, Question, answer (or Answer)",
     "gaia": "id, task_id, Question, answer, source",
     "aime": "id, Question, answer",
+    "browsecomp": "query_id, query, answer (decrypted)",
 }
 """What the published files have of what is read."""
 OTHER = "id, question, answer"
 """What the file of any other benchmark has."""
-QUESTION = ("Question", "question")
+KEY = ("id", "task_id", "query_id")
+QUESTION = ("Question", "question", "query")
 ANSWERS = ("answer", "golden_answers", "Answer")
 
 
@@ -39,8 +41,9 @@ def load_benchmark(name: str, path: str | Path) -> pl.DataFrame:
     """Read one benchmark file; returns its rows in its order, with the columns of `EVALUATION`.
 
     The file is a JSON array or JSON Lines of one of the shapes in `FIELDS`, or of `OTHER`. `id` is
-    `<name>/<the row's id or task_id, else its number>`, `type` the benchmark's name, `source` the
-    row's own (GAIA's levels), else the name; an answer that is a plain text is one golden answer.
+    `<name>/<the row's id, task_id or query_id, else its number>`, `type` the benchmark's name,
+    `source` the row's own (GAIA's levels), else the name; an answer that is a plain text is one
+    golden answer.
     Raises InputError naming file, row, id, field, value and remedy.
     """
     if not name or "/" in name or name != name.strip():
@@ -104,7 +107,7 @@ def make_file(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _read_row(name: str, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
-    key = next((row[field] for field in ("id", "task_id") if row.get(field) is not None), number)
+    key = next((row[field] for field in KEY if row.get(field) is not None), number)
     text, where = questions.read_id({"id": key}, where)
     question, answers = (_find_field(name, row, fields, where) for fields in (QUESTION, ANSWERS))
     golds = row[answers] if isinstance(row[answers], list) else [row[answers]]

@@ -1,14 +1,15 @@
 """The corpus: passages to search in, one JSON object a line, checked once and then trusted.
 
 Invariant: in a corpus that `build_corpus` wrote every passage has a unique `id`, `contents` of a
-quoted title, a newline and text (Search-R1's form), and links only to passages that exist.
+quoted title, a newline and text (Search-R1's form), and links only to passages that exist: broken
+links, which every real collection has, are dropped and counted.
 """
 
 import gzip
 import logging
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -47,8 +48,14 @@ def build_corpus(source: Path, out: Path, settings: CorpusSettings) -> int:
             stream.write(orjson.dumps(passage) + b"\n")
         if not ids:
             raise InputError(f"{source}: no passages; give one JSON object a line")
-        check_references(source, ids, links)
-    logger.info("%d passages, %d links", len(ids), len(links))
+        check_unique_ids(source, ids)
+        missing = find_missing(ids, links)
+        broken = 0
+        if missing:
+            stream.seek(0)
+            stream.truncate()
+            broken = drop_links(source, stream, missing)
+    logger.info("%d passages, %d links", len(ids), len(links) - broken)
     return len(ids)
 
 
@@ -108,36 +115,53 @@ def check_passage(passage: dict[str, Any], settings: CorpusSettings, place: str)
         raise InputError(f"{place}: url: {url!r:.60} is not a string; mend or drop it")
 
 
-def check_references(source: Path, ids: array, links: array) -> None:
-    """Check over the whole corpus that ids are unique and links lead somewhere.
+def check_unique_ids(source: Path, ids: array) -> None:
+    """Check over the whole corpus that no id repeats; raises InputError naming both lines.
 
     Works on 64-bit digests, so that 21 million passages fit; only a fault reads the file again.
     """
     known, counts = np.unique(np.frombuffer(ids, dtype=np.int64), return_counts=True)
     repeated = set(known[counts > 1].tolist())
-    wanted = np.unique(np.frombuffer(links, dtype=np.int64))
-    missing = set(wanted[~np.isin(wanted, known)].tolist())
-    if not repeated and not missing:
-        return
     lines: dict[str, int] = {}
-    for number, passage in read_rows(source):
-        place, name = f"{source}: line {number}", passage["id"]
+    for number, passage in read_rows(source) if repeated else ():
+        name = passage["id"]
         if name in lines:
             raise InputError(
-                f"{place}: id: {name!r} is already on line {lines[name]}; make it unique"
+                f"{source}: line {number}: id: {name!r} is already on line {lines[name]};"
+                " make it unique"
             )
         if shorten(name) in repeated:
             lines[name] = number
-        dangling = find_first(passage.get("links") or (), missing)
-        if dangling is not None:
-            raise InputError(
-                f"{place}: links: no passage has the id {dangling!r}; add it or drop the link"
-            )
 
 
-def find_first(names: Iterable[str], digests: set[int]) -> str | None:
-    """The first name whose digest is in the set, if any."""
-    return next((name for name in names if shorten(name) in digests), None)
+def find_missing(ids: array, links: array) -> set[int]:
+    """The digests of links that are no passage's."""
+    wanted = np.unique(np.frombuffer(links, dtype=np.int64))
+    known = np.frombuffer(ids, dtype=np.int64)
+    return set(wanted[~np.isin(wanted, known)].tolist())
+
+
+def drop_links(source: Path, stream: IO[bytes], missing: set[int]) -> int:
+    """Write the passages of `source` to `stream` without the links in `missing`.
+
+    Returns how many links were dropped, and warns of them.
+    """
+    broken, pages, first = 0, 0, ""
+    for number, passage in read_rows(source):
+        links = passage.get("links") or []
+        kept = [name for name in links if shorten(name) not in missing]
+        if len(kept) < len(links):
+            pages += 1
+            broken += len(links) - len(kept)
+            lost = next(name for name in links if shorten(name) in missing)
+            first = first or f"line {number} links to {lost!r}"
+            passage["links"] = kept
+        stream.write(orjson.dumps(passage) + b"\n")
+    logger.warning(
+        "%s: %d links of %d passages lead to no passage and are dropped; the first: %s",
+        source, broken, pages, first,
+    )  # fmt: skip
+    return broken
 
 
 def shorten(name: str) -> int:

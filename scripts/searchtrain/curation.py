@@ -29,6 +29,7 @@ from searchtrain.curation_rules import (
     Rollout,
     Rule,
     Threshold,
+    join_levels,
     select_rules,
 )
 from searchtrain.errors import InputError
@@ -47,6 +48,8 @@ READ = [
     "retrieved_ids", "fallbacks",
 ]  # fmt: skip
 """Columns that a rule may read."""
+OF_TREES = ["levels", "genuine"]
+"""The same where the questions and the judge's verdicts on shortcuts are given."""
 BEST = "per_question"
 CAP = "max_kept"
 ORDERS = ("input", "hardest")
@@ -79,20 +82,28 @@ class CurateSettings:
 
 
 def curate_rollouts(
-    trajectories: pl.DataFrame, settings: CurateSettings, workers: int = 1
+    trajectories: pl.DataFrame,
+    settings: CurateSettings,
+    workers: int = 1,
+    questions: pl.DataFrame | None = None,
+    shortcuts: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Judge every rollout and keep the best of each question.
 
-    `trajectories`: `schemas.Trajectories`. A question's best valid rollout has the fewest searches,
-    then the fewest words, then the lowest number (SimpleDeepSearcher keeps the fewest searches).
+    `trajectories`: `schemas.Trajectories`; `questions`: `schemas.Questions`, without which no
+    question has a tree; `shortcuts`: `schemas.Shortcuts`. A question's best valid rollout has the
+    fewest searches, then the fewest words, then the lowest number (SimpleDeepSearcher keeps the
+    fewest searches).
     Hardest is the question with the smallest share of right rollouts, then the one whose right
     rollouts needed the most searches at least (SimpleDeepSearcher), then the first of the input.
     `workers`: processes that judge, if there are more rollouts than `SLICE`.
-    Returns `schemas.Curated` and `schemas.Verdicts`. Raises InputError when nothing is left.
+    Returns `schemas.Curated` and `schemas.Verdicts`. Raises InputError when nothing is left, or
+    the questions or verdicts do not belong to the rollouts.
     """
     rules = select_rules(settings.rules, RULES, "curate.rules")
     asked = select_rules(settings.question_rules, QUESTION_RULES, "curate.question_rules")
-    judged = judge_questions(judge_rollouts(trajectories, rules, workers), asked, settings.seed)
+    known = _join_trees(trajectories, rules, questions, shortcuts)
+    judged = judge_questions(judge_rollouts(known, rules, workers), asked, settings.seed)
     ranked = _rank(judged, [*rules, *asked], settings)
     names = [*rules, *asked, *([CAP] if settings.max_kept else [])]
     logger.info("curation:\n%s", format_funnel(ranked, names))
@@ -130,9 +141,10 @@ def judge_rollouts(
     """One row per rollout: ids, `correct`, `words`, and per rule `<rule>` and `<rule>_value`.
 
     Right is what passes any rule on correctness that is on (so difficulty is SimpleDeepSearcher's
-    with `contains_answer`); without such a rule, an exact match.
+    with `contains_answer`); without such a rule, an exact match. `trajectories`:
+    `schemas.Trajectories`, with the columns `OF_TREES` where they are known.
     """
-    read = trajectories.select(READ)
+    read = trajectories.select(*READ, *(name for name in OF_TREES if name in trajectories.columns))
     slices = [read.slice(start, SLICE) for start in range(0, max(read.height, 1), SLICE)]
     if workers > 1 and len(slices) > 1:
         verdicts = _judge_in_processes(slices, rules, min(workers, len(slices)))
@@ -181,6 +193,33 @@ def format_funnel(ranked: pl.DataFrame, rules: Sequence[str]) -> str:
         kept = best.filter("kept")
         rows.append(_make_line(CAP, best.height - kept.height, None, kept))
     return format_table(rows)
+
+
+def _join_trees(
+    trajectories: pl.DataFrame,
+    rules: Mapping[str, Threshold],
+    questions: pl.DataFrame | None,
+    shortcuts: pl.DataFrame | None,
+) -> pl.DataFrame:
+    """Add the columns `OF_TREES` as far as they are known."""
+    if questions is None:
+        return trajectories
+    joined = join_levels(trajectories, questions)
+    if shortcuts is None:
+        if "genuine" in rules and (joined["levels"].list.len() > 0).any():
+            raise InputError(
+                "curate.rules.genuine: there are rollouts of tree questions, but no verdicts on"
+                " them; switch shortcuts.enabled on or the rule off"
+            )
+        return joined
+    stale = shortcuts["id"].filter(~shortcuts["id"].is_in(joined["id"].implode()))
+    if not stale.is_empty():
+        raise InputError(
+            f"shortcuts: id {stale[0]!r} ({stale.len()} such ids) is no rollout of the"
+            " trajectories; judge the present ones"
+        )
+    verdicts = shortcuts.select("id", "genuine")
+    return joined.join(verdicts, on="id", how="left", maintain_order="left")
 
 
 def _judge_in_processes(

@@ -16,6 +16,8 @@ from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any
 
+import polars as pl
+
 from searchtrain import protocol
 from searchtrain.answers import PUNCTUATION, match_normalised, match_strict
 from searchtrain.errors import InputError, ProtocolError
@@ -43,6 +45,9 @@ SCRIPT_SHARE = 0.1
 REPEATED = 3
 """Times from which on a sequence of words is repetition and not chance."""
 
+NO_TREE = "no tree"
+"""What rules on a research tree measure of a question that has none."""
+
 SWITCH = "true"
 COUNT = "a number of at least 0"
 SHARE = "a number from 0 to 1"
@@ -53,7 +58,11 @@ Verdict = tuple[bool, str]
 
 
 class Rollout:
-    """One row of `schemas.Trajectories` and what several rules read off it, measured once."""
+    """One row of `schemas.Trajectories` and what several rules read off it, measured once.
+
+    Where they are known the row also has `levels` (of the question's tree, see `join_levels`) and
+    `genuine` (`schemas.Shortcuts`).
+    """
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self.row = row
@@ -297,6 +306,40 @@ def check_fallbacks(rollout: Rollout, most: Threshold) -> Verdict:
     return fallbacks <= most, str(fallbacks)
 
 
+def check_levels_reached(rollout: Rollout, _: Threshold) -> Verdict:
+    """The pages of every level of the question's tree came back from a search (InfoSeek's trees).
+
+    Who answers before that has guessed or remembered. A question without a tree passes.
+    """
+    levels = rollout.row.get("levels") or ()
+    found = {hit for turn in rollout.row["retrieved_ids"] for hit in turn}
+    reached = sum(found.issuperset(level) for level in levels)
+    return reached == len(levels), f"{reached} of {len(levels)}" if levels else NO_TREE
+
+
+def check_searches_per_level(rollout: Rollout, least: Threshold) -> Verdict:
+    """At least this many searching turns per level of the question's tree, however many queries.
+
+    One search for a question of several levels is a shortcut (InfoSeek). A question without a tree
+    passes.
+    """
+    levels = len(rollout.row.get("levels") or ())
+    searches = rollout.row["searches"]
+    return searches >= least * levels, f"{searches} for {levels}" if levels else NO_TREE
+
+
+def check_genuine(rollout: Rollout, _: Threshold) -> Verdict:
+    """A judge found that the rollout reasons its way to the answer, without a shortcut.
+
+    A rollout that it was not asked about, or gave no verdict on, fails; a question without a tree
+    passes.
+    """
+    if not rollout.row.get("levels"):
+        return True, NO_TREE
+    genuine = rollout.row.get("genuine")
+    return genuine is True, {True: "genuine", False: "shortcut", None: "no verdict"}[genuine]
+
+
 def check_all_correct(question: Question, probability: Threshold, seed: int) -> Verdict:
     """A question whose rollouts are all right is dropped with this probability.
 
@@ -347,6 +390,7 @@ class QuestionRule:
 
 CURATION = "SimpleDeepSearcher, response_curation.py"
 FILTER = "SimpleDeepSearcher, format_filter.py"
+JUDGE = "InfoSeek, judge of trajectories"
 REWARD = "SimpleDeepSearcher, data of its reinforcement learning: 1 to 6 of 8 are right"
 
 RULES: dict[str, Rule] = {
@@ -370,6 +414,9 @@ RULES: dict[str, Rule] = {
     "min_searches": Rule(check_min_searches, "search_effectiveness", COUNT, 1, CURATION),
     "distinct_sources": Rule(check_distinct_sources, "search_effectiveness", SHARE, 0.95, CURATION),
     "fallbacks": Rule(check_fallbacks, "search_effectiveness", COUNT),
+    "levels_reached": Rule(check_levels_reached, "search_effectiveness"),
+    "searches_per_level": Rule(check_searches_per_level, "search_effectiveness", COUNT),
+    "genuine": Rule(check_genuine, "reasoning_path", SWITCH, True, JUDGE),
 }
 
 QUESTION_RULES: dict[str, QuestionRule] = {
@@ -393,6 +440,22 @@ def select_rules(
             kind = known[name].kind
             raise InputError(f"{at}.{name}: {threshold!r} is not {kind}, null or false")
     return {name: thresholds[name] for name in known if _is_on(thresholds.get(name))}
+
+
+def join_levels(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+    """Add the column `levels` of `schemas.Questions` to rollouts (empty for seeds).
+
+    Raises InputError for a rollout of a question that is not among them.
+    """
+    known = questions.select(pl.col("id").alias("question_id"), "levels")
+    joined = trajectories.join(known, on="question_id", how="left", maintain_order="left")
+    unknown = joined.filter(pl.col("levels").is_null())["question_id"]
+    if not unknown.is_empty():
+        raise InputError(
+            f"trajectories: question_id {unknown[0]!r} ({unknown.n_unique()} such ids) is not among"
+            " the questions; roll the present questions out again"
+        )
+    return joined
 
 
 def draw_number(key: str, seed: int) -> float:

@@ -19,6 +19,9 @@ class Limits:
     """Tokens written by the model in the whole rollout."""
     max_observation_chars: int = 8000
     """Characters of one observation."""
+    max_evidence_chars: int | None = None
+    """Characters of all observations of a rollout; once they are spent, no search is left
+    (InfoSeeker's evidence budget). None: no such budget."""
     topk: int = 3
     """Passages per query."""
     force_answer: bool = False

@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 
 from searchtrain.errors import InputError
-from searchtrain.files import read_json
-from searchtrain.schemas import Seeds, validate_table
+from searchtrain.files import digest, read_json
+from searchtrain.schemas import Questions, Seeds, empty_table, validate_table
 from searchtrain.settings import check_range
 from searchtrain.tables import format_table
 
@@ -139,6 +139,60 @@ def make_seeds(
             " give other questions or change seeds.ngram or seeds.phrase_count"
         )
     return validate_table(seeds, Seeds, "seeds"), report
+
+
+def join_sources(
+    sampled: pl.DataFrame,
+    trees: pl.DataFrame | None,
+    held_out: Mapping[str, pl.DataFrame],
+    settings: SeedSettings,
+    most: int | None = None,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The questions to roll out: sampled seeds, then tree questions freed of held-out ones.
+
+    `sampled`: `schemas.Sampled`; `trees`: `schemas.TreeQuestions`, of which those kept for training
+    are taken, or None; `most`: so many of these at most, None for all; `held_out` and `settings`
+    as for `make_seeds`. Returns `schemas.Questions`
+    and a report `{seed: {rows}, tree: {rows, reasons}}`. Raises InputError when an id stands in
+    both sources.
+    """
+    columns = list(empty_table(Questions).columns)
+    seeds = sampled.select(list(QUESTION)).with_columns(
+        origin=pl.lit("seed"),
+        vertices=pl.lit(0, pl.Int64),
+        levels=pl.lit([], pl.List(pl.List(pl.String))),
+    )
+    report: dict[str, Any] = {"seed": {"rows": seeds.height}}
+    if trees is None or most == 0:
+        return validate_table(seeds.select(columns), Questions, "questions"), report
+    rows = trees.filter(pl.col("kept") & (pl.col("split") == "train")).select(
+        "id",
+        "question",
+        pl.concat_list("answer", "aliases")
+        .list.unique(maintain_order=True)
+        .alias("golden_answers"),
+        pl.lit("trees").alias("source"),
+        pl.lit([], pl.List(pl.String)).alias("exclude_urls"),
+        pl.lit("tree").alias("origin"),
+        "vertices",
+        "levels",
+    )
+    clean, decontamination = make_seeds(rows.select(list(QUESTION)), held_out, settings)
+    rows = draw_questions(rows.filter(pl.col("id").is_in(clean["id"].implode())), most, 0)
+    report["tree"] = {"rows": rows.height, "reasons": decontamination["reasons"]}
+    joined = pl.concat([seeds.select(columns), rows.select(columns)])
+    return validate_table(joined, Questions, "questions"), report
+
+
+def draw_questions(questions: pl.DataFrame, count: int | None, seed: int) -> pl.DataFrame:
+    """At most `count` rows, in their order; a question is drawn or not by seed and id alone.
+
+    A larger `count` draws the same and more; None draws all.
+    """
+    if count is None:
+        return questions
+    ranks = sorted((digest([seed, key]), key) for key in questions["id"])
+    return questions.filter(pl.col("id").is_in([key for _, key in ranks[:count]]))
 
 
 def _load_array(path: Path) -> list[Any]:

@@ -16,6 +16,19 @@ from searchtrain.files import replace_file
 
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
 STRINGS = {"inner": pl.String}
+NODE = pl.Struct(
+    {
+        "id": pl.String,
+        "parent": pl.String,
+        "entity": pl.String,
+        "page": pl.String,
+        "kind": pl.String,
+        "claim": pl.String,
+        "candidates": pl.Int64,
+    }
+)
+"""A node of a research tree: `parent` and `claim` (of the parent on this child) are empty for the
+root, `entity` for an attribute; `candidates` fit all claims of an inner node, -1 is unknown."""
 SPLITS = ["dev", "test", "test_closed_book", "test_untrained", "benchmarks"]
 """What a student is asked: `benchmarks` holds the questions of all benchmark files."""
 
@@ -66,6 +79,69 @@ class Sampled(Tagged):
     """The domain whose quota it used; `other` holds the small domains."""
     sampling_pass: int = pa.Field(ge=1, alias="pass")
     """The pass over the bucket in which it was chosen."""
+
+
+class Trees(Table):
+    """A research tree (InfoSeek) as it was when it ended; `fault` says what truncated it."""
+
+    id: str = pa.Field(unique=True)
+    status: str = pa.Field(isin=["done", "quit", "truncated"])
+    """Whether the planner ended it, kept (`done`) or not (`quit`), or a step failed for good."""
+    fault: str
+    """The kind of the step's failure; empty unless truncated."""
+    page: str
+    """The root's passage."""
+    answer: str
+    """The root's title."""
+    aliases: pl.List = pa.Field(dtype_kwargs=STRINGS)
+    """Other names of the root that are right, too."""
+    vertices: int = pa.Field(ge=0)
+    """Nodes, root and attributes included; 0 when the tree was never begun."""
+    nodes: pl.List = pa.Field(dtype_kwargs={"inner": NODE})
+    """In the order of creation, so that every prefix is an earlier state of the tree."""
+    levels: pl.List = pa.Field(dtype_kwargs={"inner": pl.List(pl.String)})
+    """Passages of the inner nodes, level by level, the deepest first and the root last."""
+    steps: int = pa.Field(ge=0)
+    """Steps tried, refused ones included."""
+    cost: float = pa.Field(ge=0)
+    """US dollars that its requests cost, cached ones included."""
+
+
+class WrittenTrees(Trees):
+    """A finished tree with its question."""
+
+    question: str
+    """Empty when there is none."""
+    leak: str
+    """A hidden name that stood in the question after the last attempt, or empty."""
+
+
+class TreeQuestions(WrittenTrees):
+    """A tree's question with the verdict of every filter."""
+
+    closed_book: pl.List = pa.Field(dtype_kwargs=STRINGS)
+    """What a model answered without searching, try by try."""
+    difficult: bool
+    """Whether all of these were wrong."""
+    found: pl.List = pa.Field(dtype_kwargs=STRINGS)
+    """The answers that fit the gold pages and distractors."""
+    verifiable: bool
+    """Whether there was exactly one, the right one."""
+    error: str
+    """The kind of the failure that left a verdict open; empty when none did."""
+    kept: bool
+    split: str = pa.Field(isin=["train", "test", "none"])
+    """What a kept question is for; the others have none."""
+
+
+class Questions(Seeds):
+    """A question to roll out, from any source."""
+
+    origin: str = pa.Field(isin=["seed", "tree"])
+    vertices: int = pa.Field(ge=0)
+    """Of its tree; 0 for a seed."""
+    levels: pl.List = pa.Field(dtype_kwargs={"inner": pl.List(pl.String)})
+    """As in `Trees`; empty for a seed."""
 
 
 class Trajectories(Table):
@@ -142,6 +218,18 @@ class Curated(Trajectories):
     """Share of the question's rollouts that were right (1 is easy)."""
     rank: int = pa.Field(ge=0)
     """Its place among the question's valid rollouts, best is 0."""
+
+
+class Shortcuts(Table):
+    """Whether a right rollout reasons its way to the answer, as a judge sees it (InfoSeek)."""
+
+    id: str = pa.Field(unique=True)
+    """The rollout's id."""
+    genuine: bool = pa.Field(nullable=True)
+    """Null when the judge gave no usable verdict."""
+    reason: str
+    error: str
+    """The kind of the failure; empty when there is a verdict."""
 
 
 class Predictions(Trajectories):

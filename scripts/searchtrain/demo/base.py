@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchtrain.demo.teacher import PHRASES
+from searchtrain.demo.teacher import PHRASES, TREE_PHRASES
+from searchtrain.demo.world import read_passage
 from searchtrain.files import read_json, read_jsonl
 from searchtrain.protocol import TAGS, render_observation
 
@@ -83,12 +84,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "Tokenizer":
 
 def collect_texts(passages: str | Path, train: str | Path) -> Iterator[str]:
     """Yield what the tokenizer is trained on: passages as the student sees them, and questions."""
+    details = False
     for _, row in read_jsonl(passages):
+        details = details or "longitude" in read_passage(row["contents"].partition("\n")[2])
         yield render_observation([("", [row])], max_chars=2000)
     for row in read_json(train):
         yield row["question"]
     # Often enough that the frame of every turn becomes whole words.
-    for phrase in (*PHRASES, "\n", "user\n", "system\n", "assistant\n"):
+    phrases = (*PHRASES, *TREE_PHRASES) if details else PHRASES
+    for phrase in (*phrases, "\n", "user\n", "system\n", "assistant\n"):
         yield from [phrase] * 200
 
 

@@ -51,7 +51,7 @@ def list_mistakes(row: Mapping[str, Any], rates: Mapping[str, float]) -> list[st
             if not set(hits[-1]) <= {hit for earlier in hits[:-1] for hit in earlier}:
                 kinds.discard("redundant_search")
         else:
-            kinds -= {"bad_query", "repeated_query", "redundant_search"}
+            kinds -= {"bad_query", "repeated_query", "redundant_search", "shortcut"}
         found |= kinds
     if match_strict(row["answer"], row["golden_answers"]):
         found.discard("wrong_answer")

@@ -4,7 +4,9 @@ It knows how to read and to plan, and no facts: what it answers it has read in t
 of the conversation at hand (or it guesses). It reads the first user message (the question, or the
 JSON that a refiner and a judge are sent), `response_format`, and the turns that follow; system
 prompts may say anything. The fields of the schema name the role: `domain` tags, `findings`
-refines, `correct` judges, and without a schema it is the agent.
+refines, `correct` judges, `action` plans a tree, `tree` browses, `question` writes, `answer`
+solves closed-book, `answers` verifies, `genuine` judges a trajectory, and without a schema it is
+the agent.
 
 It errs at configured rates. `ROLLOUT_KINDS` are decided once per rollout, from (question, seed);
 `REQUEST_KINDS` per request, from (messages, seed), `http_500` and `hang` also from how often this
@@ -15,7 +17,6 @@ Invariant: the answer is a function of (messages, response format, seed) and the
 
 import argparse
 import asyncio
-import functools
 import hashlib
 import json
 import os
@@ -34,13 +35,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from searchtrain.answers import normalise_answer
-from searchtrain.demo.world import (
-    CITY_PATTERN,
-    COUNTRY_PATTERN,
-    RELATIONS,
-    parse_number,
-    parse_question,
+from searchtrain.demo import researcher
+from searchtrain.demo.reading import Passages, read_documents, read_facts, read_text
+from searchtrain.demo.script import Refusal, Step, draw_share, hash_parts, read_request
+from searchtrain.demo.searcher import (
+    choose_tree_evidence,
+    choose_tree_step,
+    guess_answer,
+    list_key_points,
+    read_query,
 )
+from searchtrain.demo.tree_language import Description
+from searchtrain.demo.tree_language import parse_question as parse_tree_question
+from searchtrain.demo.world import RELATIONS, parse_number, parse_question
 from searchtrain.errors import InputError, ProtocolError
 from searchtrain.protocol import OBSERVATION, parse_turn, render_turn
 
@@ -55,6 +62,7 @@ ROLLOUT_KINDS = (
     "repetition",
     "long_trace",
     "redundant_search",
+    "shortcut",
 )
 REQUEST_KINDS = (
     "broken_tags",
@@ -62,6 +70,15 @@ REQUEST_KINDS = (
     "refiner_prose",
     "refiner_invents",
     "judge_prose",
+    "planner_prose",
+    "planner_illegal",
+    "browser_prose",
+    "browser_rewrites",
+    "browser_drops_root",
+    "browser_invents_link",
+    "browser_huge",
+    "writer_leaks",
+    "verifier_prose",
     "http_500",
     "hang",
 )
@@ -78,6 +95,10 @@ NAMES = {
     "currency_code": "currency code",
     "calling_code": "calling code",
     "internet_domain": "internet domain",
+    "latitude": "latitude",
+    "longitude": "longitude",
+    "continent": "continent",
+    "borders": "neighbours",
 }
 """How the teacher speaks of a fact."""
 
@@ -92,6 +113,8 @@ DOMAINS = {
     "capital_time_zone": "time zones",
     "larger_country": "population",
 }
+TREE_DOMAINS = {"country": "coordinates", "capital": "capital cities", "borders": "neighbours"}
+"""Of tree questions, by the relation on their deepest level."""
 KEYWORD_DOMAINS = (
     ("sport", "team player season league cup game games won score coach olympic nfl nba"),
     ("music", "song sang sings album band singer music lyrics"),
@@ -113,6 +136,7 @@ GUESSES = {
     "currency_code": ("EUR", "USD", "JPY", "KES"),
     "calling_code": ("33", "55", "81", "254"),
     "internet_domain": (".fr", ".br", ".jp", ".ke"),
+    "city": ("Lyon", "Salvador", "Osaka", "Mombasa"),
 }
 
 PHRASES = (
@@ -128,21 +152,18 @@ PHRASES = (
     "country B",
 )
 """Samples of the teacher's language, for whoever trains a tokenizer on it."""
-
-DOCUMENT = re.compile(
-    r"^Doc \d+ \(Title: (.*?)\) (.*(?:\n(?!Doc \d+ \(Title: |Query: |</information>).*)*)",
-    re.MULTILINE,
+TREE_PHRASES = (
+    "I need the city at latitude 1 N and longitude 2 E in A.",
+    "The city is B.",
+    "No passage shows the country. No passage shows the city.",
+    "I need the country that borders A and borders B and has the currency code C.",
+    "I need the country that is on the continent A and has as its capital B.",
+    "The country is A. I need the city at longitude 3 W in A.",
+    "city A latitude 4 S longitude 5 W",
+    "country currency code A continent B borders C",
+    "country capital A",
 )
-"""A document of an observation; a web page's text has several lines."""
-ELLIPSIS = re.compile(r"\.{3}|…")
-FRAGMENTS = {
-    "time_zone": re.compile(r"\bTime zone ([\w/+-]+)\."),
-    "capital": re.compile(r"\bCapital (.+?)\.(?= (?:Currency|Calling|Internet) |$)"),
-    "currency_code": re.compile(r"\bCurrency code (\w+)\."),
-    "calling_code": re.compile(r"\bCalling code ([\d-]+)\."),
-    "internet_domain": re.compile(r"\bInternet domain (\.\w+)\."),
-}
-"""Facts of a passage whose beginning is missing, as in a search engine's snippet."""
+"""The same for tree questions, which only a world with details has."""
 
 DIGRESSION = "Let me think about this once more, step by step, before I go on with the question."
 HEDGES = (
@@ -178,34 +199,12 @@ MOST_SENTENCES = 8
 """Sentences that a refiner copies for a question of another world."""
 
 
-Passages = Mapping[str, Sequence[str]]
-"""Texts by title."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What the teacher does next: search or answer, and why; `wants` names the fact it answers."""
-
-    think: str
-    queries: tuple[str, ...] = ()
-    answer: str | None = None
-    wants: str = "country"
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A turn and the mistakes that were put into it."""
 
     text: str
     mistakes: tuple[str, ...] = ()
-
-
-class Refusal(Exception):
-    """The request can not be answered; `status` is the HTTP status to say so with."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Ledger:
@@ -259,7 +258,10 @@ def write_reply(body: Mapping[str, Any], rates: Mapping[str, float]) -> str:
             return write_findings(question, erring)
         if "correct" in fields:
             return write_verdict(question, err="judge_prose" in erring)
-        raise Refusal(400, f"this teacher writes tags, findings and verdicts, not {sorted(fields)}")
+        for field, play in researcher.ROLES.items():
+            if field in fields:
+                return researcher.play_role(play, question, seed, erring)
+        raise Refusal(400, f"this teacher plays no role that answers with {sorted(fields)}")
     if messages[-1][0] == "assistant":
         return _continue_turn(question, messages)
     return write_turn(question, messages, seed, rates)
@@ -279,11 +281,15 @@ def write_findings(request: str, erring: Collection[str] = ()) -> str:
     `request`: see `refiner.render_request`. `erring`: `refiner_prose`, `refiner_invents`.
     """
     question, query, documents = _read_refinement(request)
-    asked = f"{query} {question}"
-    choose = _choose_evidence if parse_question(question) else _choose_sentences
-    findings = [
-        {"source": documents[place][0], "text": text} for place, text in choose(asked, documents)
-    ]
+    tree = parse_tree_question(question)
+    wanted = read_query(_strip_rewording(query)) if tree else None
+    if parse_question(question):
+        chosen = _choose_evidence(f"{query} {question}", documents)
+    elif tree and wanted:
+        chosen = choose_tree_evidence(wanted, tree, documents)
+    else:
+        chosen = _choose_sentences(query if tree else f"{query} {question}", documents)
+    findings = [{"source": documents[place][0], "text": text} for place, text in chosen]
     if "refiner_prose" in erring:
         return " ".join(["Here is what I found.", *(finding["text"] for finding in findings)])
     if "refiner_invents" in erring:
@@ -297,7 +303,7 @@ def write_verdict(request: str, *, err: bool = False) -> str:
     `request`: JSON with `question`, `golden_answers` and `predicted_answer`. Right is what equals a
     golden answer but for case, punctuation and articles, or holds it, or is held by it, as words.
     """
-    body = _read_json(request)
+    body = read_request(request)
     golds, answer = body.get("golden_answers"), body.get("predicted_answer")
     if not isinstance(golds, list) or not isinstance(answer, str):
         raise Refusal(400, "a judge needs golden_answers, a list, and predicted_answer, a text")
@@ -329,8 +335,14 @@ def decide_turn(
     drawn = {kind for kind in ROLLOUT_KINDS if draw_share(rates, kind, question, seed)}
     observations = [text for role, text in messages if role == OBSERVATION]
     asked = _read_queries(messages)
-    passages = _read_passages(observations)
-    right = _choose_step(question, passages, asked)
+    passages = read_documents(observations)
+    tree = parse_tree_question(question)
+    hasty = "shortcut" in drawn and tree is not None and len(tree.list_levels()) > 1
+    if hasty and asked and asked[0] == (question,):
+        answer = _choose_answer(question, passages)
+        right = Step("I take what the search shows.", answer=answer, wants=tree.kind)
+    else:
+        right = _choose_step(question, passages, asked)
     ended = bool(observations) and "No more searches" in observations[-1]
     if right.queries and ended:
         right = Step("I can not search any more.", answer=_choose_answer(question, passages))
@@ -344,6 +356,9 @@ def decide_turn(
     elif not asked and "bad_query" in drawn and step.queries:
         step = Step(step.think, queries=("more information about it",))
         mistakes.append("bad_query")
+    elif hasty and not asked and step.queries:
+        step = Step("I search for all of it at once.", queries=(question,))
+        mistakes.append("shortcut")
     elif "repeated_query" in drawn and len(asked) == 1:
         step = Step("I am not sure yet. I search again.", queries=asked[0])
         mistakes.append("repeated_query")
@@ -509,7 +524,7 @@ def _read_schema(response_format: Any) -> set[str] | None:
 
 def _continue_turn(question: str, messages: Sequence[tuple[str, str]]) -> str:
     """Finish a turn that the client began (`continue_final_message`) with the best answer known."""
-    passages = _read_passages([text for role, text in messages if role == OBSERVATION])
+    passages = read_documents([text for role, text in messages if role == OBSERVATION])
     answer = _choose_answer(question, passages)
     prefix = messages[-1][1]
     opening = "" if prefix.endswith("<answer>") else "<answer>"
@@ -528,25 +543,16 @@ def _read_queries(messages: Sequence[tuple[str, str]]) -> list[tuple[str, ...]]:
     return asked
 
 
-def _read_passages(observations: Sequence[str]) -> dict[str, list[str]]:
-    """Texts of the passages shown so far, by title, in the order in which they came.
-
-    A place may come several times: from an engine's own answer, a snippet, a page.
-    """
-    passages: dict[str, list[str]] = {}
-    for observation in observations:
-        for title, text in DOCUMENT.findall(observation):
-            passages.setdefault(title.strip().strip('"'), []).append(text)
-    return passages
-
-
 def _choose_step(question: str, passages: Passages, asked: Sequence[tuple[str, ...]]) -> Step:
     """Choose the next step from what was read: look up the next missing thing, or answer."""
     parsed = parse_question(question)
     if parsed is None:
+        tree = parse_tree_question(question)
+        if tree is not None:
+            return _choose_tree_step(tree, passages, asked)
         return _choose_open_step(question, passages, asked)
     relation, cities = parsed
-    facts = _read_facts(passages)
+    facts = read_facts(passages)
     if RELATIONS[relation] == "comparison":
         return _compare(cities, facts, asked)
     city = cities[0]
@@ -620,6 +626,16 @@ def _compare(
     return Step(" ".join(parts), answer=country)
 
 
+def _choose_tree_step(
+    tree: Description, passages: Passages, asked: Sequence[tuple[str, ...]]
+) -> Step:
+    """As `choose_tree_step`; what can not be found is guessed."""
+    step = choose_tree_step(tree, read_facts(passages), asked)
+    if step.queries or step.answer is not None:
+        return step
+    return Step(step.think, answer=GUESSES[tree.kind][0], wants=tree.kind)
+
+
 def _choose_open_step(question: str, passages: Passages, asked: Sequence[tuple[str, ...]]) -> Step:
     """A question of another world: search for it as it stands, then answer from the top passage."""
     if not asked:
@@ -639,6 +655,9 @@ def _choose_open_step(question: str, passages: Passages, asked: Sequence[tuple[s
 def _choose_answer(question: str, passages: Passages) -> str:
     """The best answer that can be given without another search."""
     step = _choose_step(question, passages, ())
+    if step.answer is None and (tree := parse_tree_question(question)):
+        found = guess_answer(tree, read_facts(passages))
+        return found or _guess(tree.kind, question, 0)
     if step.answer is None and parse_question(question) is None:
         step = _choose_open_step(question, passages, (("",),))
     if step.answer is not None:
@@ -646,35 +665,9 @@ def _choose_answer(question: str, passages: Passages) -> str:
     return _guess(_name_final_fact(question), question, 0)
 
 
-def _read_facts(passages: Passages) -> dict[str, dict[str, str]]:
-    """What the passages say, by title; of two texts the earlier one counts."""
-    facts: dict[str, dict[str, str]] = {}
-    for title, texts in passages.items():
-        facts[title] = {}
-        for text in texts:
-            for name, value in _read_text(text)[0].items():
-                facts[title].setdefault(name, value)
-    return facts
-
-
-@functools.lru_cache(maxsize=16384)
-def _read_text(text: str) -> tuple[Mapping[str, str], str]:
-    """The facts that stand anywhere in a text, and the sentences that state them."""
-    text = " ".join(ELLIPSIS.sub(" ", text).split())
-    for pattern in (CITY_PATTERN, COUNTRY_PATTERN):
-        matches = list(pattern.finditer(text))
-        if matches:
-            # A snippet that is cut may stand before the whole.
-            best = max(matches, key=lambda match: sum(map(bool, match.groups())))
-            return {name: value for name, value in best.groupdict().items() if value}, best[0]
-    found = {name: match for name, pattern in FRAGMENTS.items() if (match := pattern.search(text))}
-    evidence = " ".join(match[0] for match in found.values())
-    return {name: match[1] for name, match in found.items()}, evidence
-
-
 def _read_refinement(request: str) -> tuple[str, str, list[tuple[int, str, str]]]:
     """A refiner's question, query and documents as (number, title, text)."""
-    body = _read_json(request)
+    body = read_request(request)
     documents = body.get("documents")
     if not isinstance(documents, list) or not isinstance(body.get("question"), str):
         raise Refusal(400, "a refiner needs question, query and documents")
@@ -684,16 +677,6 @@ def _read_refinement(request: str) -> tuple[str, str, list[tuple[int, str, str]]
         if isinstance(row, dict) and {"number", "title", "text"} <= set(row)
     ]
     return body["question"], str(body.get("query") or ""), rows
-
-
-def _read_json(text: str) -> dict[str, Any]:
-    try:
-        body = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"the user message is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise Refusal(400, "the user message is not a JSON object")
-    return body
 
 
 def _choose_evidence(
@@ -710,7 +693,7 @@ def _choose_evidence(
             named.add(title)
             left = left.replace(title, " | ")
     for place, (_, title, text) in enumerate(documents):
-        evidence = _read_text(text)[1]
+        evidence = read_text(text)[1]
         if evidence and _fold(title) in named:
             yield place, evidence
 
@@ -744,6 +727,8 @@ def _say(title: str, wants: str, value: str) -> str:
 
 def _name_final_fact(question: str) -> str:
     """The fact that a question asks for in the end; a country when it is foreign."""
+    if parse_question(question) is None and (tree := parse_tree_question(question)):
+        return tree.kind
     relation = (parse_question(question) or ("country",))[0]
     return "country" if RELATIONS[relation] == "comparison" else relation.removeprefix("capital_")
 
@@ -793,7 +778,11 @@ def _spoil_think(
 def _spoil_answer(step: Step, passages: Passages, question: str, seed: int) -> Step:
     """Take another value of the same kind: one from the passages at hand, or a guess."""
     assert step.answer is not None
-    values = [facts.get(step.wants) for facts in _read_facts(passages).values()]
+    places = read_facts(passages)
+    if step.wants == "city":
+        values = [title for title, facts in places.items() if "population" in facts]
+    else:
+        values = [facts.get(step.wants) for facts in places.values()]
     others = [value for value in values if value and value != step.answer]
     others += [value for value in GUESSES[step.wants] if value != step.answer]
     wrong = others[hash_parts("wrong", question, seed) % len(others)]
@@ -814,6 +803,13 @@ def _break_tags(think: str, step: Step, number: int) -> str:
     return broken[number % len(broken)]
 
 
+def _strip_rewording(query: str) -> str:
+    """A query as it was before `_reword`."""
+    for word in REWORDINGS:
+        query = query.removesuffix(f" {word}")
+    return query
+
+
 def _tag(question: str) -> tuple[str, list[str]]:
     parsed = parse_question(question)
     if parsed is not None:
@@ -822,6 +818,9 @@ def _tag(question: str) -> tuple[str, list[str]]:
         wanted = NAMES[relation.removeprefix("capital_").replace("larger_country", "population")]
         points = [*cities, *hops.get(RELATIONS[relation], []), wanted]
         return DOMAINS[relation], points[:4]
+    if tree := parse_tree_question(question):
+        relation, _ = (*tree.list_levels()[0].relations, ("country", ""))[0]
+        return TREE_DOMAINS[relation], list_key_points(tree)
     words = WORD.findall(question)
     lowered = {word.lower() for word in words}
     domain = next(
@@ -830,17 +829,6 @@ def _tag(question: str) -> tuple[str, list[str]]:
     points = list(dict.fromkeys(sorted(words, key=len, reverse=True)))[:3]
     points = [word for word in words if word in points]
     return domain, list(dict.fromkeys([*points, domain, "question"]))[: max(2, len(points))]
-
-
-def draw_share(rates: Mapping[str, float], kind: str, *parts: Any) -> bool:
-    """Decide whether something with a rate happens: a function of its kind and the parts only."""
-    rate = rates.get(kind, 0)
-    return rate > 0 and hash_parts(kind, *parts) < rate * 2**64
-
-
-def hash_parts(*parts: Any) -> int:
-    """A number below 2**64 that depends on the parts only."""
-    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
 
 
 def main() -> None:

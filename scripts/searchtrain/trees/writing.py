@@ -1,0 +1,179 @@
+"""From a finished tree to its question, written by a model and checked for names it must hide.
+
+The writer sees the tree without the names of the root and of the inner nodes. Invariant: no
+question that leaves here holds one of these names, or an alias, as whole words, and none occurs
+twice.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from searchtrain.errors import ModelError
+from searchtrain.files import digest
+from searchtrain.pool import FailureLimit, run_pool
+from searchtrain.progress import StageProgress
+from searchtrain.schemas import WrittenTrees, empty_table
+from searchtrain.settings import check_range
+from searchtrain.trees.asking import UNUSABLE, Asker, Bill
+from searchtrain.trees.names import find_name, list_names, split_words
+from searchtrain.trees.pages import PageStore
+from searchtrain.trees.tree import Node, hide_names, list_inner, unflatten
+
+logger = logging.getLogger(__name__)
+
+QUESTION_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"question": {"type": "string"}},
+    "required": ["question"],
+    "additionalProperties": False,
+}
+"""What a writer is asked for."""
+
+LEAKED = "The question names node {}; describe it by its claims and kind."
+
+
+@dataclass(frozen=True, slots=True)
+class WritingSettings:
+    """The config section `tree_questions`."""
+
+    attempts: int = 2
+    """How often a question that leaks or can not be read is written again."""
+    max_reply_chars: int = 4000
+    seed: int = 1
+    max_failed_share: float = 0.05
+    """Trees whose writer may fail, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        check_range(self.attempts, 0, "tree_questions.attempts")
+        check_range(self.max_reply_chars, 1, "tree_questions.max_reply_chars")
+        check_range(self.max_failed_share, 0, "tree_questions.max_failed_share")
+
+
+async def write_questions(
+    trees: pl.DataFrame, writer: Asker, pages: PageStore, settings: WritingSettings
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Write a question for every finished tree.
+
+    `trees`: `schemas.Trees`. Returns `schemas.WrittenTrees`, the finished trees in their order
+    without those whose question repeats another's, and what happened. A tree whose question still
+    leaks after the last attempt has `leak`, one whose writer failed nothing; both have no question.
+    Raises SearchTrainError when the writer fails for more than `settings.max_failed_share`.
+    """
+    done = trees.filter(pl.col("status") == "done").to_dicts()
+    failures = FailureLimit(len(done), settings.max_failed_share, "tree_questions.max_failed_share")
+    progress = StageProgress(len(done), [writer.client])
+    refused: Counter[str] = Counter()
+
+    async def write(row: dict[str, Any]) -> dict[str, Any]:
+        bill, error = Bill(), None
+        question = leak = ""
+        try:
+            question, leak = await _write(row, writer, pages, settings, bill, refused)
+        except ModelError as caught:
+            error = caught
+        progress.advance(failed=error is not None)
+        failures.count(error)
+        return {**row, "cost": row["cost"] + bill.dollars, "question": question, "leak": leak}
+
+    client = writer.client
+    try:
+        rows = await run_pool(done, write, workers=client.role.concurrency, stop=client.stop)
+    finally:
+        progress.finish()
+        await client.close()
+    kept, dropped = drop_repeated(rows)
+    report = {
+        "trees": trees.height,
+        "done": len(done),
+        "written": sum(bool(row["question"]) for row in kept),
+        "leaked": sum(bool(row["leak"]) for row in kept),
+        "failed": dict(sorted(failures.kinds.items())),
+        "refused_questions": dict(sorted(refused.items())),
+        "dropped": dropped,
+        "models": {client.role.name: {**client.usage, "dollars": round(client.cost(), 6)}},
+    }
+    logger.info(
+        "%(written)d questions of %(done)d trees, %(leaked)d leaked a name, dropped: %(dropped)s",
+        report,
+    )
+    return pl.DataFrame(kept, schema=empty_table(WrittenTrees).schema), report
+
+
+def drop_repeated(
+    rows: Sequence[Mapping[str, Any]],
+) -> tuple[list[Mapping[str, Any]], dict[str, int]]:
+    """Leave every question once; one that stands with two answers has none and goes altogether.
+
+    `rows`: `question` and `answer`. Returns the rows that stay and how many went for what.
+    """
+    answers: dict[str, set[str]] = {}
+    for row in rows:
+        answers.setdefault(_fold(row["question"]), set()).add(row["answer"])
+    kept, seen = [], set()
+    dropped = {"duplicate": 0, "ambiguous": 0}
+    for row in rows:
+        text = _fold(row["question"])
+        if not text:
+            kept.append(row)
+        elif len(answers[text]) > 1:
+            dropped["ambiguous"] += 1
+        elif text in seen:
+            dropped["duplicate"] += 1
+        else:
+            seen.add(text)
+            kept.append(row)
+    return kept, dropped
+
+
+def list_hidden(tree: Node, pages: PageStore) -> dict[str, list[str]]:
+    """The names that a tree's question must not hold, by the node's id."""
+    hidden = {}
+    for node in list_inner(tree):
+        page = pages.read(node.page)
+        hidden[node.id] = list_names(node.entity or "", page.aliases if page else ())
+    return hidden
+
+
+async def _write(
+    row: Mapping[str, Any],
+    writer: Asker,
+    pages: PageStore,
+    settings: WritingSettings,
+    bill: Bill,
+    refused: Counter[str],
+) -> tuple[str, str]:
+    """The question, or nothing and the name that it leaked."""
+    tree = unflatten(row["nodes"])
+    hidden = list_hidden(tree, pages)
+    request: dict[str, Any] = {"tree": hide_names(tree).to_json()}
+    faults: list[str] = []
+    leak = ""
+    for attempt in range(settings.attempts + 1):
+        seed = int(digest([settings.seed, row["id"], attempt])[:7], 16)
+        try:
+            value = await writer.ask({**request, "faults": faults}, seed, bill)
+            question = " ".join(value["question"].split())
+            if not question:
+                raise ModelError("The question is empty.", "schema")
+        except ModelError as error:
+            if error.kind not in UNUSABLE or attempt == settings.attempts:
+                raise
+            refused[error.kind] += 1
+            faults = [*faults, str(error)]
+            continue
+        found = {key: find_name(question, names) for key, names in hidden.items()}
+        leak, name = next(((leak, key) for key, leak in found.items() if leak), ("", ""))
+        if not leak:
+            return question, ""
+        refused["leak"] += 1
+        faults = [*faults, LEAKED.format(name)]
+    return "", leak
+
+
+def _fold(question: str) -> str:
+    return " ".join(split_words(question))

@@ -1,0 +1,109 @@
+"""Grow research trees over the corpus (rule trees)."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from searchtrain import cli, files, questions, schemas, stage
+from searchtrain.cache import RequestCache
+from searchtrain.llm import open_model
+from searchtrain.prompts import render_prompt
+from searchtrain.search import Search
+from searchtrain.settings import parse_settings
+from searchtrain.trees import growth
+from searchtrain.trees.asking import Asker
+from searchtrain.trees.pages import Page, PageStore
+from searchtrain.trees.quality import Quality
+from searchtrain.trees.roots import HeldOut, RootDraw
+
+ROLES = ("planner", "browser")
+
+
+def main() -> None:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--seeds", type=Path, required=True, help="for roots from seed answers")
+    parser.add_argument("--dev", type=Path, required=True)
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--search", required=True, help="URL or endpoint file of the retriever")
+    parser.add_argument("--plan-prompt", type=Path, required=True)
+    parser.add_argument("--browse-prompt", type=Path, required=True)
+    for role in ROLES:
+        parser.add_argument(f"--{role}", required=True, help="URL or endpoint file")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
+    parser.add_argument("--config", type=json.loads, required=True)
+    parser.add_argument("--runtime", type=json.loads, required=True)
+    args = cli.parse(parser)
+    config, runtime = args.config, args.runtime
+    settings = parse_settings(
+        growth.TreeSettings,
+        {name: value for name, value in config.items() if name not in (*ROLES, "search")},
+        "trees",
+    )
+    held_out = HeldOut(
+        text
+        for path in (args.dev, args.test)
+        for text in questions.load_questions(path, answers=False)["question"]
+    )
+    answers = schemas.read_table(args.seeds, schemas.Seeds)["golden_answers"].list.first().to_list()
+    pages = PageStore(args.corpus)
+    cache = RequestCache(args.cache, "trees")
+    askers = [
+        Asker(
+            open_model(role, address, config[role], runtime[role], cache),
+            render_prompt(prompt),
+            schema,
+            settings.max_reply_chars,
+        )
+        for role, address, prompt, schema in (
+            ("planner", args.planner, args.plan_prompt, growth.PLAN_SCHEMA),
+            ("browser", args.browser, args.browse_prompt, growth.BROWSE_SCHEMA),
+        )
+    ]
+    search = stage.open_search(args.search, config, runtime, "trees")
+    draw = RootDraw(pages, held_out, settings.min_text)
+    frame, report = asyncio.run(_grow(askers, search, pages, draw, answers, settings))
+    schemas.write_table(frame, args.out, schemas.Trees)
+    files.write_json(report, args.report)
+
+
+async def _grow(
+    askers: list[Asker],
+    search: Search,
+    pages: PageStore,
+    draw: RootDraw,
+    answers: list[str],
+    settings: growth.TreeSettings,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    clients = [asker.client for asker in askers]
+    quality = Quality(
+        search,
+        pages,
+        topk=settings.topk,
+        term_share=settings.term_share,
+        trace_share=settings.trace_share,
+    )
+    grower = growth.Grower(*askers, quality, pages, settings)
+    try:
+        roots: list[Page] = (
+            draw.draw_from_corpus(settings.count, settings.seed)
+            if settings.roots == "corpus"
+            else await draw.draw_from_answers(answers, settings.count, settings.seed, search)
+        )
+        frame = await growth.grow_trees(roots, grower, clients, search, settings)
+    finally:
+        for part in (*clients, search):
+            await part.close()
+    report = growth.report_growth(
+        frame, grower.refused, draw.passed_over, pages.broken_links, clients
+    )
+    return frame, report
+
+
+if __name__ == "__main__":
+    cli.run(main)
