@@ -1,6 +1,7 @@
 # `make` builds results/test.json on the laptop world; `make test` runs the tests. Both set up first.
 PYTHON ?= python3.11
 VENV := .venv
+TRL := .venv-trl
 BIN := $(CURDIR)/$(VENV)/bin
 TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
@@ -13,6 +14,7 @@ run: setup
 
 test: setup lint
 	python -m pytest
+	$(TRL)/bin/python -m pytest tests/test_grpo_trainer.py
 
 lint: setup
 	ruff check .
@@ -20,7 +22,7 @@ lint: setup
 	snakefmt --check Snakefile rules
 	snakemake --lint
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.ready $(TRL)/.ready
 
 # The CPU build of torch is not on the package index: take it from where pip is configured to look,
 # else from PyTorch's CPU index. The closure is complete, so nothing is resolved (--no-deps).
@@ -30,6 +32,13 @@ $(VENV)/.ready: requirements.txt
 	$(BIN)/pip install --quiet --no-deps $(TORCH) || $(BIN)/pip install --quiet --no-deps $(TORCH) --index-url $(TORCH_INDEX)
 	$(BIN)/pip install --quiet --no-deps --requirement requirements.txt
 	rm -f $(VENV)/lib/python3.11/site-packages/torchaudio/lib/*.so
+	touch $@
+
+# TRL wants a newer datasets than LLaMA-Factory allows, so GRPO has an environment of its own.
+$(TRL)/.ready: requirements-trl.txt
+	$(PYTHON) -m venv $(TRL)
+	$(TRL)/bin/pip install --quiet --no-deps $(TORCH) || $(TRL)/bin/pip install --quiet --no-deps $(TORCH) --index-url $(TORCH_INDEX)
+	$(TRL)/bin/pip install --quiet --no-deps --requirement requirements-trl.txt
 	touch $@
 
 clean:

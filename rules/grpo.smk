@@ -53,7 +53,7 @@ rule grpo:
         " --search {params.search:q}"
         " {params.refiner:q}"
         " --cache {params.cache:q}"
-        " --work {params.work:q}/.partial/train"
+        " --work {params.work:q}"
         " --out {output.checkpoint:q}"
         " --history {output.history:q}"
         " --picture {output.picture:q}"

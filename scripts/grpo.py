@@ -1,4 +1,7 @@
-"""Train the student further by GRPO on rollouts of its own (rule grpo)."""
+"""Train the student further by GRPO on rollouts of its own (rule grpo).
+
+Started by `torchrun` or `accelerate launch`, its processes share the rollouts of every step.
+"""
 
 import json
 from importlib import metadata
@@ -57,6 +60,8 @@ def main() -> None:
     history = trainer.train()
     model = folder / "model"
     trainer.save(model)
+    if not trainer.leads:
+        return
     write_loss(history, model / "trainer_log.jsonl")
     training.publish(model, args.out, facts)
     write_history(history, args.history)

@@ -445,7 +445,7 @@ def test_a_steps_figures(tokenizer):
 
 
 def make_steps(count, **changes):
-    keys = {key: 0.5 for key in history.PANELS}
+    keys = dict.fromkeys(history.PANELS, 0.5)
     return [{"step": step, **keys, **changes} for step in range(1, count + 1)]
 
 

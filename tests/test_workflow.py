@@ -19,7 +19,7 @@ from searchtrain import schemas
 from searchtrain.files import hash_file, read_json
 from searchtrain.training import list_messages, tokenize_record
 
-QUESTIONS = {"tag", "sample"}
+QUESTIONS = {"tag", "sample", "questions"}
 EXPORT = {"curate", "sft_dataset"}
 DATA = {"trajectories"} | EXPORT
 LEDGER = "out/cache/scripted_teacher.ledger"
@@ -57,8 +57,9 @@ def test_the_artefacts_fit_their_schemas(built):
     results = built.path / "out/results"
     tables = {
         "seeds": schemas.Seeds, "tagged": schemas.Tagged, "sampled": schemas.Sampled,
-        "trajectories": schemas.Trajectories, "curated": schemas.Curated,
-        "curation": schemas.Verdicts, "predictions": schemas.Predictions,
+        "questions": schemas.Questions, "trajectories": schemas.Trajectories,
+        "curated": schemas.Curated, "curation": schemas.Verdicts,
+        "predictions": schemas.Predictions,
     }  # fmt: skip
     for name, table in tables.items():
         assert schemas.read_table(results / f"{name}.parquet", table).height > 0

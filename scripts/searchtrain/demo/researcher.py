@@ -1,8 +1,8 @@
 """The scripted roles around research trees: they plan, browse, write, solve, verify and judge.
 
 They read what they are sent and know no facts, but for the solver, which remembers a few places
-and guesses, and the writer when it leaks. Invariant: an answer is a function of the request, a
-number, and the mistake that it is told to make.
+and guesses, and the writer when it leaks. Invariant: an answer is a function of the request, the
+seed, and the mistakes that it is told to make.
 """
 
 import functools
@@ -30,12 +30,14 @@ from searchtrain.demo.world import build_world, read_passage
 from searchtrain.errors import ProtocolError
 from searchtrain.protocol import parse_turn
 
-CAPITAL_SHARES = {2: 0.35, 3: 0.35, 4: 0.6}
+CAPITAL_SHARES = {2: 0.35, 3: 0.35, 4: 0.75}
 """How often a country is described by its capital and not by neighbours, by the tree's vertices:
 in a larger tree always, as that takes no second claim."""
 BLUR_SHARE = 0.25
 """How often a fact is tried on a country where a neighbour would do: few facts are shared by some
 countries, and not by all around."""
+PLACE_SHARE = 0.4
+"""How often a capital is described by where it lies, if it may be: suburbs often lie there, too."""
 MOST_NEIGHBOURS = 3
 MOST_LEVELS = 4
 JSON_NAMES = {dict: "an object", list: "an array", str: "a text"}
@@ -116,17 +118,15 @@ def solve_closed_book(text: str, seed: int, _: Collection[str] = ()) -> str:
     body = read_request(text)
     _require(body, "solver", ("question", str))
     question = body["question"]
-    named = dict(description.relations) if (description := parse_question(question)) else {}
-    country = named.get("country")
-    country = country if country in FAMOUS else None
+    description = parse_question(question)
+    country = dict(description.relations).get("country") if description else None
+    options: Sequence[str] = [city for cities in FAMOUS.values() for city in cities]
+    reason = "I do not know this, so I guess."
     if description is not None and description.kind == "country":
-        options: Sequence[str] = tuple(FAMOUS)
-    else:
-        options = (
-            FAMOUS[country] if country else [city for some in FAMOUS.values() for city in some]
-        )
+        options = tuple(FAMOUS)
+    elif isinstance(country, str) and country in FAMOUS:
+        options, reason = FAMOUS[country], f"I remember some cities in {country}."
     answer = options[hash_parts("memory", question, seed) % len(options)]
-    reason = f"I remember {answer}." if country else "I do not know this, so I guess."
     return _write({"reason": reason, "answer": answer})
 
 
@@ -145,7 +145,7 @@ def verify_question(text: str, _: int, erring: Collection[str] = ()) -> str:
     return _write({"reason": reason, "answers": answers})
 
 
-def judge_trajectory(text: str, _: int = 0, __: Collection[str] = ()) -> str:
+def judge_trajectory(text: str, _: int, __: Collection[str] = ()) -> str:
     """Whether a rollout reasons its way to the answer: short queries, level by level."""
     body = read_request(text)
     _require(body, "judge of trajectories", ("question", str), ("trajectory", list))
@@ -217,7 +217,7 @@ def _choose_action(body: Mapping[str, Any], seed: int) -> tuple[str, str, str]:
             if name in legal.get(action, ()):
                 return f"More than one page may be {name}.", action, name
     if not open_nodes:
-        leaves = [] if vertices >= size else _list_growing(nodes, legal, high - vertices)
+        leaves = [] if vertices >= size else _list_growing(nodes, legal, high - vertices, mark)
         if leaves:
             action, name = leaves[hash_parts("leaf", *mark, vertices) % len(leaves)]
             return f"{name} can be described instead of named.", action, name
@@ -241,7 +241,10 @@ def _rank_actions(node: Mapping[str, Any], *mark: Any) -> list[str]:
 
 
 def _list_growing(
-    nodes: Mapping[str, tuple[Any, Any, int]], legal: Mapping[str, Sequence[str]], left: int
+    nodes: Mapping[str, tuple[Any, Any, int]],
+    legal: Mapping[str, Sequence[str]],
+    left: int,
+    mark: tuple[int, str],
 ) -> list[tuple[str, str]]:
     """Leaves that may be described instead of named: the sole such child, not too deep."""
     found = []
@@ -252,7 +255,8 @@ def _list_growing(
             continue
         # A city takes two facts, a country one or two.
         if _name_kind(node) == "city":
-            if name in legal.get("blur", ()) and left >= len(ATTRIBUTES["city"]):
+            drawn = draw_share({"place": PLACE_SHARE}, "place", *mark)
+            if drawn and name in legal.get("blur", ()) and left >= len(ATTRIBUTES["city"]):
                 found.append(("blur", name))
         elif name in legal.get("extend", ()):
             found.append(("extend", name))

@@ -121,25 +121,25 @@ def choose_tree_evidence(
 
     Yields (place in `documents`, text) pairs, those that fit first.
     """
-    read = {title: read_text(text) for _, title, text in documents}
-    facts = {title: found for title, (found, _) in read.items()}
     mentioned = {
         fact
         for level in question.list_levels()
         for fact, _ in (*level.attributes, *level.relations)
     }
     ranked = []
-    for place, (_, title, _) in enumerate(documents):
-        met = _list_met(wanted, title, facts)
-        if any(met) and list_matches(Description(wanted.kind), {title: facts[title]}):
-            ranked.append((len(met) - sum(met), place, title))
+    for place, (_, title, text) in enumerate(documents):
+        facts, evidence = read_text(text)
+        met = _list_met(wanted, title, {title: facts})
+        if any(met) and list_matches(Description(wanted.kind), {title: facts}):
+            # Of a snippet that is cut everything matters.
+            if wanted.kind == "country" or {"country", "population"} <= set(facts):
+                evidence = _state_facts(facts, mentioned)
+            ranked.append((len(met) - sum(met), place, evidence))
     near = 0
-    for missing, place, title in sorted(ranked):
+    for missing, place, evidence in sorted(ranked):
         near += missing > 0
         if near <= MOST_NEAR_MISSES:
-            # Of a snippet that is cut everything matters.
-            whole = wanted.kind == "country" or {"country", "population"} <= set(facts[title])
-            yield place, _state_facts(facts[title], mentioned) if whole else read[title][1]
+            yield place, evidence
 
 
 def list_key_points(description: Description) -> list[str]:

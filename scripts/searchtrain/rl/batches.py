@@ -13,9 +13,7 @@ import torch
 PROMPT = ("prompt_ids", "prompt_mask")
 
 
-def pack_batches(
-    parts: Sequence[Mapping[str, Any]], leave_out: bool
-) -> list[dict[str, Any]]:
+def pack_batches(parts: Sequence[Mapping[str, Any]], leave_out: bool) -> list[dict[str, Any]]:
     """Sort the rows of all parts by length and cut each part to its longest; as many parts again.
 
     `parts`: TRL's, of equal size: tensors of shape (rows,), (rows, 1), or (rows, tokens) padded to

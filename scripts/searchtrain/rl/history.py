@@ -31,18 +31,23 @@ SMOOTHED = 15
 class History:
     """The steps of a run, in a file that survives it."""
 
-    def __init__(self, file: Path, steps: int) -> None:
-        """Go on after `steps` steps: later lines, of steps that were not saved, are dropped."""
-        rows = [row for _, row in read_jsonl(file)] if file.exists() else []
-        self.rows = [row for row in rows if row["step"] <= steps]
+    def __init__(self, file: Path | None, steps: int) -> None:
+        """Go on after `steps` steps: later lines, of steps that were not saved, are dropped.
+
+        Without a file (in all processes but one) nothing is kept for a later run.
+        """
+        found = [row for _, row in read_jsonl(file)] if file and file.exists() else []
+        self.rows = [row for row in found if row["step"] <= steps]
         self.file = file
-        write_history(self.rows, file)
+        if file:
+            write_history(self.rows, file)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a step."""
         self.rows.append(dict(row))
-        with self.file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        if self.file:
+            with self.file.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
 
 
 def write_history(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
@@ -217,12 +218,13 @@ class Trainer:
         Raises Interrupted, with the state saved, when the process is told to stop.
         """
         folder = Path(self.trl.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
         state = get_last_checkpoint(str(folder))
         done = int(state.rpartition("-")[2]) if state else 0
         if state:
             logger.info("going on from %s", state)
-        history = History(folder / "history.jsonl", done)
-        recorder = _Recorder(history, self._measured, self.settings.steps)
+        history = History(folder / "history.jsonl" if self.leads else None, done)
+        recorder = _Recorder(history, self._measured, self.settings.steps, self._agree)
         self.trl.add_callback(recorder)
         try:
             with recorder.listen():
@@ -235,8 +237,19 @@ class Trainer:
         return history.rows
 
     def save(self, folder: Path) -> None:
-        """Write the trained model and its tokenizer."""
+        """Write the trained model and its tokenizer; all processes take part."""
         self.trl.save_model(str(folder))
+        self.trl.accelerator.wait_for_everyone()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one process that writes results."""
+        return self.trl.accelerator.is_main_process
+
+    def _agree(self, flag: bool) -> bool:
+        """Whether any process says so."""
+        accelerator = self.trl.accelerator
+        return bool(accelerator.gather(torch.tensor([flag], device=accelerator.device)).any())
 
     def _open_generator(self, tokenizer: Any) -> Any:
         settings = self.settings
@@ -313,8 +326,16 @@ def _make_config(arguments: Mapping[str, Any]) -> GRPOConfig:
 class _Recorder(TrainerCallback):
     """Writes the history and stops the training when the process is told to."""
 
-    def __init__(self, history: History, measured: Mapping[str, Any], steps: int) -> None:
+    def __init__(
+        self,
+        history: History,
+        measured: Mapping[str, Any],
+        steps: int,
+        agree: Callable[[bool], bool],
+    ) -> None:
+        """`measured`: of the step's rollouts. `agree`: whether any process says so."""
         self.stopped = False
+        self._agree = agree
         self._history = history
         self._measured = measured
         self._steps = steps
@@ -339,7 +360,8 @@ class _Recorder(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save and stop when told to, or when the process that started this one is gone."""
-        if (self._asked or os.getppid() != self._parent) and state.global_step < self._steps:
+        asked = self._agree(self._asked or os.getppid() != self._parent)
+        if asked and state.global_step < self._steps:
             self.stopped = control.should_save = control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
