@@ -70,6 +70,7 @@ rule curate:
     params:
         questions=option("--questions", "questions"),
         shortcuts=option("--shortcuts", "shortcuts"),
+        may_be_empty=[],
         config=settings(**config["curate"]),
         code=code("curate"),
     shell:
@@ -77,6 +78,7 @@ rule curate:
         " --trajectories {input.trajectories:q}"
         " {params.questions:q}"
         " {params.shortcuts:q}"
+        " {params.may_be_empty:q}"
         " --out {output.curated:q}"
         " --verdicts {output.verdicts:q}"
         " --workers {threads}"

@@ -86,6 +86,13 @@ use rule curate as curate_round with:
         "<logs>/rounds/{round}/curate.log",
     benchmark:
         "<benchmarks>/rounds/{round}/curate.tsv"
+    params:
+        questions=option("--questions", "questions"),
+        shortcuts=option("--shortcuts", "shortcuts"),
+        # A student may be too weak to add anything to what earlier rounds have.
+        may_be_empty=["--may-be-empty"] * (ROUND["data"] == "all"),
+        config=settings(**config["curate"]),
+        code=code("curate"),
 
 
 def curated_until(wildcards):

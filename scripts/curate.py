@@ -12,6 +12,7 @@ def main() -> None:
     parser.add_argument("--trajectories", type=Path, required=True)
     parser.add_argument("--questions", type=Path, help="the questions, for rules on their trees")
     parser.add_argument("--shortcuts", type=Path, help="the judge's verdicts on shortcuts")
+    parser.add_argument("--may-be-empty", action="store_true", help="keeping nothing is no error")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--verdicts", type=Path, required=True, help="one row per rollout and rule")
     parser.add_argument("--config", type=json.loads, required=True)
@@ -22,7 +23,7 @@ def main() -> None:
     questions = schemas.read_table(args.questions, schemas.Questions) if args.questions else None
     shortcuts = schemas.read_table(args.shortcuts, schemas.Shortcuts) if args.shortcuts else None
     curated, verdicts = curation.curate_rollouts(
-        trajectories, settings, args.workers, questions, shortcuts
+        trajectories, settings, args.workers, questions, shortcuts, args.may_be_empty
     )
     schemas.write_table(curated, args.out, schemas.Curated)
     schemas.write_table(verdicts, args.verdicts, schemas.Verdicts)

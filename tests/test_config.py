@@ -56,6 +56,7 @@ def test_faults_name_the_key_and_the_remedy(change, said):
 @pytest.mark.parametrize(
     "layers", [["presets/simpledeepsearcher.yaml"],
                ["presets/simpledeepsearcher.yaml", "scale/simpledeepsearcher.yaml"],
+               ["presets/grpo.yaml"],
                ["presets/infoseek.yaml"],
                ["presets/infoseek.yaml", "presets/infoseek_without_trees.yaml"],
                ["presets/infoseek.yaml", "scale/infoseek.yaml"]],

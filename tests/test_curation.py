@@ -369,6 +369,13 @@ def test_nothing_left_says_which_rule_dropped_how_many():
         curate_rollouts(rollouts, CurateSettings(rules=ALL))
 
 
+def test_a_later_round_may_keep_nothing_and_says_so(caplog):
+    rollouts = make_frame(make_rollout(answer="Bergen"))
+    curated, verdicts = curate_rollouts(rollouts, CurateSettings(rules=ALL), may_be_empty=True)
+    assert curated.is_empty() and verdicts.height == len(ALL) and not verdicts["kept"].any()
+    assert "no rollout of 1 passes every curation rule" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("rules", "part"),
     [

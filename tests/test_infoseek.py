@@ -73,7 +73,7 @@ def test_faulty_steps_are_counted_and_never_pass_for_done(results, trees):
     assert (grown.filter(pl.col("status") == "truncated")["fault"] != "").all()
     assert (grown.filter(pl.col("status") != "truncated")["fault"] == "").all()
     assert set(trees["id"]) <= set(grown.filter(pl.col("status") == "done")["id"])
-    faults = read_json(results / "trees_report.json")["faults"]
+    faults = read_json(results / "trees_report.json")["refused_steps"]
     assert set(faults) >= {"not_json", "too_large", "link_not_on_page", "root_dropped"}
     assert {"old_node_changed"} & set(faults)
 

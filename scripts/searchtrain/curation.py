@@ -87,6 +87,7 @@ def curate_rollouts(
     workers: int = 1,
     questions: pl.DataFrame | None = None,
     shortcuts: pl.DataFrame | None = None,
+    may_be_empty: bool = False,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Judge every rollout and keep the best of each question.
 
@@ -97,8 +98,8 @@ def curate_rollouts(
     Hardest is the question with the smallest share of right rollouts, then the one whose right
     rollouts needed the most searches at least (SimpleDeepSearcher), then the first of the input.
     `workers`: processes that judge, if there are more rollouts than `SLICE`.
-    Returns `schemas.Curated` and `schemas.Verdicts`. Raises InputError when nothing is left, or
-    the questions or verdicts do not belong to the rollouts.
+    Returns `schemas.Curated` and `schemas.Verdicts`. Raises InputError when nothing is left, if
+    that is not allowed, or the questions or verdicts do not belong to the rollouts.
     """
     rules = select_rules(settings.rules, RULES, "curate.rules")
     asked = select_rules(settings.question_rules, QUESTION_RULES, "curate.question_rules")
@@ -109,10 +110,13 @@ def curate_rollouts(
     logger.info("curation:\n%s", format_funnel(ranked, names))
     if not ranked["kept"].any():
         failed = ", ".join(f"{name} {ranked.height - ranked[name].sum()}" for name in names)
-        raise InputError(
-            f"no rollout of {ranked.height} passes every curation rule (dropped by: {failed});"
-            " loosen curate.rules or curate.question_rules, or make better trajectories"
-        )
+        message = f"no rollout of {ranked.height} passes every curation rule (dropped by: {failed})"
+        if not may_be_empty:
+            raise InputError(
+                f"{message}; loosen curate.rules or curate.question_rules, or make better"
+                " trajectories"
+            )
+        logger.warning("%s: this round adds nothing", message)
     kept = ranked.filter("kept").sort(
         "hardness" if settings.order == "hardest" else "place", "rank"
     )

@@ -89,6 +89,7 @@ def _draw_panel(axes: Axes, key: str, title: str, rows: Sequence[Mapping[str, An
             0.5, 0.5, "not measured: beta is 0" if key == "kl" else "not measured",
             ha="center", va="center", transform=axes.transAxes, color="#6b7280",
         )  # fmt: skip
+        axes.set(xticks=[], yticks=[])
         return
     steps, values = zip(*points, strict=True)
     width = max(1, len(values) // SMOOTHED)

@@ -24,6 +24,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils.logging import disable_progress_bar
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
@@ -68,7 +69,7 @@ LOGGED = {
 class GrpoSettings:
     """The config section `grpo`, without the limits of the rollouts.
 
-    The defaults are InfoSeeker's, but for `clip` and `beta`, which it shares with Search-R1.
+    The defaults are those of InfoSeeker's published script; 200 steps are its first round.
     """
 
     steps: int = 200
@@ -190,6 +191,7 @@ class Trainer:
         if questions.is_empty():
             raise InputError("grpo: there are no questions to train on")
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+        disable_progress_bar()  # the log is for people and for files
         self.settings = settings
         self._questions = questions
         self._policy = policy
