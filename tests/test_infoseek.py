@@ -15,13 +15,13 @@ from searchtrain.demo.world import build_world
 from searchtrain.files import read_json
 
 GRPO = "out/results/grpo/test.json"
-TARGETS = [TARGET, GRPO, "out/results/rounds/1/test.json"]
+TARGETS = [TARGET, GRPO]
 PRESET = ["config/presets/infoseek.yaml", "tests/small_infoseek.yaml", "python.yaml"]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The small build of the preset; everything up to the tests of every student."""
+    """The small build of the preset; everything up to the test of the student after GRPO."""
     checkout = copy_repository(tmp_path_factory.mktemp("preset"))
     python = ROOT / ".venv-trl/bin/python"
     (checkout.path / "python.yaml").write_text(json.dumps({"grpo": {"python": str(python)}}))
@@ -112,7 +112,7 @@ def test_the_second_round_learns_from_the_first_ones_student(results):
 
 def test_grpo_answers_the_test_and_draws_its_training(results):
     test = [row["id"] for row in read_json(results / "world/test.json")]
-    for name in ("test.json", "grpo/test.json", "rounds/1/test.json"):
+    for name in ("test.json", "grpo/test.json"):
         assert [row["id"] for row in read_json(results / name)] == test
     assert (results / "grpo/training.png").read_bytes().startswith(b"\x89PNG")
     history = [json.loads(line) for line in (results / "grpo/history.jsonl").open()]
