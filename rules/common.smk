@@ -269,3 +269,39 @@ def launch_spec(wildcards, input, resources):
         **section["vllm"],
         **spec,
     )
+
+
+def dataset_of(number, file="sft_dataset.json"):
+    """What the SFT round `number` learns from; the first round's is the teacher's."""
+    return f"<results>/{file}" if number == 1 else f"<results>/rounds/{number}/{file}"
+
+
+def base_of(number):
+    """The model that an SFT round starts from."""
+    first = number == 1 or config["rounds"]["base"] == "first"
+    return config["train"]["base"] if first else checkpoint_of(number - 1)
+
+
+def recipe_of(number):
+    """How an SFT round trains."""
+    train = {k: v for k, v in config["train"].items() if k not in ("base", "gpu", "threads")}
+    changes = config["rounds"]["args"] if number > 1 else {}
+    return settings(**{**train, "args": {**train["args"], **changes}})
+
+
+def student_before(wildcards):
+    """The name under which the student of the round before is served."""
+    return f"round{int(wildcards.round) - 1}"
+
+
+def curated_until(wildcards):
+    """The kept rollouts that a round learns from."""
+    last = int(wildcards.round)
+    earlier = range(2, last) if config["rounds"]["data"] == "all" else ()
+    teacher = ["<results>/curated.parquet"] * (config["rounds"]["data"] == "all")
+    return teacher + [f"<results>/rounds/{number}/curated.parquet" for number in (*earlier, last)]
+
+
+def served_as(wildcards):
+    """The server of another stage of the student's training."""
+    return wildcards.student.replace("rounds/", "round")

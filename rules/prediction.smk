@@ -133,11 +133,6 @@ use rule predict as predict_untrained with:
         code=code("predict"),
 
 
-def served_as(wildcards):
-    """The server of another stage of the student's training."""
-    return wildcards.student.replace("rounds/", "round")
-
-
 wildcard_constraints:
     student=r"grpo|rounds/\d+",
     name="|".join(QRELS) or "none",

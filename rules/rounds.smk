@@ -9,11 +9,6 @@ last, which is the run's checkpoint/.
 ROUND = config["rounds"]
 
 
-def student_before(wildcards):
-    """The name under which the student of the round before is served."""
-    return f"round{int(wildcards.round) - 1}"
-
-
 wildcard_constraints:
     round=r"\d+",
 
@@ -93,14 +88,6 @@ use rule curate as curate_round with:
         may_be_empty=["--may-be-empty"] * (ROUND["data"] == "all"),
         config=settings(**config["curate"]),
         code=code("curate"),
-
-
-def curated_until(wildcards):
-    """The kept rollouts that a round learns from."""
-    last = int(wildcards.round)
-    earlier = range(2, last) if ROUND["data"] == "all" else ()
-    teacher = ["<results>/curated.parquet"] * (ROUND["data"] == "all")
-    return teacher + [f"<results>/rounds/{number}/curated.parquet" for number in (*earlier, last)]
 
 
 use rule sft_dataset as sft_dataset_round with:
