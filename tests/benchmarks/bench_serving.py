@@ -7,7 +7,7 @@ Starts the server as the workflow does (scripts/serve.py) with `--load-format du
 rollouts against it: a system prompt and a question, then for each of one to four searches a turn
 of the model and an observation of three passages, then an answer. A random model does not speak
 the protocol, so a turn's length is drawn and its end of text ignored; the observation is random
-words. Prints one JSON line: requests, tokens and rollouts per second, the share of prompt tokens
+tokens. Prints one JSON line: requests, tokens and rollouts per second, the share of prompt tokens
 that the prefix cache had, MFU (2 x parameters x tokens computed over 989 TFLOP/s for each GPU),
 peak memory, versions.
 """
@@ -53,7 +53,7 @@ QUESTION = (10, 30)
 TURN = (40, 90)
 OBSERVATION = (380, 500)
 ANSWER = (20, 70)
-"""Words, which are tokens: of the system prompt, and least and most of the other parts."""
+"""Tokens: of the system prompt, and least and most of the other parts."""
 
 
 def make_model(folder: Path, shape: dict) -> None:
@@ -79,40 +79,35 @@ async def play(url: str, rollouts: int, concurrency: int, seed: int) -> dict:
     """Play rollouts, so many at a time; what they took."""
     from openai import AsyncOpenAI
 
-    client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", timeout=1800, max_retries=0)
+    client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", timeout=1800, max_retries=5)
     gate = asyncio.Semaphore(concurrency)
     total = {"requests": 0, "prompt_tokens": 0, "output_tokens": 0}
-    system_words = random.Random(0)
 
-    def say(draw: random.Random, length: int) -> str:
-        return " ".join(f"w{draw.randrange(WORDS)}" for _ in range(length))
+    def say(draw: random.Random, length: int) -> list[int]:
+        return [draw.randrange(WORDS) for _ in range(length)]
 
-    system = say(system_words, SYSTEM)
+    system = say(random.Random(0), SYSTEM)
 
     async def roll_out(number: int) -> None:
         draw = random.Random(f"{seed} {number}")
-        messages = [
-            {"role": "system", "content": system},
-            {"role": "user", "content": say(draw, draw.randint(*QUESTION))},
-        ]
+        prompt = system + say(draw, draw.randint(*QUESTION))
         searches = draw.choice(SEARCHES)
         async with gate:
             for turn in range(searches + 1):
                 length = draw.randint(*(TURN if turn < searches else ANSWER))
-                answer = await client.chat.completions.create(
-                    model="bench", messages=messages, max_tokens=length, temperature=0.7,
-                    extra_body={"ignore_eos": True},
+                answer = await client.completions.create(
+                    model="bench", prompt=prompt, max_tokens=length, temperature=0.7,
+                    extra_body={"ignore_eos": True, "return_token_ids": True},
                 )  # fmt: skip
                 total["requests"] += 1
                 total["prompt_tokens"] += answer.usage.prompt_tokens
                 total["output_tokens"] += answer.usage.completion_tokens
-                messages += [
-                    {"role": "assistant", "content": answer.choices[0].message.content},
-                    {"role": "tool", "content": say(draw, draw.randint(*OBSERVATION))},
-                ]
+                prompt = prompt + answer.choices[0].token_ids
+                prompt += say(draw, draw.randint(*OBSERVATION))
 
     begun = time.perf_counter()
-    await asyncio.gather(*(roll_out(number) for number in range(rollouts)))
+    async with client:
+        await asyncio.gather(*(roll_out(number) for number in range(rollouts)))
     return {**total, "seconds": time.perf_counter() - begun}
 
 
