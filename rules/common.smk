@@ -14,9 +14,11 @@ from searchtrain.files import canonical_json
 from searchtrain.limits import Limits, describe_limits
 from searchtrain.lineage import digest_code
 from searchtrain.prompts import list_prompt_files
+from searchtrain.task import check_task, list_secrets, list_writers
 
 try:
     validate_config(config, ROOT / "config" / "schema.yaml")
+    check_task(config)
 except SearchTrainError as error:
     raise WorkflowError(str(error))
 
@@ -39,6 +41,9 @@ for key, file in FILES.items():
         raise WorkflowError(f"configuration: {key}: {file}: no such file; check the path")
 
 
+TASK = config["task"]
+TRACED = bool(TASK["seed_data_only"] or TASK["teacher"])
+"""Whether training data must trace to seed questions and the named teacher."""
 TREES = config["trees"]["enabled"]
 ROUNDS = config["rounds"]["count"]
 
@@ -159,6 +164,10 @@ def runtime(*servers):
         for server in servers:
             section = section_of(server)
             values[server] = {key: section[key] for key in RUNTIME if key in section}
+            if TASK["teacher"] and server in list_writers(config):
+                values[server]["only"] = TASK["teacher"]
+            if TASK["teacher"] and server == "student":
+                values[server]["only_checkpoint"] = True
             if server == "web":
                 if not section["endpoint"]:
                     values[server]["api_key_env"] = ""
@@ -191,6 +200,16 @@ def address(server, name=None):
     return render
 
 
+def predicts(stage):
+    """Whether a stage answers evaluation questions, so that the task keeps the teacher from it."""
+    return stage.startswith(("predict", "untrained"))
+
+
+def without_secrets(wildcards, resources):
+    """A command that takes the keys of the task's teacher out of a prediction's environment."""
+    return ["env", *(f"--unset={name}" for name in list_secrets(config))]
+
+
 def refiner_of(stage):
     """The endpoint file of a stage's refiner, if it has one that the workflow starts."""
     return service_of(stage, "refiner") if REFINER else []
@@ -202,6 +221,14 @@ def refiner_options(wildcards, input):
         return []
     where = config["models"]["refiner"]["endpoint"] or str(input.refiner)
     return ["--refiner", where, "--refine-prompt", str(input.refine_prompt)]
+
+
+def task_options(wildcards, input):
+    """The command-line options that let the task's constraints be checked on the training data."""
+    if not input.questions:
+        return []
+    teacher = ["--teacher", TASK["teacher"]] if TASK["teacher"] else []
+    return ["--questions", str(input.questions), *teacher, *["--trees"] * TREES]
 
 
 def option(name, key):
@@ -251,7 +278,12 @@ def launch_spec(wildcards, input, resources):
     """How the server is started: makes nothing stale."""
     server = wildcards.server
     section = section_of(server)
-    spec = {"port": section["port"], "ready_timeout": section["ready_timeout"]}
+    hidden = dict.fromkeys(list_secrets(config) if predicts(wildcards.stage) else ())
+    spec = {
+        "port": section["port"],
+        "ready_timeout": section["ready_timeout"],
+        "env": {**section.get("vllm", {}).get("env", {}), **hidden},
+    }
     if server == "retriever":
         return settings(serve="retriever", index=input[0], corpus=input[1], **spec)
     if section.get("serve") == "scripted":
@@ -266,7 +298,7 @@ def launch_spec(wildcards, input, resources):
         serve="vllm",
         model=model,
         served_model_name=section["model"],
-        **section["vllm"],
+        args=section["vllm"]["args"],
         **spec,
     )
 

@@ -96,6 +96,7 @@ use rule sft_dataset as sft_dataset_round with:
         prompt=prompt("agent"),
         included=included("agent"),
         mix=config["mix"]["file"] or [],
+        questions="<results>/questions.parquet" if TRACED else [],
     output:
         dataset="<results>/rounds/{round}/sft_dataset.json",
         info="<results>/rounds/{round}/dataset_info.json",
