@@ -86,9 +86,10 @@ rule predict:
         config=PREDICT,
         runtime=runtime("student", SEARCH, *REFINER),
         without_secrets=without_secrets,
+        budget=within_budget("predict"),
         code=code("predict"),
     shell:
-        "exec {params.without_secrets:q} python scripts/predict.py"
+        "{params.budget}exec {params.without_secrets:q} python scripts/predict.py"
         " --dev {input.dev:q}"
         " --test {input.test:q}"
         " --splits {params.splits:q}"
@@ -133,6 +134,7 @@ use rule predict as predict_untrained with:
         config=PREDICT,
         runtime=runtime("student", SEARCH, *REFINER),
         without_secrets=without_secrets,
+        budget=within_budget("predict_untrained"),
         code=code("predict"),
 
 
@@ -171,6 +173,7 @@ use rule predict as predict_student with:
         config=PREDICT,
         runtime=runtime("student", SEARCH, *REFINER),
         without_secrets=without_secrets,
+        budget="",
         code=code("predict"),
 
 

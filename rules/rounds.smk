@@ -50,6 +50,7 @@ use rule trajectories as trajectories_round with:
         runtime=lambda wildcards, resources: runtime("student", SEARCH, *REFINER)(
             wildcards, resources
         ),
+        budget="",
         code=code("trajectories"),
 
 
@@ -121,4 +122,5 @@ use rule checkpoint as checkpoint_round with:
     params:
         config=lambda wildcards: recipe_of(int(wildcards.round)),
         work=subpath(output[0], parent=True),
+        budget="",
         code=code("checkpoint"),

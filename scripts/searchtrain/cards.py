@@ -54,8 +54,8 @@ def check_name(url: str, key: str, model: str, only: str) -> None:
     root = _find(cards, url, model).get("root") or model
     if not is_same_model(root, only):
         raise ServiceError(
-            f"{url}: {model!r} is {root!r} there, and only {only!r} (task.teacher) may write training"
-            " data; serve that model, or correct task.teacher"
+            f"{url}: {model!r} is {root!r} there, and only {only!r} (task.teacher) may write"
+            " training data; serve that model, or correct task.teacher"
         )
 
 

@@ -31,8 +31,8 @@ def check_task(config: Mapping[str, Any]) -> None:
         faults += _check_sources(config)
     if config["mix"]["file"] and (task["seed_data_only"] or task["teacher"]):
         faults.append(
-            f"mix.file: {config['mix']['file']}: the task's training data is what its teacher writes"
-            " on seed questions; set mix.file: null"
+            f"mix.file: {config['mix']['file']}: the task's training data is what its teacher"
+            " writes on seed questions; set mix.file: null"
         )
     if task["student"]:
         faults += _check_student(config)
@@ -66,7 +66,7 @@ def list_predictors(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def list_secrets(config: Mapping[str, Any]) -> list[str]:
-    """Environment variables that a prediction may not see: keys of the named teacher's endpoints."""
+    """Environment variables that a prediction may not see: the keys of the teacher's endpoints."""
     if not config["task"]["teacher"]:
         return []
     sections = [resolve_role(config, role) for role in list_writers(config)]
@@ -96,8 +96,8 @@ def check_records(
     if not stray.is_empty():
         row = stray.row(0, named=True)
         raise InputError(
-            f"task.seed_data_only: rollout {row['id']!r} ({row['question'][:60]!r}) traces to no seed"
-            f" question ({stray.height} such rollouts); rebuild questions.parquet and the"
+            f"task.seed_data_only: rollout {row['id']!r} ({row['question'][:60]!r}) traces to no"
+            f" seed question ({stray.height} such rollouts); rebuild questions.parquet and the"
             " trajectories from data.train alone"
         )
     if teacher is None:
@@ -157,11 +157,11 @@ def _check_writers(config: Mapping[str, Any]) -> Iterator[str]:
     for role, reason in list_writers(config).items():
         model = resolve_role(config, role)["model"]
         if not is_same_model(model, teacher):
-            remedy = (
-                f"set models.{role}.model: {teacher}"
-                if role == "teacher"
-                else f"set models.{role}.same_as: teacher, or {reason}: false"
-            )
+            remedy = {
+                "teacher": f"set models.teacher.model: {teacher}",
+                # It works at inference, too, where the teacher may not.
+                "refiner": "set refine.enabled: false",
+            }.get(role, f"set models.{role}.same_as: teacher, or {reason}: false")
             yield (
                 f"models.{role}.model: {model}: only {teacher!r} (task.teacher) may write training"
                 f" data, and this role does ({reason}); {remedy}"
@@ -186,7 +186,7 @@ def _check_predictors(config: Mapping[str, Any]) -> Iterator[str]:
     secrets = list_secrets(config)
     for key, section in list_predictors(config).items():
         remedy = {
-            "models.student": "let the workflow serve the checkpoint (models.student.endpoint: null)",
+            "models.student": "let the workflow serve it (models.student.endpoint: null)",
             "models.refiner": "set refine.enabled: false (a refiner works at inference, too)",
             "models.judge": "set judge.enabled: false, or name another judge",
         }.get(key, f"name another {key}.endpoint")
