@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
-from searchtrain import cli, files, plan
+from searchtrain import budget, cli, files, plan
 
 logger = logging.getLogger("plan")
 
@@ -43,7 +43,7 @@ def main() -> None:
         return
     made = plan.make_plan(config, plan.count_questions(config, args.results))
     logger.info("%s", plan.format_plan(made))
-    plan.check_budget(made, config)
+    budget.check_budget(made, config)
     if args.out:
         files.write_json(made, args.out)
     if args.text:
