@@ -381,7 +381,14 @@ def test_benchmarks_are_scored_per_benchmark_and_source_with_the_judge(tmp_path)
     ended = run_metrics(tmp_path, ANSWERED, *judged, *listing, benchmarks=BENCHMARKS)
     assert ended.returncode == 0, ended.stderr
     metrics = read(tmp_path, "metrics.json")
-    assert set(metrics) == {"dev", "test", "test_closed_book", "benchmarks", "judge_cost", "test_json"}
+    assert set(metrics) == {
+        "dev",
+        "test",
+        "test_closed_book",
+        "benchmarks",
+        "judge_cost",
+        "test_json",
+    }
     assert metrics["judge_cost"]["all_dollars"] == 0.12
     assert "judge" not in metrics["test"] and metrics["dev"]["judge"] == 0.5
     scores = metrics["benchmarks"]

@@ -157,7 +157,9 @@ def test_no_prediction_and_none_of_its_servers_knows_the_teacher(checkout):
         "serve": None, "endpoint": "http://127.0.0.1:9999/v1", "model": "xteacherx",
         "api_key_env": "XTEACHERX_KEY",
     }  # fmt: skip
-    overlay.write_text(json.dumps({"task": {"teacher": "xteacherx"}, "models": {"teacher": teacher}}))
+    overlay.write_text(
+        json.dumps({"task": {"teacher": "xteacherx"}, "models": {"teacher": teacher}})
+    )
     ended = checkout.run(
         "out/results/test.json", "out/results/hours.md", "--dry-run", "--printshellcmds",
         configfiles=[PRESET, str(overlay)],

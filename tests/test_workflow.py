@@ -133,6 +133,14 @@ def test_touching_files_reordering_keys_and_comments_make_nothing_stale(built):
     assert "Nothing to be done" in ended.stdout, ended.stdout
 
 
+def test_budget_and_rates_make_nothing_stale(built):
+    overlay = built.path / "budget.yaml"
+    rates = {"teacher": {"prompt": 1000, "output": 100}}
+    overlay.write_text(json.dumps({"task": {"budget_hours": 24}, "plan": {"rates": rates}}))
+    ended = built.run("--dry-run", TARGET, configfiles=[str(overlay)])
+    assert "Nothing to be done" in ended.stdout, ended.stdout
+
+
 def test_concurrency_and_supervisor_make_nothing_stale(built):
     built.edit("config/config.yaml", "concurrency: 32", "concurrency: 8")
     serve = built.path / "scripts/serve.py"
