@@ -129,7 +129,7 @@ def test_steps_decide_how_much_is_trained_where_they_are_given():
 def test_closed_book_and_the_base_are_planned_where_the_answers_are_known():
     plan = make_plan(make_config(data={"test_answers": "a.json"}), COUNTS)
     stages = list_stages(plan)
-    assert stages["predict"]["requests"] == 120 * 3 + 100
+    assert stages["predict"]["requests"] == 120 * 3 + 2 * 100
     assert stages["predict_untrained"]["requests"] == 100 * 3
 
 
@@ -213,7 +213,7 @@ def test_questions_are_counted_in_the_files(tmp_path):
     config["plan"]["questions"]["test"] = 1000
     assert count_questions(config, tmp_path) == {"train": 4000, "dev": 2, "test": 1000}
     config["data"]["train"] = str(tmp_path / "gone.json")
-    with pytest.raises(InputError, match=r"gone.json: no such file"):
+    with pytest.raises(InputError, match=r"gone\.json: no such file"):
         count_questions(config, tmp_path)
 
 
@@ -267,6 +267,6 @@ def test_planned_and_spent_hours_stand_side_by_side(tmp_path):
         "others": 0.01,
     }  # fmt: skip
     assert rows[2]["planned_hours"] == 0.1475
-    (tmp_path / "broken.tsv").write_text("nothing\n1\n")
+    (tmp_path / "broken\.tsv").write_text("nothing\n1\n")
     with pytest.raises(InputError, match=r"broken\.tsv"):
         read_spent(tmp_path)

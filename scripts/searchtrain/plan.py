@@ -269,7 +269,8 @@ def _plan_predictions(config: Mapping[str, Any], counts: Mapping[str, int]) -> l
 
     def answer(name: str, searching: int, closed: int) -> Stage:
         open_book = _count_rollouts(searching, plan["turns"], tokens["student_system"], tokens)
-        alone = _count_rollouts(closed, 1, tokens["student_system"], tokens)
+        # Closed-book a rollout asks twice: the turn that would search is thrown away.
+        alone = _count_rollouts(2 * closed, 1, tokens["student_system"], tokens)
         work = tuple(a + b for a, b in zip(open_book, alone, strict=True))
         searches = searching * (plan["turns"] - 1)
         return _time_requests(config, name, "student", searching + closed, work, searches)
