@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from searchtrain import cli, files, mixing, schemas, sharegpt, task
+from searchtrain import cli, files, mixing, schemas, sharegpt
 from searchtrain.limits import Limits, describe_limits
 from searchtrain.prompts import render_prompt
 from searchtrain.settings import parse_settings
@@ -38,7 +38,7 @@ def main() -> None:
         if args.mix:
             parser.error("--mix holds what traces to no seed question: leave it or --questions out")
         asked = schemas.read_table(args.questions, schemas.Questions)
-        task.check_records(curated, asked, args.teacher, args.trees)
+        sharegpt.check_origins(curated, asked, args.teacher, args.trees)
     records = {"search": sharegpt.make_records(curated, system)}
     mixed = None
     if args.mix:

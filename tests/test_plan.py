@@ -62,8 +62,8 @@ def test_every_stage_as_worked_out_by_hand():
     assert (tag["requests"], tag["prompt_tokens"], tag["output_tokens"]) == (1000, 120_000, 10_000)
     assert tag["hours"] == pytest.approx((360 + (2 + 10) / 2) / 3600, abs=1e-4)
 
-    # 1,000 rollouts of three requests, which read 420, 1,000 and 1,580 tokens; new to the server are
-    # the question and two observations.
+    # 1,000 rollouts of three requests, which read 420, 1,000 and 1,580 tokens; new to the server
+    # are the question and two observations.
     rollouts = stages["trajectories"]
     assert (rollouts["items"], rollouts["requests"]) == (1000, 3000)
     assert (rollouts["prompt_tokens"], rollouts["output_tokens"]) == (3_000_000, 240_000)
@@ -242,7 +242,7 @@ def test_hours_gone_by_count_and_the_clock_survives_restarts(tmp_path):
     assert check_rest("checkpoint", rest, 1.2 - rest - 0.01, 1.2, "error") is None
     said = check_rest("checkpoint", rest, 1.2 - rest + 0.01, 1.2, "warn")
     assert said is not None and "from checkpoint on the plan has 0.38 h more" in said
-    with pytest.raises(InputError, match="task.over_budget: warn"):
+    with pytest.raises(InputError, match=r"task\.over_budget: warn"):
         check_rest("checkpoint", rest, 1.2, 1.2, "error")
 
 

@@ -17,7 +17,8 @@ from searchtrain.cards import check_folder, check_name
 from searchtrain.config import validate_config
 from searchtrain.errors import InputError, ServiceError
 from searchtrain.llm import ModelClient, Role, open_model
-from searchtrain.task import check_records, check_task, list_secrets
+from searchtrain.sharegpt import check_origins
+from searchtrain.task import check_task, list_secrets
 
 CONFIG = Path(__file__).parent.parent / "config"
 PRESET = "config/presets/search_sft.yaml"
@@ -200,8 +201,8 @@ QUESTIONS = pl.DataFrame(
 
 
 def test_records_of_seed_questions_by_the_named_teacher_pass():
-    check_records(make_curated(), QUESTIONS, TEACHER, trees=False)
-    check_records(make_curated(question_id="t1"), QUESTIONS, TEACHER, trees=True)
+    check_origins(make_curated(), QUESTIONS, TEACHER, trees=False)
+    check_origins(make_curated(question_id="t1"), QUESTIONS, TEACHER, trees=True)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_records_of_seed_questions_by_the_named_teacher_pass():
 )
 def test_a_record_of_another_source_or_model_is_refused(changes, said):
     with pytest.raises(InputError) as caught:
-        check_records(make_curated(**changes), QUESTIONS, TEACHER, trees=False)
+        check_origins(make_curated(**changes), QUESTIONS, TEACHER, trees=False)
     assert said in str(caught.value) and "rebuild" in str(caught.value)
 
 

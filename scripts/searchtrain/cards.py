@@ -8,8 +8,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import openai
-
 from searchtrain.errors import ServiceError
 from searchtrain.network import is_loopback
 
@@ -31,6 +29,8 @@ def read_cards(url: str, key: str) -> dict[str, dict[str, Any]] | None:
 
     `url`: the server's base URL, with /v1 or without.
     """
+    import openai  # slow to import, and the workflow itself reads no cards
+
     base = url if url.endswith("/v1") else f"{url}/v1"
     transport = openai.DefaultHttpxClient(trust_env=not is_loopback(base))
     options = {"base_url": base, "api_key": key, "timeout": TIMEOUT_S, "max_retries": 1}
