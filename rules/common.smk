@@ -270,8 +270,9 @@ def predicts(stage):
 
 
 def without_secrets(wildcards, resources):
-    """A command that takes the keys of the task's teacher out of a prediction's environment."""
-    return ["env", *(f"--unset={name}" for name in list_secrets(config))]
+    """What takes the keys of the task's teacher out of a prediction's environment."""
+    secrets = list_secrets(config)
+    return shlex.join(["unset", *secrets]) + " && " if secrets else ""
 
 
 def refiner_of(stage):

@@ -89,7 +89,7 @@ rule predict:
         budget=within_budget("predict"),
         code=code("predict"),
     shell:
-        "{params.budget}exec {params.without_secrets:q} python scripts/predict.py"
+        "{params.budget}{params.without_secrets}exec python scripts/predict.py"
         " --dev {input.dev:q}"
         " --test {input.test:q}"
         " --splits {params.splits:q}"

@@ -267,6 +267,6 @@ def test_planned_and_spent_hours_stand_side_by_side(tmp_path):
         "others": 0.01,
     }  # fmt: skip
     assert rows[2]["planned_hours"] == 0.1475
-    (tmp_path / "broken\.tsv").write_text("nothing\n1\n")
+    (tmp_path / "broken.tsv").write_text("nothing\n1\n")
     with pytest.raises(InputError, match=r"broken\.tsv"):
         read_spent(tmp_path)
