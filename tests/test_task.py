@@ -175,7 +175,7 @@ def test_no_prediction_and_none_of_its_servers_knows_the_teacher(checkout):
             name, stage = match[1], re.search(r"stage=(\w+)", job)
             found.setdefault(f"{name} {stage[1]}" if stage else name, []).append(job)
     assert any("--teacher http://127.0.0.1:9999/v1" in job for job in found["trajectories"])
-    assert all('"only":"xteacherx"' in job for name in ("tag", "trajectories") for job in found[name])
+    assert all('"only":"xteacherx"' in job for job in found["tag"] + found["trajectories"])
     assert all('"only_checkpoint":true' in job for job in found["predict"])
     guarded = [key for key in found if re.match(r"predict|metrics|serve (predict|untrained)", key)]
     assert {"predict", "predict_untrained", "serve predict", "serve untrained"} <= set(guarded)
