@@ -86,12 +86,13 @@ def check_rest(stage: str, rest: float, gone: float, budget: float, over_budget:
         return None
     said = (
         f"task.budget_hours: {budget:g}: {gone:.2f} h have gone by since the first run, and from"
-        f" {stage} on the plan has {rest:.2f} h more"
+        f" {stage} on the plan has {rest:.2f} h more (a new task: delete {CLOCK} in the folder of the"
+        " request cache)"
     )
     if over_budget == "error":
         raise InputError(
             f"{said}; lower sample.total or trajectories.rollouts, or go on with"
-            f" task.over_budget: warn (a new task: delete {CLOCK} in the folder of the cache)"
+            " task.over_budget: warn"
         )
     return said
 
