@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--questions", type=int, nargs="+", help="print plans for so many training questions"
     )
+    parser.add_argument("--rollouts", type=int, help="per question, in place of the config's")
     parser.add_argument("--out", type=Path, help="plan.json")
     parser.add_argument("--text", type=Path, help="plan.md")
     args = cli.parse(parser)
@@ -35,6 +36,8 @@ def main() -> None:
         config = {}
         for file in args.configfile:
             update_config(config, yaml.safe_load(files.read_text(file, "YAML")))
+    if args.rollouts:
+        config["trajectories"]["rollouts"] = args.rollouts
     if args.questions:
         for number in args.questions:
             config["plan"]["questions"]["train"] = config["sample"]["total"] = number

@@ -200,9 +200,9 @@ def test_the_script_writes_a_plan_that_fits_and_none_that_does_not(tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert read_json(tmp_path / "plan.json")["budget_hours"] == 24
     assert "inside the budget of 24 h" in (tmp_path / "plan.md").read_text()
-    ended = run_plan(tmp_path, make_config(), "--questions", "2000", "10000")
+    ended = run_plan(tmp_path, make_config(), "--questions", "2000", "10000", "--rollouts", "3")
     assert "2000 of 2000 training questions" in ended.stdout
-    assert "10000 of 10000 training questions" in ended.stdout
+    assert "10000 of 10000 training questions, 3 rollouts" in ended.stdout
 
 
 def test_questions_are_counted_in_the_files(tmp_path):

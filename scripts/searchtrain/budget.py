@@ -55,10 +55,8 @@ def find_fit(config: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, 
         low, high = 0, present
         while high - low > 1:  # low fits (0: nothing does), high does not
             middle = (low + high) // 2
-            if (
-                sum_known(make_plan(_change(config, knob, middle), counts))
-                <= (config["task"]["budget_hours"])
-            ):
+            changed = _change(config, knob, middle)
+            if sum_known(make_plan(changed, counts)) <= config["task"]["budget_hours"]:
                 low = middle
             else:
                 high = middle
@@ -86,8 +84,8 @@ def check_rest(stage: str, rest: float, gone: float, budget: float, over_budget:
         return None
     said = (
         f"task.budget_hours: {budget:g}: {gone:.2f} h have gone by since the first run, and from"
-        f" {stage} on the plan has {rest:.2f} h more (a new task: delete {CLOCK} in the folder of the"
-        " request cache)"
+        f" {stage} on the plan has {rest:.2f} h more (a new task: delete {CLOCK} in the folder of"
+        " the request cache)"
     )
     if over_budget == "error":
         raise InputError(
