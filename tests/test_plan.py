@@ -60,7 +60,7 @@ def test_every_stage_as_worked_out_by_hand():
 
     tag = stages["tag"]
     assert (tag["requests"], tag["prompt_tokens"], tag["output_tokens"]) == (1000, 120_000, 10_000)
-    assert tag["hours"] == pytest.approx((360 + (2 + 10) / 2) / 3600, abs=1e-4)
+    assert tag["hours"] == pytest.approx((360 + 10 / 2) / 3600, abs=1e-4)
 
     # 1,000 rollouts of three requests, which read 420, 1,000 and 1,580 tokens; new to the server
     # are the question and two observations.
@@ -68,9 +68,9 @@ def test_every_stage_as_worked_out_by_hand():
     assert (rollouts["items"], rollouts["requests"]) == (1000, 3000)
     assert (rollouts["prompt_tokens"], rollouts["output_tokens"]) == (3_000_000, 240_000)
     assert rollouts["cached_share"] == 0.66
-    assert rollouts["hours"] == pytest.approx((360 + (102 + 240) / 2) / 3600, abs=1e-4)
+    assert rollouts["hours"] == pytest.approx((360 + 240 / 2) / 3600, abs=1e-4)
     assert rollouts["gpus"] == 8
-    assert rollouts["gpu_hours"] == pytest.approx(8 * 0.1475)
+    assert rollouts["gpu_hours"] == pytest.approx(8 * 480 / 3600, abs=1e-4)
 
     # A question is kept if one of two rollouts is good, 0.75 of 500; a record has
     # 50 + 20 + 3 * 80 + 2 * 500 tokens.
@@ -80,7 +80,7 @@ def test_every_stage_as_worked_out_by_hand():
 
     answers = stages["predict"]
     assert (answers["items"], answers["prompt_tokens"]) == (120, 234_000)
-    assert answers["hours"] == pytest.approx((60 + 6.12 + 14.4) / 3600, abs=1e-4)
+    assert answers["hours"] == pytest.approx((60 + 14.4) / 3600, abs=1e-4)
     assert (answers["gpus"], answers["gpu_hours"]) == (1, answers["hours"])
 
     # The index takes longer than tagging, and they run side by side.
@@ -121,7 +121,7 @@ def test_steps_decide_how_much_is_trained_where_they_are_given():
         "max_steps": 10, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 3,
         "neat_packing": True, "cutoff_len": 640,
     }  # fmt: skip
-    train = {"args": args, "env": {"NPROC_PER_NODE": "4"}}
+    train = {"args": args, "processes": 4}
     plan = make_plan(make_config(train=train), COUNTS)
     assert list_stages(plan)["checkpoint"]["output_tokens"] == 10 * 2 * 3 * 4 * 640
 
@@ -266,7 +266,7 @@ def test_planned_and_spent_hours_stand_side_by_side(tmp_path):
         "index": 0.3, "tag": None, "trajectories": 0.5, "checkpoint": None, "predict": None,
         "others": 0.01,
     }  # fmt: skip
-    assert rows[2]["planned_hours"] == 0.1475
+    assert rows[2]["planned_hours"] == 0.1333
     (tmp_path / "broken.tsv").write_text("nothing\n1\n")
     with pytest.raises(InputError, match=r"broken\.tsv"):
         read_spent(tmp_path)

@@ -248,8 +248,7 @@ def _plan_training(config: Mapping[str, Any], counts: Mapping[str, int]) -> Stag
     )  # fmt: skip
     steps = args.get("max_steps", -1)
     if steps > 0:
-        processes = int(train["env"].get("NPROC_PER_NODE", max(train["gpu"], 1)))
-        rows = steps * processes * args.get("per_device_train_batch_size", 1)
+        rows = steps * train["processes"] * args.get("per_device_train_batch_size", 1)
         rows *= args.get("gradient_accumulation_steps", 1)
         packed = args.get("neat_packing") or args.get("packing")
         trained = rows * (args["cutoff_len"] if packed else length)
@@ -303,7 +302,8 @@ def _time_requests(
     work: tuple[float, float, float, float],
     searches: float,
 ) -> Stage:
-    """A stage that asks a model: the servers read what is new and write, or wait for searches."""
+    """A stage that asks a model, as long as what takes longest: reading what no prefix cache has,
+    writing (the two go on together, and their rates are measured so), or searching."""
     requests, prompt, fresh, output = work
     rates, search = config["plan"]["rates"][role], config["plan"]["rates"]["searches"]
     stage = Stage(
@@ -318,7 +318,7 @@ def _time_requests(
     for key in ("prompt", "output"):
         if rates[key] is None:
             return Stage(**{**asdict(stage), "missing": f"plan.rates.{role}.{key}"})
-    seconds = (fresh / rates["prompt"] + output / rates["output"]) / rates["servers"]
+    seconds = max(fresh / rates["prompt"], output / rates["output"]) / rates["servers"]
     if search is not None:
         seconds = max(seconds, searches / search)
     return Stage(**{**asdict(stage), "hours": (rates["start"] + seconds) / 3600})
