@@ -251,7 +251,11 @@ def launch_spec(wildcards, input, resources):
     """How the server is started: makes nothing stale."""
     server = wildcards.server
     section = section_of(server)
-    spec = {"port": section["port"], "ready_timeout": section["ready_timeout"]}
+    spec = {
+        "port": section["port"],
+        "ready_timeout": section["ready_timeout"],
+        "gpus": resources.gpu,
+    }
     if server == "retriever":
         return settings(serve="retriever", index=input[0], corpus=input[1], **spec)
     if section.get("serve") == "scripted":

@@ -72,6 +72,7 @@ def test_a_job_that_begins_to_write_does_not_stop_those_that_read(tmp_path):
 
 def test_two_jobs_of_one_name_have_two_files(tmp_path, monkeypatch):
     monkeypatch.setattr(cache_module, "WAIT_S", 0.1)
+    monkeypatch.setattr(cache_module, "OTHERS_WAIT_S", 0.1)
     first, second = (RequestCache(tmp_path, "tag") for _ in range(2))
     first.put("k", 1)
     second.put("other", 2)

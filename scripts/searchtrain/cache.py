@@ -12,6 +12,7 @@ or the file server gives back however the writer ends, and until then others lea
 At rest a file has no log, and any number of machines may read it.
 """
 
+import gc
 import json
 import logging
 import sqlite3
@@ -19,6 +20,7 @@ import time
 from itertools import count
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 from searchtrain.errors import InputError
 
@@ -50,6 +52,8 @@ class RequestCache:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._own, own = _claim_file(folder, writer)
+        # Python would keep an unused connection open until it looks for reference cycles.
+        self._closing = finalize(self, _close_file, self._own)
         self._synced = 0.0
         self._others = _open_others([path for path in folder.glob("*.sqlite") if path != own])
 
@@ -80,17 +84,23 @@ class RequestCache:
             self._synced = now
 
     def close(self) -> None:
-        """Close every file, this job's own without a log."""
-        self._own.execute("pragma journal_mode=delete")
-        for connection in (self._own, *self._others):
+        """Close every file."""
+        self._closing()
+        for connection in self._others:
             connection.close()
+
+
+def _close_file(connection: sqlite3.Connection) -> None:
+    """Close a file that was written, and leave no log."""
+    connection.execute("pragma journal_mode=delete")
+    connection.close()
 
 
 def _claim_file(folder: Path, writer: str) -> tuple[sqlite3.Connection, Path]:
     """Open a file that nobody else has open, by name if possible; returns it and its path."""
     for number in count(1):
         path = folder / (f"{writer}.sqlite" if number == 1 else f"{writer}.{number}.sqlite")
-        for wait in (1.0, WAIT_S) if number == 1 else (0.0,):
+        for wait in (0.0, WAIT_S) if number == 1 else (0.0,):
             try:
                 connection = _open_alone(path, wait)
                 connection.execute("pragma journal_mode=wal")
@@ -102,6 +112,7 @@ def _claim_file(folder: Path, writer: str) -> tuple[sqlite3.Connection, Path]:
                         f"{path}: {error}; the cache must be a folder that can be written, on a"
                         " file system with file locks (Lustre: mounted with flock)"
                     ) from None
+                gc.collect()  # of this process none that is in use does
                 logger.warning("%s: another job holds this file", path)
     raise AssertionError
 
@@ -112,9 +123,7 @@ def _open_others(paths: list[Path]) -> list[sqlite3.Connection]:
     for path in sorted(paths):
         try:
             mended = _open_alone(path, max(0.0, deadline - time.monotonic()))
-            # Takes in the log that a job left when it was killed.
-            mended.execute("pragma journal_mode=delete")
-            mended.close()
+            _close_file(mended)  # takes in the log that a job left when it was killed
         except sqlite3.OperationalError as error:
             logger.warning("%s: not read (%s); another job holds it", path, error)
             continue
