@@ -35,7 +35,7 @@ create table if not exists answers (
 """
 WAIT_S = 100.0
 """For this job's own file: a file server takes up to 90 s to see that a machine died (NFSv4)."""
-OTHERS_WAIT_S = 5.0
+OTHERS_WAIT_S = 2.0
 """For all files of others, which may be mending one left by a job that was killed."""
 SYNC_S = 1.0
 """Answers of so many seconds at most are lost when a machine loses power; a dead job loses none."""
@@ -134,6 +134,8 @@ def _open_others(paths: list[Path]) -> list[sqlite3.Connection]:
 
 def _open_alone(path: Path, wait: float) -> sqlite3.Connection:
     """A connection that will share a log with nobody; waits `wait` seconds for others to finish."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=wait)
+    connection = sqlite3.connect(
+        path, isolation_level=None, timeout=wait, check_same_thread=False
+    )
     connection.execute("pragma locking_mode=exclusive")
     return connection
