@@ -134,8 +134,6 @@ def _open_others(paths: list[Path]) -> list[sqlite3.Connection]:
 
 def _open_alone(path: Path, wait: float) -> sqlite3.Connection:
     """A connection that will share a log with nobody; waits `wait` seconds for others to finish."""
-    connection = sqlite3.connect(
-        path, isolation_level=None, timeout=wait, check_same_thread=False
-    )
+    connection = sqlite3.connect(path, isolation_level=None, timeout=wait, check_same_thread=False)
     connection.execute("pragma locking_mode=exclusive")
     return connection

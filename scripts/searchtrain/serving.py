@@ -111,9 +111,7 @@ def supervise(server: str, spec: ServerSpec, endpoint: Path, log: Path) -> None:
         check_spec(spec, server)
         check_port_free(port)
         leased = held.enter_context(
-            devices.lease(
-                spec.gpus, server, lambda: bool(stop.name) or os.getppid() != parent
-            )
+            devices.lease(spec.gpus, server, lambda: bool(stop.name) or os.getppid() != parent)
         )
         # The watchdog holds the devices, too: they are free when the server is gone.
         guard = watchdog.start_watchdog(spec.grace, leased.locks)
