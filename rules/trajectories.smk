@@ -6,7 +6,7 @@ of its own, trajectories/<shard>.parquet and trajectories/<shard>_report.json.
 """
 
 SHARDS = config["trajectories"]["shards"]
-SHARD = "/{shard}" if SHARDS > 1 else ""
+PLACE = "trajectories/{shard}" if SHARDS > 1 else "trajectories"
 
 ADAPTIVE = config["trajectories"]["accepted"] and {
     "accepted": config["trajectories"]["accepted"],
@@ -30,12 +30,12 @@ rule trajectories:
         search=shard_service(SEARCH),
         refiner=shard_service("refiner") if REFINER else [],
     output:
-        trajectories=f"<results>/trajectories{SHARD}.parquet",
-        report=f"<results>/trajectories{SHARD}_report.json",
+        trajectories=f"<results>/{PLACE}.parquet",
+        report=f"<results>/{PLACE}_report.json",
     log:
-        f"<logs>/trajectories{SHARD}.log",
+        f"<logs>/{PLACE}.log",
     benchmark:
-        f"<benchmarks>/trajectories{SHARD}.tsv"
+        f"<benchmarks>/{PLACE}.tsv"
     conda:
         "../envs/workflow.yaml"
     threads: 0

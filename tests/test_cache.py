@@ -1,4 +1,4 @@
-"""The request cache: survives death, is shared between jobs one after another, first answer wins."""
+"""The request cache: survives death, goes from job to job, first answer wins."""
 
 import os
 import signal
@@ -84,7 +84,7 @@ def test_two_jobs_of_one_name_have_two_files(tmp_path, monkeypatch):
 
 def test_a_folder_that_can_not_hold_a_cache_is_named(tmp_path):
     (tmp_path / "tag.sqlite").write_text("no database, but a text that somebody put there")
-    with pytest.raises(InputError, match="tag.sqlite: file is not a database"):
+    with pytest.raises(InputError, match=r"tag\.sqlite: file is not a database"):
         RequestCache(tmp_path, "tag")
 
 

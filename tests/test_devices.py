@@ -58,8 +58,10 @@ def serve(tmp_path):
             "command": [sys.executable, "-c", SERVER, "{port}", str(seen)],
         }  # fmt: skip
         process = subprocess.Popen(
-            [sys.executable, SERVE, "--server", name, "--spec", json.dumps(spec)]
-            + ["--endpoint", str(endpoint), "--log", str(tmp_path / f"{name}.log")]
+            [
+                *(sys.executable, SERVE, "--server", name, "--spec", json.dumps(spec)),
+                *("--endpoint", str(endpoint), "--log", str(tmp_path / f"{name}.log")),
+            ]
         )
         started.append(process)
         return endpoint, seen, process
@@ -109,9 +111,11 @@ def test_jobs_of_slurm_may_have_devices_of_the_same_name(monkeypatch):
         monkeypatch.setenv("SLURM_JOB_ID", "8")
         with devices.lease(1, "train") as leased:
             assert leased.variables == {"CUDA_VISIBLE_DEVICES": "0"}
-            with pytest.raises(ServiceError, match="train asks for 1 .* 1 that can be seen here 0"):
-                with devices.lease(1, "train"):
-                    pass
+            with (
+                pytest.raises(ServiceError, match=r"asks for 1 GPU.* 1 that can be seen here 0"),
+                devices.lease(1, "train"),
+            ):
+                pass
 
 
 def test_who_asks_for_none_gets_nothing_and_looks_at_nothing(serve, tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ class RequestCache:
                     "select value from answers where key = ? and bought >= ?", (key, since)
                 ).fetchone()
             except sqlite3.OperationalError:
-                continue  # another job has begun to write that file, or died before its first answer
+                continue  # another job has begun to write it, or died before its first answer
             if row:
                 return json.loads(row[0])
         return None
