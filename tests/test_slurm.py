@@ -190,8 +190,8 @@ def test_a_shard_that_dies_with_its_node_costs_nothing_but_itself(cluster, check
     run = build(cluster, checkout, "out/results/trajectories.parquet")
     log = checkout.path / "out/cache/trajectories-1-of-2.sqlite-wal"
     wait_until(lambda: run.poll() is not None or size(log) > 150_000, seconds=150)
-    dying = find_job("1/2")
-    cluster.ask("scancel", "--signal=KILL", "--full", dying)
+    for process in find_job("1/2"):
+        process.kill()
     assert run.wait(timeout=120) == 1
     output = (checkout.path / "run.txt").read_text()
     assert "Error in group" in output and "Error in rule trajectories:" in output, output[-4000:]
@@ -238,16 +238,20 @@ def test_every_stage_was_a_job_and_had_the_gpus_that_it_asked_for(cluster, check
         assert taken and taken[1] == taken[2] == (seen or taken[1])
 
 
-def find_job(shard: str) -> str:
-    """The Slurm job in which a shard's rollouts run now."""
+def find_job(shard: str) -> list[psutil.Process]:
+    """Every process of the Slurm job in which a shard's rollouts run now."""
+    jobs: dict[str, list[psutil.Process]] = {}
+    wanted = ""
     for process in psutil.process_iter():
         try:
-            command = process.cmdline()
-            if "scripts/trajectories.py" in command and shard in command:
-                return process.environ()["SLURM_JOB_ID"]
+            number, command = process.environ().get("SLURM_JOB_ID", ""), process.cmdline()
         except psutil.Error:
             continue
-    raise AssertionError(f"shard {shard} does not run")
+        jobs.setdefault(number, []).append(process)
+        if "scripts/trajectories.py" in command and shard in command:
+            wanted = number
+    assert wanted, f"shard {shard} does not run"
+    return jobs[wanted]
 
 
 def size(file: Path) -> int:
