@@ -112,7 +112,7 @@ def _claim_file(folder: Path, writer: str) -> tuple[sqlite3.Connection, Path]:
                         f"{path}: {error}; the cache must be a folder that can be written, on a"
                         " file system with file locks (Lustre: mounted with flock)"
                     ) from None
-                gc.collect()  # of this process none that is in use does
+                gc.collect()  # closes those of this process that nobody uses any more
                 logger.warning("%s: another job holds this file", path)
     raise AssertionError
 
@@ -125,8 +125,10 @@ def _open_others(paths: list[Path]) -> list[sqlite3.Connection]:
             mended = _open_alone(path, max(0.0, deadline - time.monotonic()))
             _close_file(mended)  # takes in the log that a job left when it was killed
         except sqlite3.OperationalError as error:
-            logger.warning("%s: not read (%s); another job holds it", path, error)
+            logger.warning("%s: not read, another job holds it (%s)", path, error)
             continue
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{path}: {error}; mend it or take it out of the cache") from None
         # Without patience: whoever writes it from now on keeps it until he ends.
         connections.append(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0))
     return connections
