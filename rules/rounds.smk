@@ -31,6 +31,7 @@ use rule trajectories as trajectories_round with:
     benchmark:
         "<benchmarks>/rounds/{round}/trajectories.tsv"
     params:
+        shard=[],
         model=option("--model", "model"),
         teacher=address("student", "teacher"),
         search=address(SEARCH, "search"),

@@ -31,6 +31,7 @@ rule checkpoint:
         " --dataset {input.dataset:q}"
         " --info {input.info:q}"
         " --base {input.base:q}"
+        " --gpus {resources.gpu}"
         " --work {params.work:q}"
         " --out {output:q}"
         " --config {params.config:q}"
