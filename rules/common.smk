@@ -23,6 +23,9 @@ from searchtrain.task import check_task, list_secrets, list_writers
 
 try:
     validate_config(config, ROOT / "config" / "schema.yaml")
+    if not config["task"]["enforced"]:
+        # A scale file names the models; whether nothing else may be used is the preset's to say.
+        config["task"].update(teacher=None, student=None, seed_data_only=False)
     check_task(config)
 except SearchTrainError as error:
     raise WorkflowError(str(error))

@@ -36,18 +36,23 @@ def plan(layers, profile, targets=()):
 
 @pytest.fixture(scope="module")
 def mine(checkout):
-    """A user's own file: questions, passages and a base model that exist."""
+    """A user's own file for each scale: questions, passages and a base model that exist."""
     folder = checkout.path / "mine"
-    base = folder / "Qwen2.5-7B-Instruct"
-    base.mkdir(parents=True)
+    folder.mkdir()
     for name in ("train", "dev", "test"):
         row = {"id": name, "question": f"Who is the {name}?", "golden_answers": ["Nobody"]}
         (folder / f"{name}.json").write_text(json.dumps([row]))
     (folder / "corpus.jsonl").write_text('{"id": "1", "contents": "\\"A\\"\\nb"}\n')
     data = {name: f"mine/{name}.json" for name in ("train", "dev", "test")}
-    settings = {"data": {**data, "corpus": "mine/corpus.jsonl"}, "train": {"base": str(base)}}
-    (folder / "mine.yaml").write_text(yaml.safe_dump(settings))
-    return "mine/mine.yaml"
+    files = {"laptop": []}
+    for scale in SCALES.keys() - files.keys():
+        name = yaml.safe_load((ROOT / SCALES[scale][0]).read_text())["train"]["base"]
+        base = folder / name
+        base.mkdir(exist_ok=True)
+        settings = {"data": {**data, "corpus": "mine/corpus.jsonl"}, "train": {"base": str(base)}}
+        (folder / f"{scale}.yaml").write_text(yaml.safe_dump(settings))
+        files[scale] = [f"mine/{scale}.yaml"]
+    return files
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +60,7 @@ def ended(checkout, mine):
     """Each combination's exit status and output."""
     runs = {}
     for preset, scale, profile in itertools.product(PRESETS, SCALES, PROFILES):
-        layers = [*PRESETS[preset], *SCALES[scale], *[mine] * (scale != "laptop")]
+        layers = [*PRESETS[preset], *SCALES[scale], *mine[scale]]
         runs[preset, scale, profile] = plan(layers, profile, TARGETS.get(preset, ()))
     for number, submission in enumerate(SUBMISSIONS):
         layers = [*PRESETS["search_sft"], submission]
