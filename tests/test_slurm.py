@@ -33,6 +33,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.daemons: list[subprocess.Popen] = []
+        self.builds: list[subprocess.Popen] = []
         self.conf = folder / "slurm.conf"
         for name in ("state", "spool", "bin"):
             (folder / name).mkdir()
@@ -108,13 +109,17 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
             pytest.fail(f"Slurm does not start: {said}")
 
     def stop(self) -> None:
-        """End jobs and daemons."""
+        """End builds, jobs and daemons."""
+        for run in self.builds:
+            run.kill()
+            run.wait()
         self.ask("scancel", "--user=root")
-        self.wait_for(lambda: not self.ask("squeue", "--noheader").strip())
-        for daemon in reversed(self.daemons):
-            daemon.terminate()
-        for daemon in self.daemons:
-            daemon.wait(timeout=STOP_S)
+        try:
+            self.wait_for(lambda: not self.ask("squeue", "--noheader").strip())
+        finally:
+            for daemon in reversed(self.daemons):
+                daemon.terminate()
+                daemon.wait(timeout=STOP_S)
 
     def environment(self) -> dict[str, str]:
         """The environment in which Slurm's commands find this cluster."""
@@ -174,17 +179,19 @@ def build(cluster, checkout, target):
     environment = {**checkout.environment(), "SLURM_CONF": str(cluster.conf)}
     environment["PATH"] = f"{cluster.folder / 'bin'}{os.pathsep}{environment['PATH']}"
     with (checkout.path / "run.txt").open("w") as out:
-        return subprocess.Popen(
+        run = subprocess.Popen(
             [
                 *(sys.executable, "-m", "snakemake", target),
                 *("--workflow-profile", "profiles/slurm", "--configfile", SMALL, OVERLAY),
                 # Only to be quick: short stages go together, and Slurm is asked often.
                 *("--groups", "corpus=index", "index=index", "sample=sample", "questions=sample"),
-                *("shards=export", "curate=export", "sft_dataset=export"),
-                *("--slurm-init-seconds-before-status-checks", "3"),
+                *("shards=train", "curate=train", "sft_dataset=train", "checkpoint=train"),
+                *("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"),
             ],
             cwd=checkout.path, env=environment, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
+    cluster.builds.append(run)
+    return run
 
 
 def test_a_shard_that_dies_with_its_node_costs_nothing_but_itself(cluster, checkout):
