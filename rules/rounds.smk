@@ -124,4 +124,4 @@ use rule checkpoint as checkpoint_round with:
         config=lambda wildcards: recipe_of(int(wildcards.round)),
         work=subpath(output[0], parent=True),
         budget="",
-        code=code("checkpoint"),
+        code=code("checkpoint") + code("searchtrain/worker"),

@@ -25,7 +25,7 @@ rule checkpoint:
         config=recipe_of(ROUNDS),
         work=subpath(output[0], parent=True),
         budget=within_budget("checkpoint"),
-        code=code("checkpoint"),
+        code=code("checkpoint") + code("searchtrain/worker"),
     shell:
         "{params.budget}exec python scripts/checkpoint.py"
         " --dataset {input.dataset:q}"
