@@ -185,7 +185,7 @@ def build(cluster, checkout, target):
                 *("--workflow-profile", "profiles/slurm", "--configfile", SMALL, OVERLAY),
                 # Only to be quick: short stages go together, and Slurm is asked often.
                 *("--groups", "corpus=index", "index=index", "sample=sample", "questions=sample"),
-                *("shards=train", "curate=train", "sft_dataset=train", "checkpoint=train"),
+                *("shards=export", "curate=export", "sft_dataset=export"),
                 *("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"),
             ],
             cwd=checkout.path, env=environment, stdout=out, stderr=subprocess.STDOUT,
