@@ -51,6 +51,7 @@ use rule trajectories as trajectories_round with:
         runtime=lambda wildcards, resources: runtime("student", SEARCH, *REFINER)(
             wildcards, resources
         ),
+        budget="",
         code=code("trajectories"),
 
 
@@ -97,6 +98,7 @@ use rule sft_dataset as sft_dataset_round with:
         prompt=prompt("agent"),
         included=included("agent"),
         mix=config["mix"]["file"] or [],
+        questions="<results>/questions.parquet" if TRACED else [],
     output:
         dataset="<results>/rounds/{round}/sft_dataset.json",
         info="<results>/rounds/{round}/dataset_info.json",
@@ -121,4 +123,5 @@ use rule checkpoint as checkpoint_round with:
     params:
         config=lambda wildcards: recipe_of(int(wildcards.round)),
         work=subpath(output[0], parent=True),
-        code=code("checkpoint"),
+        budget="",
+        code=code("checkpoint") + code("searchtrain/worker"),

@@ -30,7 +30,8 @@ def main() -> None:
     )
     # Snakemake sets thread counts for every numerical library; here config["env"] decides.
     inherited = {key: value for key, value in os.environ.items() if "_THREADS" not in key}
-    env = {**inherited, **config["env"]}
+    merged = {**inherited, **config["env"]}
+    env = {key: value for key, value in merged.items() if value is not None}
     with devices.lease(args.gpus, "train") as leased:
         env |= leased.variables
         run_dir = training.train(
