@@ -101,7 +101,7 @@ def measure_search(rows: int, gpus: int) -> dict:
     # The search finds what a vector of its own is nearest to, and agrees with single precision.
     own = blocks[-1][-5:].float().cpu().numpy()
     assert search.find(own, 1)[0][:, 0].tolist() == list(range(rows - 5, rows))
-    places, scores = search.find(queries[:2], 100)
+    _, scores = search.find(queries[:2], 100)
     exact = np.concatenate(
         [
             (torch.from_numpy(queries[:2]).to(part.device) @ part.float().T).cpu().numpy()

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import Stemmer
-from bm25s.stopwords import STOPWORDS_EN
+from bm25s.stopwords import STOPWORDS_EN, STOPWORDS_EN_PLUS
 
 from searchtrain.errors import InputError
 
 TERM = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 """A run of word characters, or one character of a script that puts no space between words."""
+
+STOPWORDS = {"english": STOPWORDS_EN, "english_plus": STOPWORDS_EN_PLUS}
+"""Lucene's 33 words, and NLTK's 179 with pronouns and question words."""
 
 UNDECOMPOSED = str.maketrans(
     {
@@ -49,15 +52,16 @@ class Analyser:
 def make_analyser(stopwords: str | list | None, stemmer: str | None) -> Analyser:
     """Build an analyser.
 
-    `stopwords`: `english`, a list of words, or None for none. `stemmer`: a Snowball language
-    (`english`, `german`, ...), or None for none. Raises InputError for an unknown name.
+    `stopwords`: a name of STOPWORDS, a list of words, or None for none. `stemmer`: a Snowball
+    language (`english`, `german`, ...), or None for none. Raises InputError for an unknown name.
     """
     if isinstance(stopwords, str):
-        if stopwords != "english":
+        if stopwords not in STOPWORDS:
             raise InputError(
-                f"index.stopwords: {stopwords!r} is not known; use 'english', a list or null"
+                f"index.stopwords: {stopwords!r} is not known; use one of {', '.join(STOPWORDS)},"
+                " a list or null"
             )
-        stopwords = list(STOPWORDS_EN)
+        stopwords = list(STOPWORDS[stopwords])
     if stemmer is not None and stemmer not in Stemmer.algorithms():
         raise InputError(
             f"index.stemmer: {stemmer!r} is not known; use one of {', '.join(Stemmer.algorithms())}"

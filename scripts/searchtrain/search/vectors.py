@@ -57,7 +57,7 @@ class VectorSearch:
         while True:
             count = min(count, len(self))
             places, coarse = self._multiply(queries, count)
-            exact = self._rescore(queries, places)
+            exact = self.score(queries, places)
             order = np.lexsort((places, -exact))[:, :topk]
             found = np.take_along_axis(places, order, 1)
             scores = np.take_along_axis(exact, order, 1)
@@ -84,8 +84,11 @@ class VectorSearch:
         best = scores.float().topk(count, dim=1, sorted=False)
         return places.gather(1, best.indices).numpy(), best.values.numpy()
 
-    def _rescore(self, queries: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Products in single precision of each query with the vectors at its places."""
+    def score(self, queries: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Products in single precision of each query with the vectors at its places.
+
+        `queries`: float32 (count, width). `places` and the result: (count, number).
+        """
         wanted, where = np.unique(places, return_inverse=True)
         rows = np.empty((len(wanted), queries.shape[1]), dtype=np.float16)
         owners = np.searchsorted(self._starts, wanted, side="right") - 1
