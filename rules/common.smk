@@ -25,6 +25,7 @@ BENCHMARKS = config["data"]["benchmarks"]
 QRELS = config["data"]["qrels"]
 SEARCH = config["search"]
 DENSE = config["retriever"]["index"]["engine"] != "bm25"
+ENCODER_GPUS = config["retriever"]["embedder"]["gpu"] if DENSE else 0
 REFINER = ["refiner"] * config["refine"]["enabled"]
 FILES = {
     **{f"data.{key}": file for key, file in config["data"].items() if isinstance(file, str)},
@@ -173,9 +174,9 @@ def encoder():
     return model if DENSE else []
 
 
-def encoder_gpus():
-    """The GPUs that encode the passages."""
-    return config["retriever"]["embedder"]["gpu"] if DENSE else 0
+def encoder_options(wildcards, input, resources):
+    """The command-line options of an index of vectors; how many GPUs makes nothing stale."""
+    return ["--encoder", str(input.encoder), "--gpus", str(ENCODER_GPUS)] if DENSE else []
 
 
 def runtime(*servers):

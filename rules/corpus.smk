@@ -39,9 +39,9 @@ rule index:
     conda:
         "../envs/retriever.yaml"
     resources:
-        gpu=encoder_gpus(),
+        gpu=ENCODER_GPUS,
     params:
-        encoder=option("--encoder", "encoder"),
+        encoder=encoder_options,
         work=subpath(output[0], parent=True),
         config=indexing(),
         code=code("index"),
@@ -49,7 +49,6 @@ rule index:
         "exec python scripts/index.py"
         " --corpus {input.corpus:q}"
         " {params.encoder:q}"
-        " --gpus {resources.gpu}"
         " --work {params.work:q}"
         " --out {output:q}"
         " --config {params.config:q}"
