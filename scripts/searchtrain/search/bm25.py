@@ -19,7 +19,7 @@ import numpy as np
 
 from searchtrain.errors import InputError
 from searchtrain.search.store import Offsets, PassageIndex, Ranking
-from searchtrain.search.text import make_analyser
+from searchtrain.search.text import Analyser, make_analyser, split_words
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,10 @@ class Documents:
     All in one array: a list of lists would take twice the memory, 11 GB for 21 million passages.
     """
 
+    analyser: Analyser
     vocab: dict[str, int] = field(default_factory=lambda: {"": 0})
+    known: dict[str, int] = field(default_factory=dict)
+    """The number of each word's term, 0 for stop words: each word is stemmed once."""
     terms: array = field(default_factory=lambda: array("i"))
     ends: array = field(default_factory=lambda: array("q", [0]))
 
@@ -63,9 +66,14 @@ class Documents:
     def __iter__(self) -> Iterator[array]:
         return (self.terms[self.ends[n] : self.ends[n + 1]] for n in range(len(self)))
 
-    def add(self, terms: Sequence[str]) -> None:
+    def add(self, text: str) -> None:
         """Append a passage."""
-        self.terms.extend([self.vocab.setdefault(term, len(self.vocab)) for term in terms])
+        known, words = self.known, split_words(text)
+        for word in words:
+            if word not in known:
+                term = self.analyser.reduce(word)
+                known[word] = self.vocab.setdefault(term, len(self.vocab))
+        self.terms.extend([number for word in words if (number := known[word])])
         self.ends.append(len(self.terms))
 
 
@@ -135,13 +143,13 @@ def build_bm25(corpus: Path, out: Path, settings: BM25Settings) -> dict[str, Any
     Raises InputError for a bad setting or a bad corpus row.
     """
     check_settings(settings)
-    analyser = make_analyser(settings.stopwords, settings.stemmer)
-    documents, offsets = Documents(), Offsets()
+    documents, offsets = Documents(make_analyser(settings.stopwords, settings.stemmer)), Offsets()
     for passage in offsets.read(corpus):
-        documents.add(analyser.split(passage["contents"]))
+        documents.add(passage["contents"])
     if len(documents.vocab) == 1:
         raise InputError(f"{corpus}: no passage has a word to index; check stopwords and contents")
     logger.info("indexing %d passages, %d terms", len(documents), len(documents.vocab))
+    documents.known.clear()
     model = bm25s.BM25(k1=settings.k1, b=settings.b, method=settings.method, backend="numpy")
     if len(documents) >= COMPILE_FROM:
         model.activate_numba_csc()

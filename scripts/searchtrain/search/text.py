@@ -45,8 +45,13 @@ class Analyser:
 
     def split(self, text: str) -> list[str]:
         """The index terms of a text, in order, repeated as often as they occur."""
-        terms = [term for term in TERM.findall(fold(text)) if term not in self.stopwords]
-        return terms if self.stem is None else [self.stem(term) for term in terms]
+        return [term for word in split_words(text) if (term := self.reduce(word))]
+
+    def reduce(self, word: str) -> str:
+        """The index term of one of `split_words`' words; empty for a stop word."""
+        if word in self.stopwords:
+            return ""
+        return word if self.stem is None else self.stem(word)
 
 
 def make_analyser(stopwords: str | list | None, stemmer: str | None) -> Analyser:
@@ -70,6 +75,11 @@ def make_analyser(stopwords: str | list | None, stemmer: str | None) -> Analyser
         stopwords=frozenset(term for word in stopwords or () for term in TERM.findall(fold(word))),
         stem=None if stemmer is None else Stemmer.Stemmer(stemmer).stemWord,
     )
+
+
+def split_words(text: str) -> list[str]:
+    """The folded words of a text, in order."""
+    return TERM.findall(fold(text))
 
 
 def fold(text: str) -> str:
