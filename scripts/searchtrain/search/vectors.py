@@ -3,7 +3,8 @@
 A block of vectors times the queries in half precision gives candidates; the candidates' products
 in single precision give the ranking. Invariant: the ranking is the one that single precision
 alone would give, equal scores in the order of the vectors: candidates are added until none that
-is left out can belong to the best, given the error of half precision.
+is left out can belong to the best, given the error of half precision. Only of more than LIMIT
+vectors that half precision can not tell apart any may come.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ ERROR = 2.0**-10
 costs at most 2^-11, rounding the result 2^-12, and sums have the rest."""
 MARGIN = 64
 """Candidates beyond those asked for, to begin with."""
+LIMIT = 1 << 16
+"""Most candidates of a query."""
 QUERIES = 128
 """Queries multiplied at once: with a block of a million vectors their scores take 256 MB."""
 GPU_ROWS = 1 << 20
@@ -53,18 +56,23 @@ class VectorSearch:
 
     @torch.inference_mode()
     def _find_some(self, queries: np.ndarray, topk: int) -> tuple[np.ndarray, np.ndarray]:
-        count = topk + MARGIN
-        while True:
+        found = np.empty((len(queries), topk), dtype=np.int64)
+        scores = np.empty((len(queries), topk), dtype=np.float32)
+        waiting, count = np.arange(len(queries)), topk + MARGIN
+        while len(waiting):
             count = min(count, len(self))
-            places, coarse = self._multiply(queries, count)
-            exact = self.score(queries, places)
+            places, coarse = self._multiply(queries[waiting], count)
+            exact = self.score(queries[waiting], places)
             order = np.lexsort((places, -exact))[:, :topk]
-            found = np.take_along_axis(places, order, 1)
-            scores = np.take_along_axis(exact, order, 1)
+            best = np.take_along_axis(exact, order, 1)
+            found[waiting] = np.take_along_axis(places, order, 1)
+            scores[waiting] = best
+            if count >= min(len(self), LIMIT):
+                break
             # What was left out is at most as good as the worst candidate, but for the error.
-            if count == len(self) or np.all(scores[:, -1] > coarse.min(axis=1) + ERROR):
-                return found, scores
+            waiting = waiting[best[:, -1] <= coarse.min(axis=1) + ERROR]
             count *= 4
+        return found, scores
 
     def _multiply(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The `count` best places by products in half precision, and these products."""
