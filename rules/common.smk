@@ -249,6 +249,10 @@ def model_of(server):
 def served_files(wildcards):
     """What must exist before the server can start."""
     server = wildcards.server
+    if server == "web" and DENSE:
+        raise WorkflowError(
+            "configuration: web.serve: the laptop's web needs retriever.index.engine: bm25"
+        )
     if server in ("retriever", "web"):
         encoding = [encoder()] if server == "retriever" and DENSE else []
         return ["<results>/index", "<results>/corpus.jsonl", *encoding]

@@ -193,7 +193,7 @@ def test_a_broken_encoder_says_so(corpus, encoder, tmp_path):
     shutil.copytree(encoder, tmp_path / "encoder")
     (tmp_path / "encoder/config.json").write_text('{"model_type": "no such thing"}')
     with pytest.raises(InputError, match="no encoder that sentence-transformers can load"):
-        Encoder(tmp_path / "encoder", "", 256)
+        Encoder(tmp_path / "encoder", 256)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() > 8, reason="has as many")
@@ -214,9 +214,9 @@ def counted(monkeypatch):
     """Every text that is encoded as a passage, two in a batch."""
     texts, encode = [], Encoder.encode
 
-    def note(self, batch):
+    def note(self, batch, prefix):
         texts.extend(batch)
-        return encode(self, batch)
+        return encode(self, batch, prefix)
 
     monkeypatch.setattr(dense, "SHARD", 2)
     monkeypatch.setattr(Encoder, "encode", note)
@@ -289,17 +289,18 @@ def test_refuses_a_bad_setting(corpus, encoder, tmp_path, embedder, message):
 
 def test_prefixes_count_and_vectors_have_length_one(encoder):
     texts = ["Poland", "Springfield is a town"]
-    plain, prefixed = (Encoder(encoder, prefix, 256).encode(texts) for prefix in ("", "query: "))
-    written = Encoder(encoder, "", 256).encode([f"query: {text}" for text in texts])
+    encode = Encoder(encoder, 256).encode
+    plain, prefixed = encode(texts), encode(texts, "query: ")
+    written = encode([f"query: {text}" for text in texts])
     assert np.allclose(np.linalg.norm(plain, axis=1), 1, atol=1e-5)
     assert np.allclose(prefixed, written, atol=1e-5) and not np.allclose(plain, prefixed, atol=0.01)
 
 
 def test_what_is_too_long_is_cut(encoder):
     short, long = "town " * 6, "town " * 6 + "poland " * 50
-    cut = Encoder(encoder, "", 8).encode([short, long])
+    cut = Encoder(encoder, 8).encode([short, long])
     assert np.allclose(cut[0], cut[1], atol=1e-5)
-    whole = Encoder(encoder, "", 256).encode([short, long])
+    whole = Encoder(encoder, 256).encode([short, long])
     assert not np.allclose(whole[0], whole[1], atol=0.01)
 
 
@@ -314,14 +315,14 @@ def test_pooling_is_the_mean_unless_the_folder_says_otherwise(encoder):
     mask = tokens["attention_mask"].unsqueeze(-1)
     mean = (hidden * mask).sum(1) / mask.sum(1)
     expected = torch.nn.functional.normalize(mean, dim=1).numpy()
-    assert np.allclose(Encoder(encoder, "", 256).encode(texts), expected, atol=1e-5)
+    assert np.allclose(Encoder(encoder, 256).encode(texts), expected, atol=1e-5)
 
 
 def test_processes_of_their_own_encode_the_same(encoder):
     texts = [passage["contents"] for passage in PASSAGES] * 3
-    alone = Encoder(encoder, "passage: ", 64)
-    with Encoder(encoder, "passage: ", 64).spread(["cpu"]) as spread:
-        assert np.allclose(spread.encode(texts), alone.encode(texts), atol=1e-5)
+    alone = Encoder(encoder, 64).encode(texts, "passage: ")
+    with Encoder(encoder, 64).spread(["cpu"]) as spread:
+        assert np.allclose(spread.encode(texts, "passage: "), alone, atol=1e-5)
 
 
 # The search over vectors.

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from werkzeug import Response
 
 from searchtrain.errors import InputError, SearchError
-from searchtrain.search import bm25, server
+from searchtrain.search import bm25, manifest, server
 from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.search.retriever import RetrieverClient
@@ -166,6 +166,17 @@ def test_refuses_an_index_of_another_corpus_version_or_engine(
     monkeypatch.setattr(BM25Index, "ENGINE", "other")
     with pytest.raises(InputError, match="built with engine 'bm25s', this is 'other'"):
         BM25Index(folder, corpus)
+
+
+def test_a_corpus_that_was_not_touched_is_not_read_again(folder, corpus, tmp_path, monkeypatch):
+    """13 GB take a minute; a copy, whose time is another, is compared by its bytes."""
+    copied = tmp_path / "corpus.jsonl"
+    copied.write_bytes(corpus.read_bytes())
+    assert len(BM25Index(folder, copied)) == len(PASSAGES)
+    monkeypatch.setattr(manifest, "hash_file", lambda path: "never the same")
+    assert len(BM25Index(folder, corpus)) == len(PASSAGES)
+    with pytest.raises(InputError, match="built from another corpus"):
+        BM25Index(folder, copied)
 
 
 # The server.

@@ -54,22 +54,21 @@ def measure_encoder(folder: Path, words: list[str], count: int, gpus: int) -> di
     devices = list_devices(gpus)
     passages = [" ".join(random.choice(words, n)) for n in random.integers(126, 143, count)]
     queries = [" ".join(random.choice(words, n)) for n in random.integers(7, 20, 4096)]
-    encoder = Encoder(folder, "passage: ", 256, devices[0])
-    encoder.encode(passages[:1024])
+    encoder = Encoder(folder, 256, devices[0])
+    encoder.encode(passages[:1024], "passage: ")
     report["passages_per_s"] = {"in this process": measure_rate(encoder, passages)}
     peak = torch.cuda.max_memory_allocated() if gpus else 0
-    encoder = Encoder(folder, "query: ", 256, devices[0])
     for size in (1, 64, 512):
-        encoder.encode(queries[:size])
+        encoder.encode(queries[:size], "query: ")
         batches = [queries[s : s + size] for s in range(0, min(len(queries), 64 * size), size)]
         start = time.perf_counter()
         for batch in batches:
-            encoder.encode(batch)
+            encoder.encode(batch, "query: ")
         spent = time.perf_counter() - start
         report.setdefault("queries_per_s", {})[size] = round(sum(map(len, batches)) / spent, 1)
     for processes in (1, encoders.PROCESSES, 3) if gpus else (1,):
-        with Encoder(folder, "passage: ", 256, devices[0]).spread(devices * processes) as spread:
-            spread.encode(passages[:8192])
+        with Encoder(folder, 256, devices[0]).spread(devices * processes) as spread:
+            spread.encode(passages[:8192], "passage: ")
             report["passages_per_s"][f"{processes} per device"] = measure_rate(spread, passages)
     return {**report, "encoder_peak_GB": round(peak / 1e9, 2)}
 
@@ -77,7 +76,7 @@ def measure_encoder(folder: Path, words: list[str], count: int, gpus: int) -> di
 def measure_rate(encoder: Encoder, texts: list[str]) -> float:
     """Texts encoded a second."""
     start = time.perf_counter()
-    encoder.encode(texts)
+    encoder.encode(texts, "passage: ")
     return round(len(texts) / (time.perf_counter() - start), 1)
 
 

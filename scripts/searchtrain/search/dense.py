@@ -69,13 +69,14 @@ class DenseIndex(PassageIndex):
             raise InputError(
                 f"{index}: holds {len(self._vectors)} vectors of {len(self)} passages; {REMEDY}"
             )
-        self._check_encoder(index, model, settings, devices[0])
-        self._encoder = Encoder(model, settings.query_prefix, settings.max_tokens, devices[0])
+        self._encoder = Encoder(model, settings.max_tokens, devices[0])
+        self._prefix = settings.query_prefix
+        self._check_encoder(index, model, settings.passage_prefix)
 
     def rank_all(self, queries: Sequence[str], topk: int) -> list[Ranking]:
         """See `PassageIndex.rank_all`; a query without a word matches nothing."""
         asked = [place for place, query in enumerate(queries) if query.strip()]
-        vectors = self._encoder.encode([queries[place] for place in asked])
+        vectors = self._encoder.encode([queries[place] for place in asked], self._prefix)
         rankings: list[Ranking] = [[] for _ in queries]
         if topk < 1:
             return rankings
@@ -83,13 +84,11 @@ class DenseIndex(PassageIndex):
             rankings[place] = list(zip(found.tolist(), scores.tolist(), strict=True))
         return rankings
 
-    def _check_encoder(
-        self, index: Path, model: Path, settings: EmbedderSettings, device: str
-    ) -> None:
+    def _check_encoder(self, index: Path, model: Path, prefix: str) -> None:
         """Raise InputError when another version of a library encodes differently."""
-        encoder = Encoder(model, settings.passage_prefix, settings.max_tokens, device)
-        first = encoder.encode([orjson.loads(self.read_line(0))["contents"]])
-        score = float(self._vectors.score(first, np.zeros((1, 1), dtype=np.int64))[0, 0])
+        first = orjson.loads(self.read_line(0))["contents"]
+        vector = self._encoder.encode([first], prefix)
+        score = float(self._vectors.score(vector, np.zeros((1, 1), dtype=np.int64))[0, 0])
         if score < SAME:
             raise InputError(
                 f"{index}: the encoder {model} gives the first passage another vector now (their"
@@ -111,7 +110,7 @@ def build_dense(
         raise InputError(f"embedder.max_tokens: {settings.max_tokens!r} is too few; use 8 to 512")
     facts = {"encoder_sha256": hash_encoder(model), "embedder": asdict(settings)}
     devices = list_devices(gpus)
-    encoder = Encoder(model, settings.passage_prefix, settings.max_tokens, devices[0])
+    encoder = Encoder(model, settings.max_tokens, devices[0])
     facts["width"] = encoder.width
     prepare_partial(partial, {**facts, "format": FORMAT, "corpus_sha256": hash_file(corpus)})
     done = sum(len(np.load(file, mmap_mode="r")) for file in list_shards(partial))
@@ -121,7 +120,8 @@ def build_dense(
     offsets = Offsets()
     texts = itertools.islice((row["contents"] for row in offsets.read(corpus)), done, None)
     with encoder.spread(processes) if gpus else contextlib.nullcontext():
-        encode_all(encoder, cut_batches(texts, SHARD * len(processes)), partial, done)
+        batches = cut_batches(texts, SHARD * len(processes))
+        encode_all(encoder, settings.passage_prefix, batches, partial, done)
     if not len(offsets):
         raise InputError(f"{corpus}: no passages; give one JSON object a line")
     out.mkdir(parents=True)
@@ -132,14 +132,16 @@ def build_dense(
     return {"passages": len(offsets), **facts}
 
 
-def encode_all(encoder: Encoder, batches: Iterator[list[str]], partial: Path, done: int) -> None:
+def encode_all(
+    encoder: Encoder, prefix: str, batches: Iterator[list[str]], partial: Path, done: int
+) -> None:
     """Encode batch by batch, each into a file of its own; the next is read meanwhile."""
     began, first = time.monotonic(), done
     with ThreadPoolExecutor(1) as reader:
         waiting = reader.submit(next, batches, None)
         while texts := waiting.result():
             waiting = reader.submit(next, batches, None)
-            vectors = encoder.encode(texts).astype(np.float16)
+            vectors = encoder.encode(texts, prefix).astype(np.float16)
             if not np.isfinite(vectors).all():
                 raise InputError(
                     f"the encoder gives no finite vector for a passage in rows {done + 1} to"

@@ -6,7 +6,7 @@ E5's (Wang 2022, arXiv:2212.03533). On GPUs it computes in half precision, as Se
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,11 @@ PROCESSES = 2
 
 
 class Encoder:
-    """A sentence-transformers or Hugging Face encoder; a context manager.
+    """A sentence-transformers or Hugging Face encoder."""
 
-    With `gpus` it holds processes until it is left, for many texts at a time.
-    """
-
-    def __init__(self, folder: Path, prefix: str, max_tokens: int, device: str = "cpu") -> None:
-        """Load an encoder; `prefix` stands before each text, and what is longer than `max_tokens`
-        (special tokens and prefix included) is cut. Raises InputError for an unfit folder.
+    def __init__(self, folder: Path, max_tokens: int, device: str = "cpu") -> None:
+        """Load an encoder; a text longer than `max_tokens` (special tokens and prefix included) is
+        cut. Raises InputError for an unfit folder.
         """
         import torch
         from sentence_transformers import SentenceTransformer
@@ -57,21 +54,20 @@ class Encoder:
         self.width = width
         """Numbers in a vector."""
         self._options: dict[str, Any] = {
-            "prompt": prefix or None,
             "batch_size": BATCH[kind],
             "normalize_embeddings": True,
             "show_progress_bar": False,
         }
 
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of the texts, float32, one row each."""
+    def encode(self, texts: Sequence[str], prefix: str = "") -> np.ndarray:
+        """Vectors of the texts, float32, one row each; `prefix` stands before each text."""
         if not texts:
             return np.zeros((0, self.width), dtype=np.float32)
-        vectors = self._model.encode(list(texts), **self._options)
+        vectors = self._model.encode(list(texts), prompt=prefix or None, **self._options)
         return np.asarray(vectors, dtype=np.float32)
 
     @contextlib.contextmanager
-    def spread(self, devices: Sequence[str]) -> Any:
+    def spread(self, devices: Sequence[str]) -> Iterator["Encoder"]:
         """Encode in processes of their own on these devices while the block runs."""
         pool = self._model.start_multi_process_pool(list(devices))
         try:
