@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from searchtrain.errors import InputError
 from searchtrain.search import dense, vectors
+from searchtrain.search import index as index_module
 from searchtrain.search.encoder import Encoder, list_devices
 from searchtrain.search.hybrid import fuse
 from searchtrain.search.index import IndexSettings, build_index, open_index
@@ -249,6 +250,25 @@ def test_an_interrupted_build_goes_on(corpus, encoder, tmp_path, counted, monkey
     assert names == {file.name for file in (tmp_path / "whole").iterdir()}
     for name in names:
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_hybrid_build_that_fails_at_bm25_keeps_its_vectors(
+    corpus, encoder, tmp_path, counted, monkeypatch
+):
+    def fail(*args):
+        raise OSError("no space left")
+
+    settings, partial = IndexSettings(engine="hybrid"), tmp_path / "partial"
+    build_bm25 = index_module.build_bm25
+    monkeypatch.setattr(index_module, "build_bm25", fail)
+    with pytest.raises(OSError, match="no space left"):
+        build_index(corpus, tmp_path / "index", settings, partial=partial, model=encoder)
+    assert [path.name for path in tmp_path.iterdir()] == ["partial"]
+    monkeypatch.setattr(index_module, "build_bm25", build_bm25)
+    counted.clear()
+    build_index(corpus, tmp_path / "index", settings, partial=partial, model=encoder)
+    assert counted == []
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
 def test_vectors_of_another_plan_are_not_gone_on_with(corpus, encoder, tmp_path, counted):

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from searchtrain.errors import InputError
-from searchtrain.files import hash_file, read_json, replace_file, write_json
+from searchtrain.files import link_tree, read_json, replace_file, write_json
 from searchtrain.search.encoder import PROCESSES, Encoder, hash_encoder, list_devices
 from searchtrain.search.manifest import REMEDY
 from searchtrain.search.store import Offsets, PassageIndex, Ranking
@@ -97,13 +97,14 @@ class DenseIndex(PassageIndex):
 
 
 def build_dense(
-    corpus: Path, out: Path, partial: Path, model: Path | None, settings: EmbedderSettings,
-    gpus: int = 0,
+    corpus: Path, corpus_sha256: str, out: Path, partial: Path, model: Path | None,
+    settings: EmbedderSettings, gpus: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Encode a corpus into the folder `out`; returns the manifest's entries of this engine.
 
-    Vectors gather in `partial`, from which an interrupted build goes on. Raises InputError for a
-    bad corpus row, an unfit encoder, or fewer GPUs than asked for.
+    Vectors gather in `partial`, from which an interrupted build goes on; they stay there, linked,
+    for the caller to remove. Raises InputError for a bad corpus row, an unfit encoder, or fewer
+    GPUs than asked for.
     """
     model = need_model(model)
     if settings.max_tokens < 8:
@@ -112,7 +113,7 @@ def build_dense(
     devices = list_devices(gpus)
     encoder = Encoder(model, settings.max_tokens, devices[0])
     facts["width"] = encoder.width
-    prepare_partial(partial, {**facts, "format": FORMAT, "corpus_sha256": hash_file(corpus)})
+    prepare_partial(partial, {**facts, "format": FORMAT, "corpus_sha256": corpus_sha256})
     done = sum(len(np.load(file, mmap_mode="r")) for file in list_shards(partial))
     if done:
         logger.info("going on after %d passages", done)
@@ -124,11 +125,9 @@ def build_dense(
         encode_all(encoder, settings.passage_prefix, batches, partial, done)
     if not len(offsets):
         raise InputError(f"{corpus}: no passages; give one JSON object a line")
-    out.mkdir(parents=True)
     for file in list_shards(partial):
-        file.rename(out / file.name)
+        link_tree(file, out / file.name)
     offsets.save(out)
-    shutil.rmtree(partial)
     return {"passages": len(offsets), **facts}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from searchtrain.errors import InputError
-from searchtrain.files import write_json
+from searchtrain.files import link_tree, write_json
 from searchtrain.search.bm25 import BM25Index, BM25Settings, build_bm25
 from searchtrain.search.bm25 import check_settings as check_bm25
 from searchtrain.search.manifest import MANIFEST, describe_corpus, load_manifest
@@ -52,31 +52,31 @@ def build_index(
         )
     lexical = BM25Settings(**{f.name: getattr(settings, f.name) for f in fields(BM25Settings)})
     check_bm25(lexical)
-    about = describe_corpus(corpus)
+    about, hybrid = describe_corpus(corpus), settings.engine == "hybrid"
     fresh = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial = partial or fresh.with_suffix(".vectors")
     try:
-        hybrid = settings.engine == "hybrid"
-        if settings.engine != "dense":
-            folder = fresh / "bm25" if hybrid else fresh
-            found = build_bm25(corpus, folder, lexical)
-            write_manifest(folder, BM25Index, about, {**found, "parameters": asdict(lexical)})
         if settings.engine != "bm25":
             from searchtrain.search.dense import DenseIndex, EmbedderSettings, build_dense
 
             embedder = parse_settings(EmbedderSettings, settings.embedder, "index.embedder")
-            folder = fresh / "dense" if hybrid else fresh
-            kept = partial or fresh.with_suffix(".vectors")
-            found = build_dense(corpus, folder, kept, model, embedder, gpus)
+            folder, sha256 = fresh / "dense" if hybrid else fresh, about["corpus_sha256"]
+            found = build_dense(corpus, sha256, folder, partial, model, embedder, gpus)
             write_manifest(folder, DenseIndex, about, found)
+        if settings.engine != "dense":
+            folder = fresh / "bm25" if hybrid else fresh
+            found = build_bm25(corpus, folder, lexical)
+            write_manifest(folder, BM25Index, about, {**found, "parameters": asdict(lexical)})
         if hybrid:
             from searchtrain.search.hybrid import HybridIndex
             from searchtrain.search.store import OFFSETS
 
-            os.link(fresh / "bm25" / OFFSETS, fresh / OFFSETS)
+            link_tree(folder / OFFSETS, fresh / OFFSETS)
             write_manifest(fresh, HybridIndex, about, {"passages": found["passages"]})
         manifest = load_manifest(fresh)
         shutil.rmtree(out, ignore_errors=True)
         fresh.rename(out)
+        shutil.rmtree(partial, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return manifest
