@@ -24,6 +24,7 @@ include: "rules/rounds.smk"
 include: "rules/grpo.smk"
 include: "rules/prediction.smk"
 include: "rules/serving.smk"
+include: "rules/report.smk"
 
 
 rule all:

@@ -1,6 +1,8 @@
 """Load and validate the config; what a rule needs to say when it is stale."""
 
+import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -8,15 +10,20 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from snakemake.exceptions import WorkflowError
 
+from searchtrain.budget import check_budget, start_clock, sum_rest
 from searchtrain.config import validate_config
 from searchtrain.errors import SearchTrainError
 from searchtrain.files import canonical_json
 from searchtrain.limits import Limits, describe_limits
 from searchtrain.lineage import digest_code
+from searchtrain.plan import SECTIONS, STAGES, count_questions, make_plan
 from searchtrain.prompts import list_prompt_files
+from searchtrain.submissions import FILES as SUBMITTED
+from searchtrain.task import check_task, list_secrets, list_writers
 
 try:
     validate_config(config, ROOT / "config" / "schema.yaml")
+    check_task(config)
 except SearchTrainError as error:
     raise WorkflowError(str(error))
 
@@ -42,6 +49,9 @@ for key, file in FILES.items():
         raise WorkflowError(f"configuration: {key}: {file}: no such file; check the path")
 
 
+TASK = config["task"]
+TRACED = bool(TASK["seed_data_only"] or TASK["teacher"])
+"""Whether training data must trace to seed questions and the named teacher."""
 TREES = config["trees"]["enabled"]
 ROUNDS = config["rounds"]["count"]
 
@@ -108,6 +118,65 @@ def included(name):
 def settings(**values):
     """Config values as one canonical string, so that the order of keys makes nothing stale."""
     return canonical_json(values)
+
+
+RESULTS = config.get("pathvars", {}).get("results", "results")
+BENCHMARKS_FOLDER = config.get("pathvars", {}).get("benchmarks", "benchmarks")
+PLANNED = settings(**{section: config[section] for section in SECTIONS})
+
+
+@cache
+def planned():
+    """The run's plan; made when it is first asked for."""
+    return make_plan(config, count_questions(config, RESULTS))
+
+
+def within_budget(stage):
+    """What a long stage's command begins with: a check of the task's hours, if they are limited.
+
+    It is no setting of the stage, so neither rates nor the budget make it stale.
+    """
+
+    def render(wildcards, resources):
+        hours = TASK["budget_hours"]
+        if hours is None:
+            return ""
+        rest = ["--rest", f"{sum_rest(planned(), stage):.4f}", "--budget", f"{hours:g}"]
+        place = ["--over-budget", TASK["over_budget"], "--cache", config["cache"]]
+        check = ["python", "scripts/budget.py", "--stage", stage, *rest, *place]
+        return shlex.join(check) + " && "
+
+    return render
+
+
+def check_hours(jobs):
+    """Before a run: start the task's clock, and refuse long stages that the plan has no time for."""
+    if TASK["budget_hours"] is None or not {job.rule.name for job in jobs}.intersection(STAGES):
+        return
+    start_clock(config["cache"])
+    try:
+        check_budget(planned(), config)
+    except SearchTrainError as error:
+        raise WorkflowError(str(error))
+
+
+def built_submissions(wildcards):
+    """The files that the table of submissions compares, as far as they are there."""
+    files = [Path(folder) / name for folder in TASK["submissions"].values() for name in SUBMITTED]
+    return [file.as_posix() for file in files if file.exists()]
+
+
+def submission_commands(wildcards, input):
+    """How each submission is built, as far as this run's own command line tells."""
+    own = [Path(file) for file in workflow.overwrite_configfiles]
+    laid = [file.relative_to(Path.cwd()) if file.is_absolute() else file for file in own]
+    commands = {}
+    for name, folder in TASK["submissions"].items():
+        change = Path("config/submissions") / f"{name}.yaml"
+        files = [*laid, change] if change.exists() else laid
+        target = ["snakemake", f"{folder}/test.json", "--cores", "all"]
+        commands[name] = shlex.join([*target, *["--configfile"] * bool(files), *map(str, files)])
+    return settings(**commands)
 
 
 def owner_of(server):
@@ -187,6 +256,10 @@ def runtime(*servers):
         for server in servers:
             section = section_of(server)
             values[server] = {key: section[key] for key in RUNTIME if key in section}
+            if TASK["teacher"] and server in list_writers(config):
+                values[server]["only"] = TASK["teacher"]
+            if TASK["teacher"] and server == "student":
+                values[server]["only_checkpoint"] = True
             if server == "web":
                 if not section["endpoint"]:
                     values[server]["api_key_env"] = ""
@@ -219,6 +292,17 @@ def address(server, name=None):
     return render
 
 
+def predicts(stage):
+    """Whether a stage answers evaluation questions, so that the task keeps the teacher from it."""
+    return stage.startswith(("predict", "untrained"))
+
+
+def without_secrets(wildcards, resources):
+    """What takes the keys of the task's teacher out of a prediction's environment."""
+    secrets = list_secrets(config)
+    return shlex.join(["unset", *secrets]) + " && " if secrets else ""
+
+
 def refiner_of(stage):
     """The endpoint file of a stage's refiner, if it has one that the workflow starts."""
     return service_of(stage, "refiner") if REFINER else []
@@ -230,6 +314,14 @@ def refiner_options(wildcards, input):
         return []
     where = config["models"]["refiner"]["endpoint"] or str(input.refiner)
     return ["--refiner", where, "--refine-prompt", str(input.refine_prompt)]
+
+
+def task_options(wildcards, input):
+    """The command-line options that let the task's constraints be checked on the training data."""
+    if not input.questions:
+        return []
+    teacher = ["--teacher", TASK["teacher"]] if TASK["teacher"] else []
+    return ["--questions", str(input.questions), *teacher, *["--trees"] * TREES]
 
 
 def option(name, key):
@@ -288,7 +380,12 @@ def launch_spec(wildcards, input, resources):
     """How the server is started: makes nothing stale."""
     server = wildcards.server
     section = section_of(server)
-    spec = {"port": section["port"], "ready_timeout": section["ready_timeout"]}
+    hidden = dict.fromkeys(list_secrets(config) if predicts(wildcards.stage) else ())
+    spec = {
+        "port": section["port"],
+        "ready_timeout": section["ready_timeout"],
+        "env": {**section.get("vllm", {}).get("env", {}), **hidden},
+    }
     if server == "retriever":
         args = {"encoder": input[2], "gpus": section["gpu"]} if DENSE else {}
         if section["index"]["engine"] == "hybrid":
@@ -306,7 +403,7 @@ def launch_spec(wildcards, input, resources):
         serve="vllm",
         model=model,
         served_model_name=section["model"],
-        **section["vllm"],
+        args=section["vllm"]["args"],
         **spec,
     )
 

@@ -92,6 +92,7 @@ rule sft_dataset:
         prompt=prompt("agent"),
         included=included("agent"),
         mix=config["mix"]["file"] or [],
+        questions="<results>/questions.parquet" if TRACED else [],
     output:
         dataset="<results>/sft_dataset.json",
         info="<results>/dataset_info.json",
@@ -104,6 +105,7 @@ rule sft_dataset:
         "../envs/workflow.yaml"
     params:
         mix=option("--mix", "mix"),
+        task=task_options,
         config=settings(
             limits=describe_limits(Limits(**config["predict"]["limits"])),
             **({"mix": config["mix"]} if config["mix"]["file"] else {}),
@@ -117,6 +119,7 @@ rule sft_dataset:
         " --info {output.info:q}"
         " --report {output.report:q}"
         " {params.mix:q}"
+        " {params.task:q}"
         " --config {params.config:q}"
         " --log {log:q}"
 

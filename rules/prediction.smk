@@ -18,8 +18,9 @@ PREDICTIONS = ["<results>/predictions.parquet"] + [
 BENCHMARK_FILE = "<results>/benchmarks.json" if BENCHMARKS else []
 JUDGED = config["judge"]["enabled"]
 STUDENT = identity("student", config["models"]["student"]["sampling"])
+SHORT = ("max_answer_words", "max_long_share")
 PREDICT = settings(
-    **{k: v for k, v in config["predict"].items() if k != "untrained"},
+    **{k: v for k, v in config["predict"].items() if k not in ("untrained", *SHORT)},
     student=STUDENT,
     **searching(),
     **refining(),
@@ -84,9 +85,11 @@ rule predict:
         cache=config["cache"],
         config=PREDICT,
         runtime=runtime("student", SEARCH, *REFINER),
+        without_secrets=without_secrets,
+        budget=within_budget("predict"),
         code=code("predict"),
     shell:
-        "exec python scripts/predict.py"
+        "{params.budget}{params.without_secrets}exec python scripts/predict.py"
         " --dev {input.dev:q}"
         " --test {input.test:q}"
         " --splits {params.splits:q}"
@@ -130,6 +133,8 @@ use rule predict as predict_untrained with:
         cache=config["cache"],
         config=PREDICT,
         runtime=runtime("student", SEARCH, *REFINER),
+        without_secrets=without_secrets,
+        budget=within_budget("predict_untrained"),
         code=code("predict"),
 
 
@@ -167,6 +172,8 @@ use rule predict as predict_student with:
         cache=config["cache"],
         config=PREDICT,
         runtime=runtime("student", SEARCH, *REFINER),
+        without_secrets=without_secrets,
+        budget="",
         code=code("predict"),
 
 
@@ -249,6 +256,7 @@ rule metrics:
         ),
         judgements=option("--judgements", "judgements"),
         judge_report=option("--judge-report", "judge_report"),
+        config=settings(**{key: config["predict"][key] for key in SHORT}),
         code=code("metrics"),
     shell:
         "exec python scripts/metrics.py"
@@ -264,6 +272,7 @@ rule metrics:
         " --metrics {output.metrics:q}"
         " --dev-predictions {output.dev:q}"
         " --out {output.test:q}"
+        " --config {params.config:q}"
         " --log {log:q}"
 
 

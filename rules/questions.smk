@@ -59,9 +59,10 @@ rule tag:
             teacher=identity("teacher", config["tag"]["sampling"]),
         ),
         runtime=runtime("teacher"),
+        budget=within_budget("tag"),
         code=code("tag"),
     shell:
-        "exec python scripts/tag.py"
+        "{params.budget}exec python scripts/tag.py"
         " --seeds {input.seeds:q}"
         " --prompt {input.prompt:q}"
         " --teacher {params.teacher:q}"

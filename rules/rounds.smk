@@ -50,6 +50,7 @@ use rule trajectories as trajectories_round with:
         runtime=lambda wildcards, resources: runtime("student", SEARCH, *REFINER)(
             wildcards, resources
         ),
+        budget="",
         code=code("trajectories"),
 
 
@@ -96,6 +97,7 @@ use rule sft_dataset as sft_dataset_round with:
         prompt=prompt("agent"),
         included=included("agent"),
         mix=config["mix"]["file"] or [],
+        questions="<results>/questions.parquet" if TRACED else [],
     output:
         dataset="<results>/rounds/{round}/sft_dataset.json",
         info="<results>/rounds/{round}/dataset_info.json",
@@ -120,4 +122,5 @@ use rule checkpoint as checkpoint_round with:
     params:
         config=lambda wildcards: recipe_of(int(wildcards.round)),
         work=subpath(output[0], parent=True),
+        budget="",
         code=code("checkpoint"),

@@ -24,9 +24,10 @@ rule checkpoint:
     params:
         config=recipe_of(ROUNDS),
         work=subpath(output[0], parent=True),
+        budget=within_budget("checkpoint"),
         code=code("checkpoint"),
     shell:
-        "exec python scripts/checkpoint.py"
+        "{params.budget}exec python scripts/checkpoint.py"
         " --dataset {input.dataset:q}"
         " --info {input.info:q}"
         " --base {input.base:q}"

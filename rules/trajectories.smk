@@ -51,9 +51,10 @@ rule trajectories:
             **refining(),
         ),
         runtime=runtime("teacher", SEARCH, *REFINER),
+        budget=within_budget("trajectories"),
         code=code("trajectories"),
     shell:
-        "exec python scripts/trajectories.py"
+        "{params.budget}exec python scripts/trajectories.py"
         " --questions {input.questions:q}"
         " --prompt {input.prompt:q}"
         " --teacher {params.teacher:q}"

@@ -1,5 +1,6 @@
 """Score the predictions; write metrics.json, the predictions listed, test.json (rule metrics)."""
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +22,9 @@ def main() -> None:
     parser.add_argument("--dev-predictions", type=Path, required=True)
     parser.add_argument("--benchmark-predictions", type=Path, help="needed with --benchmarks")
     parser.add_argument("--out", type=Path, required=True, help="test.json")
+    parser.add_argument(
+        "--config", type=json.loads, required=True, help="predict.max_answer_words, max_long_share"
+    )
     args = cli.parse(parser)
     if (args.benchmarks is None) != (args.benchmark_predictions is None):
         parser.error("--benchmarks and --benchmark-predictions go together")
@@ -47,8 +51,13 @@ def main() -> None:
     )
     if args.judge_report:
         scores["judge_cost"] = files.read_json(args.judge_report)["cost"]
-    submission = metrics.make_submission(
-        predictions, test, questions.load_ids(args.test), args.test
+    submission, scores["test_json"] = metrics.make_submission(
+        predictions,
+        test,
+        questions.load_ids(args.test),
+        args.test,
+        args.config["max_answer_words"],
+        args.config["max_long_share"],
     )
     files.write_json(scores, args.metrics)
     files.write_json(listings["dev"], args.dev_predictions)

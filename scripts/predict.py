@@ -12,6 +12,7 @@ import polars as pl
 
 from searchtrain import agent, cli, questions, schemas, stage
 from searchtrain.cache import RequestCache
+from searchtrain.cards import check_folder
 from searchtrain.lineage import hash_model
 from searchtrain.llm import open_model
 from searchtrain.search import Search
@@ -45,6 +46,8 @@ def main() -> None:
         cache,
         revision=hash_model(args.model),
     )
+    if runtime["student"].get("only_checkpoint"):
+        check_folder(model.url, model.role.read_key(), model.role.model, args.model)
     policy = stage.open_policy(args, model, config, runtime, cache)
     search = stage.open_search(args.search, config, runtime, args.out.stem)
     frames = asyncio.run(_predict(asked, policy, search, config))

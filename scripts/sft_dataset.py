@@ -23,6 +23,9 @@ def main() -> None:
     )
     parser.add_argument("--prompt", type=Path, required=True, help="the student's system prompt")
     parser.add_argument("--mix", type=Path, help="other chat data; config has ratio and seed")
+    parser.add_argument("--questions", type=Path, help="every record must trace to a seed of these")
+    parser.add_argument("--teacher", help="with --questions: the model that wrote every record")
+    parser.add_argument("--trees", action="store_true", help="trees grown from seeds count as such")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--info", type=Path, required=True, help="dataset_info.json, beside --out")
     parser.add_argument("--report", type=Path, help="sft_report.json")
@@ -31,6 +34,11 @@ def main() -> None:
     limits = Limits(**args.config["limits"])
     system = render_prompt(args.prompt, **describe_limits(limits))
     curated = pl.concat(schemas.read_table(path, schemas.Curated) for path in args.curated)
+    if args.questions:
+        if args.mix:
+            parser.error("--mix holds what traces to no seed question: leave it or --questions out")
+        asked = schemas.read_table(args.questions, schemas.Questions)
+        sharegpt.check_origins(curated, asked, args.teacher, args.trees)
     records = {"search": sharegpt.make_records(curated, system)}
     mixed = None
     if args.mix:

@@ -57,6 +57,7 @@ def test_faults_name_the_key_and_the_remedy(change, said):
     "layers", [["presets/simpledeepsearcher.yaml"],
                ["presets/simpledeepsearcher.yaml", "scale/simpledeepsearcher.yaml"],
                ["presets/grpo.yaml"],
+               ["presets/search_sft.yaml"],
                ["presets/infoseek.yaml"],
                ["presets/infoseek.yaml", "presets/infoseek_without_trees.yaml"],
                ["presets/infoseek.yaml", "scale/infoseek.yaml"]],

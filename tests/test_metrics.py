@@ -9,9 +9,15 @@ import polars as pl
 import pytest
 
 from searchtrain import schemas
-from searchtrain.answers import match_normalised, match_strict, match_substring, measure_f1
+from searchtrain.answers import (
+    find_fault,
+    match_normalised,
+    match_strict,
+    match_substring,
+    measure_f1,
+)
 from searchtrain.errors import InputError
-from searchtrain.metrics import check_submission, score_answers
+from searchtrain.metrics import check_form, check_submission, score_answers
 
 ROOT = Path(__file__).parent.parent
 DEV = [
@@ -131,6 +137,54 @@ def test_submission_is_checked_as_a_grader_would(records, part):
         check_submission(records, ["a", "b"], "test.json")
 
 
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ("William III of England", None),
+        ("  Oslo ", None),
+        ("", None),
+        ("1,000", None),
+        ("O'Neill's", None),
+        ("a < b", None),
+        ("C#", None),
+        ("The answer is Oslo, Norway", "long"),
+        ("Oslo\nNorway", "several_lines"),
+        ("<answer>Oslo</answer>", "markup"),
+        ("**Oslo**", "markup"),
+        ("# Oslo", "markup"),
+        ("\\boxed{Oslo}", "markup"),
+        ("[Oslo](https://x.test)", "markup"),
+        ('"Oslo"', "quoted"),
+        ("\u201cOslo\u201d", "quoted"),
+        ('the "Oslo"', None),
+    ],
+)
+def test_an_answer_is_a_word_or_phrase(answer, fault):
+    assert find_fault(answer, 4) == fault
+
+
+def test_broken_answers_are_counted_by_kind_until_there_are_too_many():
+    texts = ["Oslo", "", '"Oslo"', "one two three four five", "a b c d e f"]
+    records = [{"id": number, "predicted_answer": text} for number, text in enumerate(texts)]
+    counts = {"answers": 5, "empty": 1, "broken": 3, "faults": {"long": 2, "quoted": 1}}
+    assert check_form(records, 4, 0.6) == counts
+    with pytest.raises(InputError) as caught:
+        check_form(records, 4, 0.59)
+    said = str(caught.value)
+    assert "3 of 5 answers" in said and "long 2, quoted 1" in said
+    assert "id 2 (quoted)" in said and "id 3 (long)" in said and "id 4 (long)" in said
+    assert "predict.max_long_share" in said and "agent.jinja" in said
+
+
+def test_answers_that_are_no_phrases_leave_the_earlier_test_json(tmp_path):
+    assert run_metrics(tmp_path, GOOD).returncode == 0
+    before = (tmp_path / "out/test.json").read_bytes()
+    rows = [(*row[:2], "the answer to this is Rome", *row[3:]) for row in GOOD]
+    ended = run_metrics(tmp_path, rows, short={**SHORT, "max_long_share": 0.0})
+    assert ended.returncode == 1 and "id 329 (long)" in ended.stderr
+    assert (tmp_path / "out/test.json").read_bytes() == before
+
+
 def test_numeric_ids_must_stay_numbers():
     with pytest.raises(InputError, match=r"row 1: id '1' where test\.json has 1"):
         check_submission([{"id": "1", "predicted_answer": ""}], [1], "test.json")
@@ -179,7 +233,12 @@ GOOD = [
 ]
 
 
-def run_metrics(folder, rows, *more, answers=ANSWERS, untrained=(), types=None, benchmarks=None):
+SHORT = {"max_answer_words": 4, "max_long_share": 1.0}
+
+
+def run_metrics(
+    folder, rows, *more, answers=ANSWERS, untrained=(), types=None, benchmarks=None, short=SHORT
+):
     files = {
         "dev": DEV, "test": TEST, "test-answers": answers, "types": types,
         "benchmarks": benchmarks,
@@ -198,6 +257,7 @@ def run_metrics(folder, rows, *more, answers=ANSWERS, untrained=(), types=None, 
             "--metrics", str(folder / "out" / "metrics.json"),
             "--dev-predictions", str(folder / "out" / "dev_predictions.json"),
             "--out", str(folder / "out" / "test.json"),
+            "--config", json.dumps(short),
         ],
         capture_output=True,
         text=True,
@@ -223,7 +283,8 @@ def test_script_writes_scores_and_answers_in_the_order_of_the_files(tmp_path):
         "stop_reason": "answered",
     }  # fmt: skip
     metrics = read(tmp_path, "metrics.json")
-    assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained"}
+    assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained", "test_json"}
+    assert metrics["test_json"] == {"answers": 2, "empty": 1, "broken": 0, "faults": {}}
     assert metrics["dev"]["em_strict"] == 1.0
     assert set(metrics["dev"]["by_type"]) == {"single_hop", "two_hop"}
     assert (metrics["test"]["n"], metrics["test"]["unanswered"]) == (2, 1)
@@ -237,7 +298,7 @@ def test_script_writes_scores_and_answers_in_the_order_of_the_files(tmp_path):
 def test_without_test_answers_only_dev_is_scored_and_the_test_is_answered(tmp_path):
     ended = run_metrics(tmp_path, GOOD, answers=None)
     assert ended.returncode == 0, ended.stderr
-    assert set(read(tmp_path, "metrics.json")) == {"dev"}
+    assert set(read(tmp_path, "metrics.json")) == {"dev", "test_json"}
     assert read(tmp_path, "metrics.json")["dev"]["by_type"] == {}
     assert len(read(tmp_path, "test.json")) == 2
 
@@ -320,7 +381,14 @@ def test_benchmarks_are_scored_per_benchmark_and_source_with_the_judge(tmp_path)
     ended = run_metrics(tmp_path, ANSWERED, *judged, *listing, benchmarks=BENCHMARKS)
     assert ended.returncode == 0, ended.stderr
     metrics = read(tmp_path, "metrics.json")
-    assert set(metrics) == {"dev", "test", "test_closed_book", "benchmarks", "judge_cost"}
+    assert set(metrics) == {
+        "dev",
+        "test",
+        "test_closed_book",
+        "benchmarks",
+        "judge_cost",
+        "test_json",
+    }
     assert metrics["judge_cost"]["all_dollars"] == 0.12
     assert "judge" not in metrics["test"] and metrics["dev"]["judge"] == 0.5
     scores = metrics["benchmarks"]

@@ -47,7 +47,8 @@ def test_the_build_has_answers_in_the_order_of_the_test_file(built):
     assert [row["id"] for row in answers] == [row["id"] for row in asked]
     assert all(set(row) == {"id", "predicted_answer"} for row in answers)
     metrics = read_json(results / "metrics.json")
-    assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained"}
+    assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained", "test_json"}
+    assert metrics["test_json"]["answers"] == 12
     assert metrics["test"]["n"] == 12 and metrics["dev"]["n"] == 8
     assert {"em_strict", "em_normalised", "f1", "mean_searches", "by_type"} <= set(metrics["test"])
     assert metrics["test_closed_book"]["mean_searches"] == 0
@@ -129,6 +130,14 @@ def test_touching_files_reordering_keys_and_comments_make_nothing_stale(built):
     module = built.path / "scripts/searchtrain/curation.py"
     module.write_text("# a remark\n" + module.read_text())
     ended = built.run("--dry-run", TARGET)
+    assert "Nothing to be done" in ended.stdout, ended.stdout
+
+
+def test_budget_and_rates_make_nothing_stale(built):
+    overlay = built.path / "budget.yaml"
+    rates = {"teacher": {"prompt": 1000, "output": 100}}
+    overlay.write_text(json.dumps({"task": {"budget_hours": 24}, "plan": {"rates": rates}}))
+    ended = built.run("--dry-run", TARGET, configfiles=[str(overlay)])
     assert "Nothing to be done" in ended.stdout, ended.stdout
 
 

@@ -1,4 +1,5 @@
-"""When an answer is right: strictly, normalised, as a part, and by how many words.
+"""When an answer is right: strictly, normalised, as a part, and by how many words; and when it has
+the form of one.
 
 Standard library only: whatever compares answers, a demo server too, may import it. Invariant: a
 blank answer is never right.
@@ -10,12 +11,31 @@ from collections import Counter
 from collections.abc import Iterable
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
+MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|\*\*|__|`|^#+ |^[-*] |\\[a-z]+\{|\]\(")
+"""Tags (the protocol's or HTML's), Markdown and LaTeX."""
+QUOTES = ('""', "''", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalise_answer(text: str) -> str:
     """SQuAD's normalisation: lower case, no ASCII punctuation, no articles, single spaces."""
     return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+
+
+def find_fault(answer: str, max_words: int) -> str | None:
+    """Why an answer is not a word or phrase as the task asks for; None when it is.
+
+    Kinds, the first that holds: `several_lines`, `markup`, `quoted` (as a whole), `long` (more than
+    `max_words` words). A blank answer has no fault: it is counted as unanswered.
+    """
+    text = answer.strip()
+    if len(text.splitlines()) > 1:
+        return "several_lines"
+    if MARKUP.search(text):
+        return "markup"
+    if len(text) > 1 and text[0] + text[-1] in QUOTES:
+        return "quoted"
+    return "long" if len(text.split()) > max_words else None
 
 
 def match_strict(answer: str, golds: Iterable[str]) -> bool:

@@ -22,6 +22,7 @@ import tenacity
 from jsonschema.exceptions import best_match
 
 from searchtrain.cache import RequestCache
+from searchtrain.cards import check_name, is_same_model
 from searchtrain.endpoint import wait_ready
 from searchtrain.errors import InputError, Interrupted, ModelError, ServiceError
 from searchtrain.files import canonical_json, digest
@@ -60,6 +61,8 @@ class Role:
     """Environment variable that holds the key; keys stand nowhere else."""
     price: Mapping[str, float] = field(default_factory=dict)
     """US dollars per million `prompt` and `completion` tokens."""
+    only: str = ""
+    """The one model that may answer (`cards.is_same_model`); empty: whichever does."""
 
     @classmethod
     def from_config(cls, name: str, config: Mapping[str, Any], **changes: Any) -> "Role":
@@ -270,6 +273,11 @@ class ModelClient:
         choices = getattr(response, "choices", None)
         if not choices or choices[0].message is None:
             raise ModelError(f"{self.url}: the answer holds no choices", "contract")
+        if self.role.only and response.model and not is_same_model(response.model, self.role.only):
+            raise ServiceError(
+                f"{self.url}: {response.model!r} answered, and only {self.role.only!r}"
+                " (task.teacher) may write training data; serve that model"
+            )
         text = choices[0].message.content or ""
         usage = response.usage
         return {
@@ -317,10 +325,14 @@ def open_model(
     """A client of the role `name` as soon as its server is ready.
 
     `address`: URL or endpoint file; `config` has the model, its revision, dialect and sampling,
-    `runtime` what changes no answer. Raises ServiceError when the server fails to start.
+    `runtime` what changes no answer. Raises ServiceError when the server fails to start, or says
+    that it is not the model that `runtime.only` names.
     """
     role = Role.from_config(name, {**config, **runtime}, **changes)
-    return ModelClient(role, wait_ready(address, runtime["ready_timeout"]), cache)
+    url = wait_ready(address, runtime["ready_timeout"])
+    if role.only:
+        check_name(url, role.read_key(), role.model, role.only)
+    return ModelClient(role, url, cache)
 
 
 def parse_object(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:

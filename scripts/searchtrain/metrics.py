@@ -13,7 +13,13 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain.answers import match_normalised, match_strict, match_substring, measure_f1
+from searchtrain.answers import (
+    find_fault,
+    match_normalised,
+    match_strict,
+    match_substring,
+    measure_f1,
+)
 from searchtrain.errors import InputError
 from searchtrain.tables import format_table
 
@@ -180,12 +186,19 @@ def make_metrics(
 
 
 def make_submission(
-    predictions: pl.DataFrame, test: pl.DataFrame, ids: Sequence[str | int], path: Any
-) -> list[dict[str, Any]]:
-    """The rows of `test.json`: `{id, predicted_answer}` for every question of the test file.
+    predictions: pl.DataFrame,
+    test: pl.DataFrame,
+    ids: Sequence[str | int],
+    path: Any,
+    max_words: int,
+    max_share: float,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of `test.json`: `{id, predicted_answer}` for every question of the test file; and
+    the form of the answers, as `check_form` counts it.
 
     `ids`: as `questions.load_ids` gives them, so that a numeric id stays a number. An unanswered
-    question has an empty text.
+    question has an empty text. Raises InputError when more than `max_share` of the answers are
+    not a word or phrase of at most `max_words` words.
     """
     rows = select_split(predictions, "test", test, complete=True, path=path)
     records = [
@@ -193,9 +206,47 @@ def make_submission(
         for key, answer in zip(ids, rows["answer"], strict=True)
     ]
     check_submission(records, ids, path)
-    unanswered = sum(not record["predicted_answer"] for record in records)
-    logger.info("test: %d answers, %d of them empty", len(records), unanswered)
-    return records
+    form = check_form(records, max_words, max_share)
+    logger.info(
+        "test.json: %d answers, %d of them empty, %d not a word or phrase (%s)",
+        form["answers"], form["empty"], form["broken"], form["faults"],
+    )  # fmt: skip
+    return records, form
+
+
+def check_form(
+    records: Sequence[Mapping[str, Any]], max_words: int, max_share: float
+) -> dict[str, Any]:
+    """Count the answers of `test.json` that are not a word or phrase (`answers.find_fault`).
+
+    Returns `answers`, `empty`, `broken` and `faults` (kind -> how many). Raises InputError naming
+    three of them when more than `max_share` of all answers are broken.
+    """
+    found = {
+        record["id"]: fault
+        for record in records
+        if (fault := find_fault(record["predicted_answer"], max_words))
+    }
+    kinds = dict(sorted(Counter(found.values()).items()))
+    if len(found) > max_share * len(records):
+        shown = [
+            f"id {record['id']!r} ({found[record['id']]}): {record['predicted_answer']!r:.60}"
+            for record in records
+            if record["id"] in found
+        ]
+        raise InputError(
+            f"test.json: {len(found)} of {len(records)} answers are not a word or phrase of at most"
+            f" {max_words} words ({', '.join(f'{kind} {n}' for kind, n in kinds.items())}), for"
+            f" instance {'; '.join(shown[:3])}. Ask for short answers in config/prompts/agent.jinja"
+            " and keep only such rollouts (curate.rules.exact_match), or raise"
+            " predict.max_long_share or predict.max_answer_words"
+        )
+    return {
+        "answers": len(records),
+        "empty": sum(not record["predicted_answer"] for record in records),
+        "broken": len(found),
+        "faults": kinds,
+    }
 
 
 def check_submission(records: Any, ids: Sequence[str | int], path: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from searchtrain import protocol
+from searchtrain.cards import is_same_model
 from searchtrain.errors import InputError
 
 DATASET = "sft_dataset"
@@ -30,6 +31,38 @@ def make_records(curated: pl.DataFrame, system: str) -> list[dict[str, Any]]:
         _make_record(key, messages, system)
         for key, messages in curated.select("id", "messages").iter_rows()
     ]
+
+
+def check_origins(
+    curated: pl.DataFrame, questions: pl.DataFrame, teacher: str | None, trees: bool
+) -> None:
+    """Check that every record traces to a seed question and was written by the named teacher.
+
+    `curated`: `schemas.Curated`; `questions`: `schemas.Questions`; `teacher`: null to leave the
+    model unchecked; `trees`: whether questions of research trees grown from seed answers count.
+    Raises InputError naming the rollout, what it traces to, and the remedy.
+    """
+    origins = ["seed", "tree"] if trees else ["seed"]
+    known = questions.filter(pl.col("origin").is_in(origins)).select(
+        pl.col("id").alias("question_id"), "question"
+    )
+    stray = curated.join(known, on=["question_id", "question"], how="anti")
+    if not stray.is_empty():
+        row = stray.row(0, named=True)
+        raise InputError(
+            f"task.seed_data_only: rollout {row['id']!r} ({row['question'][:60]!r}) traces to no"
+            f" seed question ({stray.height} such rollouts); rebuild questions.parquet and the"
+            " trajectories from data.train alone"
+        )
+    if teacher is None:
+        return
+    models = curated.select("id", model=pl.col("lineage").struct.field("model"))
+    for key, model in models.iter_rows():
+        if not is_same_model(model, teacher):
+            raise InputError(
+                f"task.teacher: rollout {key!r} was written by {model!r}, not by {teacher!r};"
+                " rebuild the trajectories with the named teacher"
+            )
 
 
 def make_dataset_info(file_name: str) -> dict[str, Any]:

@@ -73,6 +73,18 @@ def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[st
     }
 
 
+def check_attention(config: Mapping[str, Any]) -> None:
+    """Raise InputError when `train.attention` does not fit the other settings."""
+    wanted = {"neat_packing": True, "per_device_train_batch_size": 1}
+    if config["attention"] == "varlen":
+        for key, value in wanted.items():
+            if config["args"].get(key) != value:
+                raise InputError(
+                    f"train.args.{key}: {config['args'].get(key)}: train.attention varlen reads one"
+                    f" packed row at a time; set it to {str(value).lower()}"
+                )
+
+
 def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> dict[str, int]:
     """Measure the records in tokens; returns `records`, `tokens`, `longest`, `longer_than_cutoff`.
 
@@ -81,7 +93,14 @@ def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> d
     """
     from transformers import AutoTokenizer  # slow to import
 
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{base}: no tokenizer can be loaded from this folder ({reason}); copy the tokenizer's"
+            " files (tokenizer.json, tokenizer_config.json) beside the weights"
+        ) from None
     if not tokenizer.chat_template:
         raise InputError(f"{base}: the tokenizer has no chat template; use an instruct model")
     records = read_json(dataset)
@@ -137,8 +156,12 @@ def train(
     `config`: the `train` section. Returns the folder with the final model. Raises
     SearchTrainError with the trainer's last words when it fails.
     """
+    check_attention(config)
     recipe = render_recipe(config["args"], base, dataset)
+    if config["processes"] == 1:
+        recipe.pop("ddp_backend", None)  # with it the trainer looks for other processes
     inputs = [hash_file(dataset), hash_file(info), hash_model(base), recipe, list_versions()]
+    inputs += [config["processes"], config["attention"]]
     run_dir = work / digest(inputs)[:16]
     recipe["output_dir"] = str(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -147,7 +170,8 @@ def train(
     if states := sorted(run_dir.glob(STATE)):
         logger.info("going on from %s", states[-1])
     begun = time.monotonic()
-    _run_trainer(recipe_file, run_dir / "trainer.log", env)
+    command = build_command(recipe_file, config["processes"], config["attention"] == "varlen")
+    _run_trainer(command, run_dir / "trainer.log", env)
     logger.info("trained in %.0f s", time.monotonic() - begun)
     return run_dir
 
@@ -189,9 +213,24 @@ def read_loss(log: Path) -> list[dict[str, float]]:
     return [curve[step] for step in sorted(curve)]
 
 
-def _run_trainer(recipe: Path, log: Path, env: Mapping[str, str]) -> None:
+def build_command(recipe: Path, processes: int, varlen: bool) -> list[str]:
+    """The trainer's command line: `processes` workers on this machine, one per GPU."""
+    launcher = [
+        "torch.distributed.run",
+        *("--nproc-per-node", str(processes)),
+        # Any free port of the loopback interface.
+        *("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"),
+        "--module",
+    ]
+    worker = ["searchtrain.worker", str(recipe), *["--varlen"] * varlen]
+    return [sys.executable, "-m", *(launcher if processes > 1 else ()), *worker]
+
+
+def _run_trainer(command: list[str], log: Path, env: Mapping[str, str]) -> None:
     """Run the trainer in a process group of its own that dies with this process."""
-    command = [str(Path(sys.executable).with_name("llamafactory-cli")), "train", str(recipe)]
+    library = str(Path(__file__).resolve().parent.parent)
+    paths = filter(None, (library, env.get("PYTHONPATH")))
+    env = {**env, "PYTHONPATH": os.pathsep.join(paths)}
     parent = os.getppid()
     guard = watchdog.start_watchdog(GRACE)
     with log.open("w", encoding="utf-8") as stream:

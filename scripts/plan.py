@@ -1,0 +1,58 @@
+"""Plan a run: requests, tokens, hours and GPU hours of every stage (rule plan).
+
+By hand, for other numbers of questions:
+
+    python scripts/plan.py --configfile config/config.yaml config/presets/search_sft.yaml \\
+        config/scale/h200x8.yaml --questions 2000 10000
+"""
+
+import json
+import logging
+from pathlib import Path
+
+import yaml
+from snakemake.utils import update_config
+
+from searchtrain import budget, cli, files, plan
+
+logger = logging.getLogger("plan")
+
+
+def main() -> None:
+    parser = cli.make_parser(__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", type=json.loads, help="sections of the config as JSON")
+    source.add_argument("--configfile", type=Path, nargs="+", help="config files, each on the last")
+    parser.add_argument("--results", default="results", help="what <results> stands for")
+    parser.add_argument(
+        "--questions", type=int, nargs="+", help="print plans for so many training questions"
+    )
+    parser.add_argument("--rollouts", type=int, help="per question, in place of the config's")
+    parser.add_argument("--out", type=Path, help="plan.json")
+    parser.add_argument("--text", type=Path, help="plan.md")
+    args = cli.parse(parser)
+    config = args.config
+    if args.configfile:
+        config = {}
+        for file in args.configfile:
+            update_config(config, yaml.safe_load(files.read_text(file, "YAML")))
+    if args.rollouts:
+        config["trajectories"]["rollouts"] = args.rollouts
+    if args.questions:
+        for number in args.questions:
+            config["plan"]["questions"]["train"] = config["sample"]["total"] = number
+            made = plan.make_plan(config, plan.count_questions(config, args.results))
+            print(plan.format_plan(made), end="\n\n")
+        return
+    made = plan.make_plan(config, plan.count_questions(config, args.results))
+    logger.info("%s", plan.format_plan(made))
+    budget.check_budget(made, config)
+    if args.out:
+        files.write_json(made, args.out)
+    if args.text:
+        with files.replace_file(args.text) as partial:
+            partial.write_text(f"# Plan\n\n```\n{plan.format_plan(made)}\n```\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    cli.run(main)
