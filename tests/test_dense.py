@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ from random_encoder import make_encoder
 from starlette.testclient import TestClient
 
 from searchtrain.errors import InputError
-from searchtrain.search import dense, vectors
+from searchtrain.search import dense, server, vectors
 from searchtrain.search import index as index_module
 from searchtrain.search.encoder import Encoder, list_devices
 from searchtrain.search.hybrid import fuse
 from searchtrain.search.index import IndexSettings, build_index, open_index
 from searchtrain.search.server import make_app
 from searchtrain.search.vectors import VectorSearch, group_rows, load_vectors
+from searchtrain.serving import ServerSpec, build_command
 
 WORDS = "springfield is a town in poland its capital warsaw lodz city country of the"
 PASSAGES = [
@@ -109,6 +111,19 @@ def test_the_server_keeps_search_r1s_contract(index):
     assert scored["result"][0][0]["score"] > 0
     assert http.post("/retrieve", json={"queries": []}).json() == {"result": []}
     assert len(http.post("/retrieve", json={"queries": ["Poland"]}).json()["result"][0]) == 3
+
+
+def test_the_supervisor_starts_it_with_its_encoder(folder, corpus, encoder, monkeypatch):
+    args = {"encoder": str(encoder), "gpus": 0, "fusion": {"depth": 2, "weight": 0.5}}
+    spec = ServerSpec("retriever", index=str(folder), corpus=str(corpus), args=args)
+    started = []
+    monkeypatch.setattr(sys, "argv", build_command(spec, 8001)[2:])
+    monkeypatch.setattr(server.uvicorn, "run", lambda *given, **more: started.append((given, more)))
+    server.main()
+    (((app,), options),) = started
+    assert (options["host"], options["port"]) == ("127.0.0.1", 8001)
+    body = {"queries": [PASSAGES[1]["contents"]], "topk": 1}
+    assert TestClient(app).post("/retrieve", json=body).json() == {"result": [[PASSAGES[1]]]}
 
 
 def test_hybrid_weighs_both(corpus, encoder, tmp_path):
