@@ -40,6 +40,7 @@ rule index:
         "../envs/retriever.yaml"
     resources:
         gpu=ENCODER_GPUS,
+        mem_mb=index_memory,
     params:
         encoder=encoder_options,
         work=subpath(output[0], parent=True),
