@@ -23,6 +23,9 @@ from searchtrain.task import check_task, list_secrets, list_writers
 
 try:
     validate_config(config, ROOT / "config" / "schema.yaml")
+    if not config["task"]["enforced"]:
+        # A scale file names the models; whether nothing else may be used is the preset's to say.
+        config["task"].update(teacher=None, student=None, seed_data_only=False)
     check_task(config)
 except SearchTrainError as error:
     raise WorkflowError(str(error))
@@ -313,6 +316,14 @@ def refiner_of(stage):
     return service_of(stage, "refiner") if REFINER else []
 
 
+def shard_service(server):
+    """The endpoint file of a server that a shard of the teacher's rollouts has for itself."""
+    if config["trajectories"]["shards"] == 1:
+        return service_of("trajectories", server)
+    service_of("trajectories", server)  # a mistake in the config is told at once
+    return lambda wildcards: service_of(f"trajectories{wildcards.shard}", server)
+
+
 def refiner_options(wildcards, input):
     """The command-line options of a stage's refiner."""
     if not REFINER:
@@ -389,6 +400,7 @@ def launch_spec(wildcards, input, resources):
     spec = {
         "port": section["port"],
         "ready_timeout": section["ready_timeout"],
+        "gpus": resources.gpu,
         "env": {**section.get("vllm", {}).get("env", {}), **hidden},
     }
     if server == "retriever":

@@ -53,6 +53,7 @@ rule grpo:
         " --search {params.search:q}"
         " {params.refiner:q}"
         " --cache {params.cache:q}"
+        " --gpus {resources.gpu}"
         " --work {params.work:q}"
         " --out {output.checkpoint:q}"
         " --history {output.history:q}"

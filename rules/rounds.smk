@@ -31,6 +31,7 @@ use rule trajectories as trajectories_round with:
     benchmark:
         "<benchmarks>/rounds/{round}/trajectories.tsv"
     params:
+        shard=[],
         model=option("--model", "model"),
         teacher=address("student", "teacher"),
         search=address(SEARCH, "search"),
@@ -123,4 +124,4 @@ use rule checkpoint as checkpoint_round with:
         config=lambda wildcards: recipe_of(int(wildcards.round)),
         work=subpath(output[0], parent=True),
         budget="",
-        code=code("checkpoint"),
+        code=code("checkpoint") + code("searchtrain/worker"),

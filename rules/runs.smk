@@ -40,6 +40,9 @@ onstart:
 
 
 onerror:
+    logger.error(
+        "Once this is mended the same command goes on; answers that were bought are kept."
+    )
     lost = {file for file in earlier if not Path(file).exists()}
     for file in lost:
         kept, record = earlier[file]

@@ -25,12 +25,13 @@ rule checkpoint:
         config=recipe_of(ROUNDS),
         work=subpath(output[0], parent=True),
         budget=within_budget("checkpoint"),
-        code=code("checkpoint"),
+        code=code("checkpoint") + code("searchtrain/worker"),
     shell:
         "{params.budget}exec python scripts/checkpoint.py"
         " --dataset {input.dataset:q}"
         " --info {input.info:q}"
         " --base {input.base:q}"
+        " --gpus {resources.gpu}"
         " --work {params.work:q}"
         " --out {output:q}"
         " --config {params.config:q}"

@@ -1,14 +1,22 @@
 """The teacher's rollouts over the questions.
 
 Inputs: questions.parquet, prompts/agent_teacher.jinja, prompts/refine.jinja.
-Outputs: trajectories.parquet, trajectories_report.json.
+Outputs: trajectories.parquet, trajectories_report.json; of several shards, each a job with servers
+of its own, trajectories/<shard>.parquet and trajectories/<shard>_report.json.
 """
+
+SHARDS = config["trajectories"]["shards"]
+PLACE = "trajectories/{shard}" if SHARDS > 1 else "trajectories"
 
 ADAPTIVE = config["trajectories"]["accepted"] and {
     "accepted": config["trajectories"]["accepted"],
     "rules": config["curate"]["rules"],
     "code": code("searchtrain/curation"),
 }
+
+
+wildcard_constraints:
+    shard=r"[1-9]\d*",
 
 
 rule trajectories:
@@ -18,22 +26,23 @@ rule trajectories:
         included=included("agent_teacher"),
         refine_prompt=prompt("refine") if REFINER else [],
         model=[],
-        teacher=service_of("trajectories", "teacher"),
-        search=service_of("trajectories", SEARCH),
-        refiner=refiner_of("trajectories"),
+        teacher=shard_service("teacher"),
+        search=shard_service(SEARCH),
+        refiner=shard_service("refiner") if REFINER else [],
     output:
-        trajectories="<results>/trajectories.parquet",
-        report="<results>/trajectories_report.json",
+        trajectories=f"<results>/{PLACE}.parquet",
+        report=f"<results>/{PLACE}_report.json",
     log:
-        "<logs>/trajectories.log",
+        f"<logs>/{PLACE}.log",
     benchmark:
-        "<benchmarks>/trajectories.tsv"
+        f"<benchmarks>/{PLACE}.tsv"
     conda:
         "../envs/workflow.yaml"
     threads: 0
     resources:
         stages=1,
     params:
+        shard=["--shard", f"{{shard}}/{SHARDS}"] if SHARDS > 1 else [],
         model=option("--model", "model"),
         teacher=address("teacher"),
         search=address(SEARCH, "search"),
@@ -59,6 +68,7 @@ rule trajectories:
         " --prompt {input.prompt:q}"
         " --teacher {params.teacher:q}"
         " {params.model:q}"
+        " {params.shard:q}"
         " --search {params.search:q}"
         " {params.refiner:q}"
         " --cache {params.cache:q}"
@@ -67,3 +77,8 @@ rule trajectories:
         " --config {params.config:q}"
         " --runtime {params.runtime:q}"
         " --log {log:q}"
+
+
+if SHARDS > 1:
+
+    include: "shards.smk"

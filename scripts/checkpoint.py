@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from searchtrain import cli, training
+from searchtrain import cli, devices, training
 from searchtrain.files import hash_file
 from searchtrain.lineage import hash_model
 
@@ -20,6 +20,7 @@ def main() -> None:
         required=True,
         help="folder of results: runs keep their state in .partial/train/",
     )
+    parser.add_argument("--gpus", type=int, default=0, help="devices that training gets for itself")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=json.loads, required=True)
     args = cli.parse(parser)
@@ -29,10 +30,13 @@ def main() -> None:
     )
     # Snakemake sets thread counts for every numerical library; here config["env"] decides.
     inherited = {key: value for key, value in os.environ.items() if "_THREADS" not in key}
-    env = {**inherited, **config["env"]}
-    run_dir = training.train(
-        args.dataset, args.info, args.base, args.work / ".partial/train", config, env
-    )
+    merged = {**inherited, **config["env"]}
+    env = {key: value for key, value in merged.items() if value is not None}
+    with devices.lease(args.gpus, "train") as leased:
+        env |= leased.variables
+        run_dir = training.train(
+            args.dataset, args.info, args.base, args.work / ".partial/train", config, env
+        )
     facts = {
         "data": hash_file(args.dataset),
         "base": hash_model(args.base),

@@ -4,12 +4,13 @@ Started by `torchrun` or `accelerate launch`, its processes share the rollouts o
 """
 
 import json
+import os
 from importlib import metadata
 from pathlib import Path
 
 import polars as pl
 
-from searchtrain import cli, schemas, stage, training
+from searchtrain import cli, devices, schemas, stage, training
 from searchtrain.cache import RequestCache
 from searchtrain.files import digest, hash_file
 from searchtrain.lineage import hash_model, list_versions
@@ -36,6 +37,7 @@ def main() -> None:
         required=True,
         help="folder of results: runs keep their state in .partial/grpo/",
     )
+    parser.add_argument("--gpus", type=int, default=0, help="devices that training gets for itself")
     parser.add_argument("--out", type=Path, required=True, help="folder of the trained model")
     parser.add_argument("--history", type=Path, required=True, help="history.jsonl to write")
     parser.add_argument("--picture", type=Path, required=True, help="PNG of the history to write")
@@ -46,8 +48,9 @@ def main() -> None:
     values = {key: value for key, value in config.items() if key not in STAGE}
     settings = parse_settings(GrpoSettings, values, "grpo")
     questions = read_questions(args.questions)
-    policy = stage.open_policy(args, None, config, runtime, RequestCache(args.cache, "grpo"))
-    search = stage.open_search(args.search, config, runtime, "grpo")
+    writer = "grpo" + os.environ.get("RANK", "")
+    policy = stage.open_policy(args, None, config, runtime, RequestCache(args.cache, writer))
+    search = stage.open_search(args.search, config, runtime, writer)
     facts = {
         "data": hash_file(args.questions),
         "base": hash_model(args.checkpoint),
@@ -56,10 +59,14 @@ def main() -> None:
         "trl": metadata.version("trl"),
     }
     folder = args.work / ".partial/grpo" / digest([facts, list_versions()])[:16]
-    trainer = Trainer(args.checkpoint, questions, policy, search, settings, folder)
-    history = trainer.train()
-    model = folder / "model"
-    trainer.save(model)
+    # A launcher of several processes has taken the devices for all of them.
+    gpus = 0 if "LOCAL_RANK" in os.environ else args.gpus
+    with devices.lease(gpus, "grpo") as leased:
+        os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
+        trainer = Trainer(args.checkpoint, questions, policy, search, settings, folder)
+        history = trainer.train()
+        model = folder / "model"
+        trainer.save(model)
     if not trainer.leads:
         return
     write_loss(history, model / "trainer_log.jsonl")

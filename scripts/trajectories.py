@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain import agent, cli, files, questions, schemas, stage
+from searchtrain import agent, cli, files, questions, schemas, shards, stage
 from searchtrain.cache import RequestCache
 from searchtrain.lineage import hash_model
 from searchtrain.llm import open_model
@@ -19,6 +19,7 @@ def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--questions", type=Path, required=True)
     parser.add_argument("--teacher", required=True, help="URL or endpoint file of who answers")
+    parser.add_argument("--shard", type=read_shard, help="number/count: only these questions")
     parser.add_argument("--model", type=Path, help="folder of the model, if this workflow made it")
     stage.add_agent_arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
@@ -29,18 +30,32 @@ def main() -> None:
     config, runtime = args.config, args.runtime
     frame = schemas.read_table(args.questions, schemas.Questions)
     asked = questions.draw_questions(frame, config["questions"], config["seed"])
-    cache = RequestCache(args.cache, "trajectories")
+    writer = "trajectories"
+    if args.shard:
+        number, count = args.shard
+        asked = shards.take_shard(asked, number, count)
+        # While a shard writes, others read only what was bought with another number of shards.
+        writer += f"-{number}-of-{count}"
+    cache = RequestCache(args.cache, writer)
     role, changes = "teacher", {}
     if args.model:
         role, changes = "student", {"revision": hash_model(args.model)}
     model = open_model(role, args.teacher, config["teacher"], runtime[role], cache, **changes)
     policy = stage.open_policy(args, model, config, runtime, cache)
-    search = stage.open_search(args.search, config, runtime, "trajectories")
+    search = stage.open_search(args.search, config, runtime, writer)
     tasks = agent.make_tasks(asked, config["rollouts"], config["seed"])
     rows = asyncio.run(_roll_out(tasks, policy, search, config))
     report = agent.report_rollouts(rows, len(tasks), policy, search)
     schemas.write_table(rows, args.out, schemas.Trajectories)
     files.write_json(report, args.report)
+
+
+def read_shard(text: str) -> tuple[int, int]:
+    """`2/3` as numbers."""
+    number, count = map(int, text.split("/"))
+    if not 1 <= number <= count:
+        raise ValueError(text)
+    return number, count
 
 
 async def _roll_out(

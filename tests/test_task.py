@@ -339,8 +339,9 @@ def test_what_the_teacher_answered_is_not_read_from_the_cache_for_the_student(se
         Role("student", "student", revision="sha of the checkpoint"),
         Role("student", "student", revision="sha of the checkpoint"),
     ]
-    cached = [
-        ask(role, server, RequestCache(tmp_path, f"stage{number}")).cached
-        for number, role in enumerate(roles)
-    ]
+    cached = []
+    for number, role in enumerate(roles):
+        cache = RequestCache(tmp_path, f"stage{number}")
+        cached.append(ask(role, server, cache).cached)
+        cache.close()
     assert cached == [False, False, True] and server.asked == 2

@@ -59,11 +59,12 @@ def run(web, tmp_path, extractors):
     def run(work, *, endpoint="", pages=None, cache=True, **settings):
         async def go():
             names = {f"{name}.test": f"127.0.0.1:{web.port}" for name in ("site", "other", "evil")}
+            stored = RequestCache(tmp_path / "web", "test")
             pages_section = {"allow_networks": LOOPBACK, "timeout": 5, **(pages or {})}
             search = WebSearch(
                 f"http://127.0.0.1:{web.port}{endpoint}",
                 parse_settings(WebSettings, {"pages": pages_section, **settings}, "web"),
-                RequestCache(tmp_path / "web", "test"),
+                stored,
                 names,
                 backoff=0.001,
                 extractors=extractors,
@@ -73,6 +74,7 @@ def run(web, tmp_path, extractors):
             finally:
                 run.last = search
                 await search.close()
+                stored.close()
 
         return asyncio.run(go())
 

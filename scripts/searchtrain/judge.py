@@ -12,10 +12,9 @@ from typing import Any
 import orjson
 import polars as pl
 
+from searchtrain.batch import ask_each
 from searchtrain.errors import InputError, ModelError
 from searchtrain.llm import ModelClient
-from searchtrain.pool import FailureLimit, run_pool
-from searchtrain.progress import StageProgress
 from searchtrain.schemas import Judgements, empty_table, validate_table
 from searchtrain.tables import format_table
 
@@ -82,29 +81,9 @@ async def judge_predictions(
         ).iter_rows()
     ]
     asked = list(dict.fromkeys(filter(None, requests)))
-    failures = FailureLimit(len(asked), config["max_failed_share"], "judge.max_failed_share")
-    progress = StageProgress(len(asked), [client])
-
-    async def judge(request: str) -> tuple[bool | None, str, str]:
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": request}]
-        error = None
-        try:
-            verdict = await client.complete_json(
-                messages, VERDICT_SCHEMA, _read_verdict, seed=config["seed"]
-            )
-        except ModelError as caught:
-            error = caught
-            verdict = (None, "", caught.kind)
-        progress.advance(failed=error is not None)
-        failures.count(error)
-        return verdict
-
-    try:
-        given = await run_pool(asked, judge, workers=client.role.concurrency, stop=client.stop)
-    finally:
-        progress.finish()
-        await client.close()
-    verdicts = dict(zip(asked, given, strict=True))
+    given = await ask_each(asked, system, client, VERDICT_SCHEMA, _read_verdict, config, "judge")
+    answers = [(None, "", v.kind) if isinstance(v, ModelError) else v for v in given]
+    verdicts = dict(zip(asked, answers, strict=True))
     judged = [verdicts[request] if request else (False, BLANK, "") for request in requests]
     columns = empty_table(Judgements).schema
     frame = rows.select("split", "question_id").hstack(

@@ -24,12 +24,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from searchtrain import watchdog
+from searchtrain import devices, watchdog
 from searchtrain.endpoint import write_endpoint
 from searchtrain.errors import InputError, ServiceError
 from searchtrain.settings import check_range
@@ -72,6 +73,8 @@ class ServerSpec:
     options of its program but for index, corpus and port."""
     rates: dict = field(default_factory=dict)
     ledger: str | None = None
+    gpus: int = 0
+    """Devices that the server gets for itself; 0 leaves its environment as it is."""
     command: list | None = None
     """command: the program and its arguments; `{port}` in one stands for the port."""
     health: str = "/health"
@@ -104,12 +107,17 @@ def supervise(server: str, spec: ServerSpec, endpoint: Path, log: Path) -> None:
     write_endpoint(endpoint, server, "starting", url)
     process: subprocess.Popen[bytes] | None = None
     guard: subprocess.Popen[bytes] | None = None
+    held = ExitStack()
     try:
         check_spec(spec, server)
         check_port_free(port)
-        guard = watchdog.start_watchdog(spec.grace)
+        leased = held.enter_context(
+            devices.lease(spec.gpus, server, lambda: bool(stop.name) or os.getppid() != parent)
+        )
+        # The watchdog holds the devices, too: they are free when the server is gone.
+        guard = watchdog.start_watchdog(spec.grace, leased.locks)
         start = log.stat().st_size if log.exists() else 0
-        process = start_server(spec, port, log)
+        process = start_server(spec, port, log, leased.variables)
         watchdog.inform_watchdog(guard, process.pid)
         logger.info("%s: pid %d starts on %s", server, process.pid, url)
         began, ready, next_look = time.monotonic(), False, 0.0
@@ -143,6 +151,7 @@ def supervise(server: str, spec: ServerSpec, endpoint: Path, log: Path) -> None:
             watchdog.stop_group(process.pid, spec.grace, process)
         if guard is not None:
             guard.communicate()
+        held.close()
 
 
 def check_spec(spec: ServerSpec, server: str) -> None:
@@ -163,6 +172,7 @@ def check_spec(spec: ServerSpec, server: str) -> None:
             raise InputError(f"{server}: {name}: missing; serve {spec.serve} needs it")
     check_range(spec.ready_timeout, 0, f"{server}: ready_timeout")
     check_range(spec.grace, 0, f"{server}: grace")
+    check_range(spec.gpus, 0, f"{server}: gpus")
     if spec.port is not None and not 1 <= spec.port <= 65_535:
         raise InputError(f"{server}: port: {spec.port} is not a port; use 1 to 65535, or null")
 
@@ -240,15 +250,20 @@ def build_environment(spec: ServerSpec) -> dict[str, str]:
     return environment
 
 
-def start_server(spec: ServerSpec, port: int, log: Path) -> subprocess.Popen[bytes]:
-    """Start the server as leader of its own process group, its output appended to `log`."""
+def start_server(
+    spec: ServerSpec, port: int, log: Path, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start the server as leader of its own process group, its output appended to `log`.
+
+    `variables` are set in its environment besides what the spec says.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     command = build_command(spec, port)
     with log.open("ab") as output:
         try:
             return subprocess.Popen(
                 command,
-                env=build_environment(spec),
+                env={**build_environment(spec), **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

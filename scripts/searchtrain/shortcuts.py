@@ -13,11 +13,10 @@ import orjson
 import polars as pl
 
 from searchtrain import protocol
+from searchtrain.batch import ask_each
 from searchtrain.curation_rules import CORRECTNESS, RULES, Rollout, join_levels
 from searchtrain.errors import ModelError
 from searchtrain.llm import ModelClient
-from searchtrain.pool import FailureLimit, run_pool
-from searchtrain.progress import StageProgress
 from searchtrain.schemas import Shortcuts, empty_table, validate_table
 from searchtrain.tables import format_table
 
@@ -57,34 +56,14 @@ async def judge_shortcuts(
     `shortcuts` (`seed`, `max_failed_share`). A rollout without a usable verdict has `genuine` null.
     Raises SearchTrainError when more of them fail than the config allows.
     """
-    failures = FailureLimit(
-        rollouts.height, config["max_failed_share"], "shortcuts.max_failed_share"
+    requests = [render_request(row) for row in rollouts.iter_rows(named=True)]
+    given = await ask_each(
+        requests, system, client, GENUINE_SCHEMA, _read_verdict, config, "shortcuts"
     )
-    progress = StageProgress(rollouts.height, [client])
-
-    async def judge(row: Mapping[str, Any]) -> tuple[str, bool | None, str, str]:
-        messages = [
-            {"role": "system", "content": system},
-            {"role": "user", "content": render_request(row)},
-        ]
-        error = None
-        try:
-            verdict = await client.complete_json(
-                messages, GENUINE_SCHEMA, _read_verdict, seed=config["seed"]
-            )
-        except ModelError as caught:
-            error = caught
-            verdict = (None, "", caught.kind)
-        progress.advance(failed=error is not None)
-        failures.count(error)
-        return row["id"], *verdict
-
-    rows = rollouts.select("id", "question", "messages").to_dicts()
-    try:
-        judged = await run_pool(rows, judge, workers=client.role.concurrency, stop=client.stop)
-    finally:
-        progress.finish()
-        await client.close()
+    judged = [
+        (name, *((None, "", verdict.kind) if isinstance(verdict, ModelError) else verdict))
+        for name, verdict in zip(rollouts["id"], given, strict=True)
+    ]
     frame = pl.DataFrame(judged, schema=empty_table(Shortcuts).schema, orient="row")
     return validate_table(frame, Shortcuts, "shortcuts")
 

@@ -6,6 +6,7 @@ when its server is ready.
 """
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,26 @@ def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refiner", help="URL or endpoint file; left out: no refiner")
     parser.add_argument("--refine-prompt", type=Path, help="the refiner's system prompt")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
+
+
+def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every stage that asks the judge about each row of a table."""
+    parser.add_argument("--prompt", type=Path, required=True)
+    parser.add_argument("--judge", required=True, help="URL or endpoint file")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
+    parser.add_argument("--config", type=json.loads, required=True)
+    parser.add_argument("--runtime", type=json.loads, required=True)
+
+
+def open_judge(args: argparse.Namespace, writer: str) -> tuple[str, ModelClient]:
+    """The judge's rendered prompt and its client; `writer` names this stage's cache file."""
+    system = render_prompt(args.prompt)
+    cache = RequestCache(args.cache, writer)
+    return system, open_model(
+        "judge", args.judge, args.config["judge"], args.runtime["judge"], cache
+    )
 
 
 def open_policy(

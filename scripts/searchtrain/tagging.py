@@ -12,10 +12,9 @@ from typing import Any
 
 import polars as pl
 
+from searchtrain.batch import ask_each
 from searchtrain.errors import InputError, ModelError
 from searchtrain.llm import ModelClient
-from searchtrain.pool import FailureLimit, run_pool
-from searchtrain.progress import StageProgress
 from searchtrain.schemas import Tagged, validate_table
 from searchtrain.tables import format_table
 
@@ -122,29 +121,11 @@ async def tag_questions(
     `config`: the section `tag`. Raises SearchTrainError when more questions fail than it allows.
     """
     aliases = compile_aliases(config["aliases"])
-    failures = FailureLimit(seeds.height, config["max_failed_share"], "tag.max_failed_share")
-    progress = StageProgress(seeds.height, [client])
-
-    async def tag(question: str) -> tuple[str, list[str]] | None:
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
-        answer, error = None, None
-        try:
-            answer = await client.complete_json(
-                messages, TAG_SCHEMA, lambda value: parse_tag(value, aliases), seed=config["seed"]
-            )
-        except ModelError as caught:
-            error = caught
-        progress.advance(failed=error is not None)
-        failures.count(error)
-        return answer
-
-    try:
-        tags = await run_pool(
-            seeds["question"].to_list(), tag, workers=client.role.concurrency, stop=client.stop
-        )
-    finally:
-        progress.finish()
-        await client.close()
+    answers = await ask_each(
+        seeds["question"].to_list(), system, client, TAG_SCHEMA,
+        lambda value: parse_tag(value, aliases), config, "tag",
+    )  # fmt: skip
+    tags = [None if isinstance(answer, ModelError) else answer for answer in answers]
     return add_tags(seeds, tags)
 
 

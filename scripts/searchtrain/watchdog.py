@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 
 def main() -> None:
@@ -23,14 +24,18 @@ def main() -> None:
         stop_group(int(group), grace=float(sys.argv[1]))
 
 
-def start_watchdog(grace: float) -> subprocess.Popen[bytes]:
-    """Start the process that outlives this one just long enough to stop the server's group."""
+def start_watchdog(grace: float, locks: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start the process that outlives this one just long enough to stop the server's group.
+
+    It keeps the file descriptors `locks` open for as long.
+    """
     return subprocess.Popen(
         [sys.executable, "-I", __file__, str(grace)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        pass_fds=locks,
     )
 
 
