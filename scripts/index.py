@@ -1,9 +1,10 @@
 """Build the index of a corpus, a folder that the retriever serves."""
 
 import json
+import os
 from pathlib import Path
 
-from searchtrain import cli
+from searchtrain import cli, devices
 from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.settings import parse_settings
 
@@ -22,10 +23,12 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, default={}, help="settings as JSON")
     args = cli.parse(parser)
     settings = parse_settings(IndexSettings, args.config, "index")
-    build_index(
-        args.corpus, args.out, settings,
-        partial=args.work / ".partial/index", model=args.encoder, gpus=args.gpus,
-    )  # fmt: skip
+    with devices.lease(args.gpus, "index") as leased:
+        os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
+        build_index(
+            args.corpus, args.out, settings,
+            partial=args.work / ".partial/index", model=args.encoder, gpus=args.gpus,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":
