@@ -34,6 +34,8 @@ except SearchTrainError as error:
 BENCHMARKS = config["data"]["benchmarks"]
 QRELS = config["data"]["qrels"]
 SEARCH = config["search"]
+DENSE = config["retriever"]["index"]["engine"] != "bm25"
+ENCODER_GPUS = config["retriever"]["embedder"]["gpu"] if DENSE else 0
 REFINER = ["refiner"] * config["refine"]["enabled"]
 FILES = {
     **{f"data.{key}": file for key, file in config["data"].items() if isinstance(file, str)},
@@ -41,6 +43,7 @@ FILES = {
     **{f"data.qrels.{name}.{kind}": QRELS[name][kind] for name in QRELS for kind in QRELS[name]},
     "train.base": config["train"]["base"],
     "mix.file": config["mix"]["file"],
+    "retriever.embedder.model": config["retriever"]["embedder"]["model"] if DENSE else None,
 }
 
 for key, file in FILES.items():
@@ -223,6 +226,36 @@ def searching():
     return {"search": {"web": facts}}
 
 
+def indexing():
+    """What decides the index; the encoder's folder is an input of its own."""
+    section = config["retriever"]
+    if not DENSE:
+        return settings(**section["index"])
+    embedder = {k: v for k, v in section["embedder"].items() if k not in ("model", "gpu")}
+    return settings(**section["index"], embedder=embedder)
+
+
+def encoder():
+    """The folder of the encoder of dense retrieval, if the index is one of vectors."""
+    model = config["retriever"]["embedder"]["model"]
+    if DENSE and not model:
+        raise WorkflowError(
+            "configuration: retriever.embedder.model: missing; set it to the folder of an encoder,"
+            " or retriever.index.engine to bm25"
+        )
+    return model if DENSE else []
+
+
+def index_memory(wildcards, input):
+    """Megabytes that building the index takes (measured: 3.3 times the corpus, for BM25)."""
+    return int(2000 + 5 * input.size_mb)
+
+
+def encoder_options(wildcards, input, resources):
+    """The command-line options of an index of vectors; how many GPUs makes nothing stale."""
+    return ["--encoder", str(input.encoder), "--gpus", str(ENCODER_GPUS)] if DENSE else []
+
+
 def runtime(*servers):
     """How servers are talked to: makes nothing stale."""
 
@@ -324,8 +357,13 @@ def model_of(server):
 def served_files(wildcards):
     """What must exist before the server can start."""
     server = wildcards.server
+    if server == "web" and DENSE:
+        raise WorkflowError(
+            "configuration: web.serve: the laptop's web needs retriever.index.engine: bm25"
+        )
     if server in ("retriever", "web"):
-        return ["<results>/index", "<results>/corpus.jsonl"]
+        encoding = [encoder()] if server == "retriever" and DENSE else []
+        return ["<results>/index", "<results>/corpus.jsonl", *encoding]
     return [model_of(server)] if server in STUDENTS else []
 
 
@@ -333,7 +371,11 @@ def served_identity(wildcards):
     """What decides the server's answers; a change reruns the stage that uses it."""
     server = wildcards.server
     if server == "retriever":
-        return settings(code=code("searchtrain/search/bm25"))
+        fusion = config["retriever"]["fusion"]
+        hybrid = config["retriever"]["index"]["engine"] == "hybrid"
+        return settings(
+            code=code("searchtrain/search/index"), **({"fusion": fusion} if hybrid else {})
+        )
     if server == "web":
         return settings(rates=section_of(server)["scripted"], code=code("searchtrain/demo/web"))
     if section_of(server).get("serve") == "scripted":
@@ -362,7 +404,10 @@ def launch_spec(wildcards, input, resources):
         "env": {**section.get("vllm", {}).get("env", {}), **hidden},
     }
     if server == "retriever":
-        return settings(serve="retriever", index=input[0], corpus=input[1], **spec)
+        args = {"encoder": input[2], "gpus": section["gpu"]} if DENSE else {}
+        if section["index"]["engine"] == "hybrid":
+            args["fusion"] = section["fusion"]
+        return settings(serve="retriever", index=input[0], corpus=input[1], args=args, **spec)
     if section.get("serve") == "scripted":
         name = "laptop_web" if server == "web" else "scripted_teacher"
         spec["ledger"] = str(Path(config["cache"]) / f"{name}.ledger")

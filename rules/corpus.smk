@@ -28,7 +28,8 @@ rule corpus:
 
 rule index:
     input:
-        "<results>/corpus.jsonl",
+        corpus="<results>/corpus.jsonl",
+        encoder=encoder(),
     output:
         directory("<results>/index"),
     log:
@@ -37,12 +38,19 @@ rule index:
         "<benchmarks>/index.tsv"
     conda:
         "../envs/retriever.yaml"
+    resources:
+        gpu=ENCODER_GPUS,
+        mem_mb=index_memory,
     params:
-        config=settings(**config["retriever"]["index"]),
+        encoder=encoder_options,
+        work=subpath(output[0], parent=True),
+        config=indexing(),
         code=code("index"),
     shell:
         "exec python scripts/index.py"
-        " --corpus {input:q}"
+        " --corpus {input.corpus:q}"
+        " {params.encoder:q}"
+        " --work {params.work:q}"
         " --out {output:q}"
         " --config {params.config:q}"
         " --log {log:q}"

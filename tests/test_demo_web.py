@@ -16,7 +16,8 @@ from starlette.testclient import TestClient
 from searchtrain.demo import web, world
 from searchtrain.demo.teacher import Ledger
 from searchtrain.errors import InputError
-from searchtrain.search.bm25 import BM25Index, IndexSettings, build_index
+from searchtrain.search.bm25 import BM25Index
+from searchtrain.search.index import IndexSettings, build_index
 
 QUIET = dict.fromkeys(web.RATES, 0.0)
 FOREIGN = {

@@ -16,7 +16,8 @@ from searchtrain.demo import mistakes, teacher, world
 from searchtrain.errors import InputError
 from searchtrain.limits import Limits
 from searchtrain.llm import Completion, Role
-from searchtrain.search.bm25 import BM25Index, IndexSettings, build_index
+from searchtrain.search.bm25 import BM25Index
+from searchtrain.search.index import IndexSettings, build_index
 
 CONFIG: dict[str, Any] = {
     "seed": 5,

@@ -18,7 +18,8 @@ from searchtrain.demo.script import Refusal
 from searchtrain.limits import Limits
 from searchtrain.llm import Completion, Role
 from searchtrain.refiner import FINDINGS_SCHEMA, Refiner, read_findings, render_request
-from searchtrain.search.bm25 import BM25Index, IndexSettings, build_index
+from searchtrain.search.bm25 import BM25Index
+from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.shortcuts import GENUINE_SCHEMA
 from searchtrain.trees import growth, writing
 from searchtrain.trees.asking import Asker

@@ -10,8 +10,9 @@ from starlette.testclient import TestClient
 from werkzeug import Response
 
 from searchtrain.errors import InputError, SearchError
-from searchtrain.search import bm25, server
-from searchtrain.search.bm25 import BM25Index, IndexSettings, build_index
+from searchtrain.search import bm25, manifest, server
+from searchtrain.search.bm25 import BM25Index
+from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.search.retriever import RetrieverClient
 from searchtrain.search.server import make_app
 from searchtrain.search.text import make_analyser
@@ -95,10 +96,24 @@ def test_a_query_that_matches_nothing_has_no_hits(index, query):
     assert index.rank(query, 3) == []
 
 
+@pytest.mark.parametrize("query", ["Springfield", "capital Poland Springfield", "Łódź", "zzzz"])
+@pytest.mark.parametrize("topk", [1, 2, 3, 7, 9])
+def test_a_large_index_is_compiled_and_answers_the_same(
+    folder, corpus, index, monkeypatch, query, topk
+):
+    plain = index.rank(query, topk)
+    monkeypatch.setattr(bm25, "COMPILE_FROM", 0)
+    compiled = BM25Index(folder, corpus)
+    assert compiled._threads is not None
+    assert compiled.rank_all([query, "town"], topk) == [plain, index.rank("town", topk)]
+
+
 def test_stopwords_and_stemmer_can_be_left_out():
     assert make_analyser(None, None).split("The Cities") == ["the", "cities"]
     assert make_analyser(["Cities"], None).split("The Cities") == ["the"]
     assert make_analyser("english", "english").split("The Cities") == ["citi"]
+    assert make_analyser("english", None).split("Who is she?") == ["who", "she"]
+    assert make_analyser("english_plus", None).split("Who is she?") == []
 
 
 def test_the_index_is_a_search_in_this_process(index):
@@ -121,7 +136,7 @@ def test_a_second_build_is_the_same_and_replaces_the_first(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (IndexSettings(engine="faiss"), r"index\.engine: 'faiss' is not known; use 'bm25'"),
+        (IndexSettings(engine="faiss"), r"index\.engine: 'faiss' is not known; use one of bm25, d"),
         (IndexSettings(method="best"), r"index\.method: 'best' is not known; use one of lucene"),
         (IndexSettings(b=1.5), r"index\.b: 1.5 is out of range; use 0 to 1"),
         (IndexSettings(stemmer="klingon"), r"index\.stemmer: 'klingon' is not known"),
@@ -145,12 +160,23 @@ def test_refuses_an_index_of_another_corpus_version_or_engine(
         BM25Index(folder, tmp_path / "none.jsonl")
     with pytest.raises(InputError, match=r"not an index \(manifest.json is missing\)"):
         BM25Index(tmp_path, corpus)
-    monkeypatch.setattr(bm25.bm25s, "__version__", "9.9")
+    monkeypatch.setattr(BM25Index, "VERSION", "9.9")
     with pytest.raises(InputError, match=r"built with version '0\.[\d.]+', this is '9.9'; rebuild"):
         BM25Index(folder, corpus)
-    monkeypatch.setattr(bm25, "ENGINE", "other")
+    monkeypatch.setattr(BM25Index, "ENGINE", "other")
     with pytest.raises(InputError, match="built with engine 'bm25s', this is 'other'"):
         BM25Index(folder, corpus)
+
+
+def test_a_corpus_that_was_not_touched_is_not_read_again(folder, corpus, tmp_path, monkeypatch):
+    """13 GB take a minute; a copy, whose time is another, is compared by its bytes."""
+    copied = tmp_path / "corpus.jsonl"
+    copied.write_bytes(corpus.read_bytes())
+    assert len(BM25Index(folder, copied)) == len(PASSAGES)
+    monkeypatch.setattr(manifest, "hash_file", lambda path: "never the same")
+    assert len(BM25Index(folder, corpus)) == len(PASSAGES)
+    with pytest.raises(InputError, match="built from another corpus"):
+        BM25Index(folder, copied)
 
 
 # The server.

@@ -18,7 +18,7 @@ import pytest
 
 from searchtrain.endpoint import read_endpoint, wait_ready, write_endpoint
 from searchtrain.errors import InputError, ServiceError
-from searchtrain.search.bm25 import IndexSettings, build_index
+from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.serving import (
     ServerSpec,
     build_command,

@@ -12,7 +12,8 @@ from test_trees import attribute, entity
 from searchtrain import schemas
 from searchtrain.errors import InputError, ModelError, SearchError, SearchTrainError
 from searchtrain.llm import Completion, Role
-from searchtrain.search.bm25 import BM25Index, IndexSettings, build_index
+from searchtrain.search.bm25 import BM25Index
+from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.trees.asking import Asker
 from searchtrain.trees.growth import (
     BROWSE_SCHEMA,

@@ -69,7 +69,8 @@ class ServerSpec:
     """vllm: a folder or a hub name. scripted: the name it answers to."""
     served_model_name: str | None = None
     args: dict = field(default_factory=dict)
-    """vllm: its engine arguments, `max_model_len: 2048` for `--max-model-len 2048`."""
+    """vllm: its engine arguments, `max_model_len: 2048` for `--max-model-len 2048`. retriever: the
+    options of its program but for index, corpus and port."""
     rates: dict = field(default_factory=dict)
     ledger: str | None = None
     gpus: int = 0
@@ -185,7 +186,7 @@ def build_command(spec: ServerSpec, port: int) -> list[str]:
     paths = ["--index", str(spec.index), "--corpus", str(spec.corpus)]
     options = ["--rates", json.dumps(spec.rates), "--ledger", str(spec.ledger)]
     if spec.serve == "retriever":
-        return [*python, "searchtrain.search.server", *paths, *at]
+        return [*python, "searchtrain.search.server", *paths, *render_arguments(spec.args), *at]
     if spec.serve == "web":
         return [*python, "searchtrain.demo.web", *paths, *options, *at]
     if spec.serve == "scripted":

@@ -1,43 +1,37 @@
 """A BM25 index in a folder: built once from a corpus, then mapped into memory and queried.
 
-Invariant: an index answers only for the corpus and the bm25s version that it was built with, and
-equal scores come back in corpus order, so a query has one answer.
+Invariant: equal scores come back in corpus order, so a query has one answer, and a large index,
+which compiled code scores, gives the answers that a small one would.
 """
 
-import dataclasses
 import logging
 import os
-import shutil
+import threading
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import bm25s
 import numpy as np
-import orjson
 
-from searchtrain.corpus import read_passages
 from searchtrain.errors import InputError
-from searchtrain.files import hash_file, read_json, write_json
-from searchtrain.search.text import make_analyser
+from searchtrain.search.store import Offsets, PassageIndex, Ranking
+from searchtrain.search.text import Analyser, make_analyser, split_words
 
 logger = logging.getLogger(__name__)
 
-ENGINE = "bm25s"
-MANIFEST = "manifest.json"
-OFFSETS = "offsets.npy"
 METHODS = ("lucene", "robertson", "atire")
 COMPILE_FROM = 500_000
 """Passages from which numba's seconds of compilation pay for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
-class IndexSettings:
-    """How an index is built; k1 and b are Anserini's for passages, as in Search-R1's BM25."""
+class BM25Settings:
+    """How text is matched; k1 and b are Anserini's for passages, as in Search-R1's BM25."""
 
-    engine: str = "bm25"
     method: str = "lucene"
     k1: float = 0.9
     b: float = 0.4
@@ -47,29 +41,80 @@ class IndexSettings:
     """A Snowball language, or None."""
 
 
-class BM25Index:
-    """A loaded index with its corpus; implements `Search` in this process."""
+@dataclass
+class Documents:
+    """The corpus as term numbers, in the form that bm25s indexes: `ids` and `vocab`.
+
+    All in one array: a list of lists would take twice the memory, 11 GB for 21 million passages.
+    """
+
+    analyser: Analyser
+    vocab: dict[str, int] = field(default_factory=lambda: {"": 0})
+    known: dict[str, int] = field(default_factory=dict)
+    """The number of each word's term, 0 for stop words: each word is stemmed once."""
+    terms: array = field(default_factory=lambda: array("i"))
+    ends: array = field(default_factory=lambda: array("q", [0]))
+
+    @property
+    def ids(self) -> "Documents":
+        """This, as a sequence of arrays of term numbers."""
+        return self
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __iter__(self) -> Iterator[array]:
+        return (self.terms[self.ends[n] : self.ends[n + 1]] for n in range(len(self)))
+
+    def add(self, text: str) -> None:
+        """Append a passage."""
+        known, words = self.known, split_words(text)
+        for word in words:
+            if word not in known:
+                term = self.analyser.reduce(word)
+                known[word] = self.vocab.setdefault(term, len(self.vocab))
+        self.terms.extend([number for word in words if (number := known[word])])
+        self.ends.append(len(self.terms))
+
+
+class BM25Index(PassageIndex):
+    """A loaded index with its corpus; thread-safe."""
+
+    ENGINE = "bm25s"
+    VERSION = bm25s.__version__
+    REQUESTS = 8
+    QUICK = True
 
     def __init__(self, index: Path, corpus: Path) -> None:
         """Load an index; raises InputError when it does not belong to this corpus or engine."""
-        self.manifest = read_manifest(index, corpus)
+        super().__init__(index, corpus)
         parameters = self.manifest["parameters"]
         self._analyser = make_analyser(parameters["stopwords"], parameters["stemmer"])
+        self._stemming = threading.Lock()
         self._model = bm25s.BM25.load(index, mmap=True, show_progress=False)
+        self._threads: ThreadPoolExecutor | None = None
         if len(self) >= COMPILE_FROM:
-            self._model.compile(warmup=True)
-        self._offsets = np.load(index / OFFSETS, mmap_mode="r")
-        self._corpus = np.memmap(corpus, mode="r")
+            self._model.backend = "numba"
+            self._threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+            self._rank_compiled([0], 1)
 
-    def __len__(self) -> int:
-        return int(self.manifest["passages"])
+    def rank_all(self, queries: Sequence[str], topk: int) -> list[Ranking]:
+        """See `PassageIndex.rank_all`."""
+        if self._threads is None:
+            return [self._rank(query, topk) for query in queries]
+        return list(self._threads.map(self._rank, queries, [topk] * len(queries)))
 
-    def rank(self, query: str, topk: int) -> list[tuple[int, float]]:
-        """The corpus positions and scores of the best passages; fewer than `topk` if few match."""
+    def _rank(self, query: str, topk: int) -> Ranking:
         vocabulary = self._model.vocab_dict
-        terms = [vocabulary[term] for term in self._analyser.split(query) if term in vocabulary]
+        with self._stemming:
+            found = self._analyser.split(query)
+        terms = [vocabulary[term] for term in found if term in vocabulary]
         if not terms or topk < 1:
             return []
+        ranking = self._rank_compiled(terms, topk) if self._threads else None
+        return self._rank_plainly(terms, topk) if ranking is None else ranking
+
+    def _rank_plainly(self, terms: list[int], topk: int) -> Ranking:
         scores = self._model.get_scores_from_ids(terms)
         found = np.flatnonzero(scores)
         if len(found) > topk:
@@ -78,77 +123,44 @@ class BM25Index:
         order = np.argsort(-scores[found], kind="stable")[:topk]
         return [(int(place), float(scores[place])) for place in found[order]]
 
-    def read_line(self, place: int) -> bytes:
-        """The JSON text of the passage at a corpus position."""
-        start, end = self._offsets[place : place + 2]
-        return self._corpus[start:end].tobytes().rstrip()
+    def _rank_compiled(self, terms: list[int], topk: int) -> Ranking | None:
+        """The same from bm25s's compiled search, which needs no lock and scans the scores once.
 
-    async def search(
-        self, queries: Sequence[str], topk: int, exclude: Sequence[str] = ()
-    ) -> list[list[dict[str, Any]]]:
-        """See `Search.search`."""
-        return [
-            [
-                {**orjson.loads(self.read_line(place)), "score": score}
-                for place, score in self.rank(query, topk)
-            ]
-            for query in queries
-        ]
-
-    def stop(self) -> None:
-        """See `Search.stop`; passages of one's own index cost nothing."""
-
-    def report(self) -> dict[str, Any]:
-        """See `Search.report`."""
-        return {}
-
-    async def close(self) -> None:
-        """Nothing is held that the garbage collector does not give back."""
+        None when passages that it left out may have the score of the last one: it keeps any.
+        """
+        count = min(topk + 1, len(self))
+        answer = self._model.retrieve([terms], k=count, n_threads=1, show_progress=False)
+        places, scores = answer.documents[0], answer.scores[0]
+        if len(self) > topk and scores[topk] == scores[topk - 1] > 0:
+            return None
+        order = np.lexsort((places, -scores))[:topk]
+        return [(int(places[n]), float(scores[n])) for n in order if scores[n] > 0]
 
 
-def build_index(corpus: Path, out: Path, settings: IndexSettings) -> dict[str, Any]:
-    """Index a corpus into the folder `out`, replacing it only once the new one is complete.
+def build_bm25(corpus: Path, out: Path, settings: BM25Settings) -> dict[str, Any]:
+    """Index a corpus into the folder `out`; returns the manifest's entries of this engine.
 
-    Returns the manifest. Raises InputError for a bad setting or a bad corpus row.
+    Raises InputError for a bad setting or a bad corpus row.
     """
     check_settings(settings)
-    analyser = make_analyser(settings.stopwords, settings.stemmer)
-    vocabulary: dict[str, int] = {"": 0}
-    documents: list[array] = []
-    offsets = array("q", [0])
-    for passage, end in read_passages(corpus):
-        terms = analyser.split(passage["contents"])
-        documents.append(array("l", [vocabulary.setdefault(t, len(vocabulary)) for t in terms]))
-        offsets.append(end)
-    if len(vocabulary) == 1:
+    documents, offsets = Documents(make_analyser(settings.stopwords, settings.stemmer)), Offsets()
+    for passage in offsets.read(corpus):
+        documents.add(passage["contents"])
+    if len(documents.vocab) == 1:
         raise InputError(f"{corpus}: no passage has a word to index; check stopwords and contents")
-    logger.info("indexing %d passages, %d terms", len(documents), len(vocabulary))
+    logger.info("indexing %d passages, %d terms", len(documents), len(documents.vocab))
+    documents.known.clear()
     model = bm25s.BM25(k1=settings.k1, b=settings.b, method=settings.method, backend="numpy")
-    model.index((documents, vocabulary), show_progress=False)
-    manifest = {
-        "engine": ENGINE,
-        "version": bm25s.__version__,
-        "corpus_sha256": hash_file(corpus),
-        "passages": len(documents),
-        "terms": len(vocabulary),
-        "parameters": dataclasses.asdict(settings),
-    }
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        model.save(partial, show_progress=False)
-        np.save(partial / OFFSETS, np.frombuffer(offsets, dtype=np.int64))
-        write_json(manifest, partial / MANIFEST)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return manifest
+    if len(documents) >= COMPILE_FROM:
+        model.activate_numba_csc()
+    model.index(documents, show_progress=False)
+    model.save(out, show_progress=False)
+    offsets.save(out)
+    return {"passages": len(documents), "terms": len(documents.vocab)}
 
 
-def check_settings(settings: IndexSettings) -> None:
+def check_settings(settings: BM25Settings) -> None:
     """Raise InputError for a value that no index can be built with."""
-    if settings.engine != "bm25":
-        raise InputError(f"index.engine: {settings.engine!r} is not known; use 'bm25'")
     if settings.method not in METHODS:
         raise InputError(
             f"index.method: {settings.method!r} is not known; use one of {', '.join(METHODS)}"
@@ -156,24 +168,3 @@ def check_settings(settings: IndexSettings) -> None:
     for name, value, highest in (("k1", settings.k1, 100), ("b", settings.b, 1)):
         if not 0 <= value <= highest:
             raise InputError(f"index.{name}: {value!r} is out of range; use 0 to {highest}")
-
-
-def read_manifest(index: Path, corpus: Path) -> dict[str, Any]:
-    """Read an index's manifest and check that this program and corpus can use it."""
-    remedy = "rebuild it with `snakemake --forcerun index`"
-    if not corpus.is_file():
-        raise InputError(
-            f"{corpus}: no such file; the index {index} needs the corpus it was built from"
-        )
-    path = index / MANIFEST
-    if not path.is_file():
-        raise InputError(f"{index}: not an index ({MANIFEST} is missing); {remedy}")
-    manifest = read_json(path)
-    for key, expected in (("engine", ENGINE), ("version", bm25s.__version__)):
-        if manifest.get(key) != expected:
-            raise InputError(
-                f"{path}: built with {key} {manifest.get(key)!r}, this is {expected!r}; {remedy}"
-            )
-    if manifest.get("corpus_sha256") != hash_file(corpus):
-        raise InputError(f"{path}: built from another corpus than {corpus}; {remedy}")
-    return manifest

@@ -1,6 +1,7 @@
-"""The retriever: Search-R1's `/retrieve` over a BM25 index, and `/health`.
+"""The retriever: Search-R1's `/retrieve` over an index of any engine, and `/health`.
 
-    python -m searchtrain.search.server --index DIR --corpus FILE --port 8001
+    python -m searchtrain.search.server --index DIR --corpus FILE --port 8001 \\
+        [--encoder DIR] [--gpus N]
 
     POST /retrieve {"queries": [str], "topk": int|null, "return_scores": bool}
       -> {"result": [[{"document": {"id", "contents", ...}, "score": float}, ...] per query]}
@@ -12,6 +13,7 @@ Without `return_scores` a hit is the document itself; `topk` null or 0 means 3 (
 
 import argparse
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +28,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from searchtrain import cli
-from searchtrain.search.bm25 import BM25Index
+from searchtrain.search.index import open_index
+from searchtrain.search.store import PassageIndex
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ THREAD_FROM = 100_000
 """Passages from which scoring is slow enough to leave the event loop for a thread."""
 
 
-def make_app(index: BM25Index) -> Starlette:
+def make_app(index: PassageIndex) -> Starlette:
     """The web application over a loaded index."""
     app = Starlette(
         routes=[
@@ -47,8 +50,7 @@ def make_app(index: BM25Index) -> Starlette:
         exception_handlers={HTTPException: answer_fault, Exception: answer_crash},
     )
     app.state.index = index
-    # One thread: the stemmer is not thread-safe, and a second one would not score faster.
-    app.state.scoring = asyncio.Semaphore(1)
+    app.state.scoring = asyncio.Semaphore(index.REQUESTS)
     return app
 
 
@@ -56,7 +58,7 @@ async def retrieve(request: Request) -> Response:
     """Answer `POST /retrieve`."""
     queries, topk, return_scores = parse_body(await request.body())
     index, scoring = request.app.state.index, request.app.state.scoring
-    if len(index) < THREAD_FROM:
+    if index.QUICK and len(index) < THREAD_FROM:
         return encode(rank_all(index, queries, topk, return_scores))
     async with scoring:
         return encode(await asyncio.to_thread(rank_all, index, queries, topk, return_scores))
@@ -79,13 +81,13 @@ async def answer_crash(request: Request, error: Exception) -> Response:
 
 
 def rank_all(
-    index: BM25Index, queries: Sequence[str], topk: int, return_scores: bool
+    index: PassageIndex, queries: Sequence[str], topk: int, return_scores: bool
 ) -> dict[str, list[list[Any]]]:
     """The response to a valid request; passages pass through as the corpus has them."""
     result = []
-    for query in queries:
+    for ranking in index.rank_all(queries, topk):
         hits: list[Any] = []
-        for place, score in index.rank(query, topk):
+        for place, score in ranking:
             document = orjson.Fragment(index.read_line(place))
             hits.append({"document": document, "score": score} if return_scores else document)
         result.append(hits)
@@ -123,14 +125,19 @@ def encode(value: Any, status: int = 200) -> Response:
 
 def main() -> None:
     """Serve an index until told to stop."""
-    parser = argparse.ArgumentParser(description="Serve a BM25 index over Search-R1's /retrieve.")
+    parser = argparse.ArgumentParser(description="Serve an index over Search-R1's /retrieve.")
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--encoder", type=Path, help="dense, hybrid: the encoder's folder")
+    parser.add_argument("--gpus", type=int, default=0, help="dense, hybrid: that hold the vectors")
+    parser.add_argument("--fusion", type=json.loads, help="hybrid: depth and weight as JSON")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    index = BM25Index(args.index, args.corpus)
+    index = open_index(
+        args.index, args.corpus, model=args.encoder, gpus=args.gpus, fusion=args.fusion
+    )
     logger.info("serving %d passages on http://%s:%d", len(index), args.host, args.port)
     uvicorn.run(
         make_app(index), host=args.host, port=args.port, log_level="warning", access_log=False

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import Stemmer
-from bm25s.stopwords import STOPWORDS_EN
+from bm25s.stopwords import STOPWORDS_EN, STOPWORDS_EN_PLUS
 
 from searchtrain.errors import InputError
 
 TERM = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 """A run of word characters, or one character of a script that puts no space between words."""
+
+STOPWORDS = {"english": STOPWORDS_EN, "english_plus": STOPWORDS_EN_PLUS}
+"""Lucene's 33 words, and NLTK's 179 with pronouns and question words."""
 
 UNDECOMPOSED = str.maketrans(
     {
@@ -42,22 +45,28 @@ class Analyser:
 
     def split(self, text: str) -> list[str]:
         """The index terms of a text, in order, repeated as often as they occur."""
-        terms = [term for term in TERM.findall(fold(text)) if term not in self.stopwords]
-        return terms if self.stem is None else [self.stem(term) for term in terms]
+        return [term for word in split_words(text) if (term := self.reduce(word))]
+
+    def reduce(self, word: str) -> str:
+        """The index term of one of `split_words`' words; empty for a stop word."""
+        if word in self.stopwords:
+            return ""
+        return word if self.stem is None else self.stem(word)
 
 
 def make_analyser(stopwords: str | list | None, stemmer: str | None) -> Analyser:
     """Build an analyser.
 
-    `stopwords`: `english`, a list of words, or None for none. `stemmer`: a Snowball language
-    (`english`, `german`, ...), or None for none. Raises InputError for an unknown name.
+    `stopwords`: a name of STOPWORDS, a list of words, or None for none. `stemmer`: a Snowball
+    language (`english`, `german`, ...), or None for none. Raises InputError for an unknown name.
     """
     if isinstance(stopwords, str):
-        if stopwords != "english":
+        if stopwords not in STOPWORDS:
             raise InputError(
-                f"index.stopwords: {stopwords!r} is not known; use 'english', a list or null"
+                f"index.stopwords: {stopwords!r} is not known; use one of {', '.join(STOPWORDS)},"
+                " a list or null"
             )
-        stopwords = list(STOPWORDS_EN)
+        stopwords = list(STOPWORDS[stopwords])
     if stemmer is not None and stemmer not in Stemmer.algorithms():
         raise InputError(
             f"index.stemmer: {stemmer!r} is not known; use one of {', '.join(Stemmer.algorithms())}"
@@ -66,6 +75,11 @@ def make_analyser(stopwords: str | list | None, stemmer: str | None) -> Analyser
         stopwords=frozenset(term for word in stopwords or () for term in TERM.findall(fold(word))),
         stem=None if stemmer is None else Stemmer.Stemmer(stemmer).stemWord,
     )
+
+
+def split_words(text: str) -> list[str]:
+    """The folded words of a text, in order."""
+    return TERM.findall(fold(text))
 
 
 def fold(text: str) -> str:

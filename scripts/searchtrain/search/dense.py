@@ -1,0 +1,184 @@
+"""A dense index in a folder: the vectors of a corpus' passages, written as they are finished.
+
+Invariant: an index answers only with the encoder that wrote it: the encoder's files are known by
+their SHA-256, and the first passage, encoded again, must have its vector still. A build that was
+interrupted goes on after its last whole file of vectors.
+"""
+
+import contextlib
+import itertools
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from searchtrain.errors import InputError
+from searchtrain.files import link_tree, read_json, replace_file, write_json
+from searchtrain.search.encoder import PROCESSES, Encoder, hash_encoder, list_devices
+from searchtrain.search.manifest import REMEDY
+from searchtrain.search.store import Offsets, PassageIndex, Ranking
+from searchtrain.search.vectors import load_vectors
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "1"
+"""Of the folder; to be raised when older ones can not be read."""
+PLAN = "plan.json"
+SHARD = 8_192
+"""Passages in a file of vectors, for each process that encodes."""
+SAME = 0.99
+"""Least product of a passage's vector and its vector encoded again, in another precision maybe."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSettings:
+    """How an encoder is used; the defaults are E5's, with Search-R1's length."""
+
+    query_prefix: str = "query: "
+    passage_prefix: str = "passage: "
+    max_tokens: int = 256
+    """Longest text in tokens, the prefix included; what is longer is cut."""
+
+
+class DenseIndex(PassageIndex):
+    """A loaded index with its corpus and encoder."""
+
+    ENGINE = "dense"
+    VERSION = FORMAT
+
+    def __init__(self, index: Path, corpus: Path, model: Path | None, gpus: int = 0) -> None:
+        """Load an index; `model` is the encoder's folder, `gpus` how many GPUs take the vectors.
+
+        Raises InputError when it does not belong to this corpus or encoder.
+        """
+        super().__init__(index, corpus)
+        model = need_model(model)
+        if self.manifest["encoder_sha256"] != hash_encoder(model):
+            raise InputError(f"{index}: built with another encoder than {model}; {REMEDY}")
+        settings = EmbedderSettings(**self.manifest["embedder"])
+        devices = list_devices(gpus)
+        self._vectors = load_vectors(list_shards(index), devices)
+        if len(self._vectors) != len(self):
+            raise InputError(
+                f"{index}: holds {len(self._vectors)} vectors of {len(self)} passages; {REMEDY}"
+            )
+        self._encoder = Encoder(model, settings.max_tokens, devices[0])
+        self._prefix = settings.query_prefix
+        self._check_encoder(index, model, settings.passage_prefix)
+
+    def rank_all(self, queries: Sequence[str], topk: int) -> list[Ranking]:
+        """See `PassageIndex.rank_all`; a query without a word matches nothing."""
+        asked = [place for place, query in enumerate(queries) if query.strip()]
+        vectors = self._encoder.encode([queries[place] for place in asked], self._prefix)
+        rankings: list[Ranking] = [[] for _ in queries]
+        if topk < 1:
+            return rankings
+        for place, found, scores in zip(asked, *self._vectors.find(vectors, topk), strict=True):
+            rankings[place] = list(zip(found.tolist(), scores.tolist(), strict=True))
+        return rankings
+
+    def _check_encoder(self, index: Path, model: Path, prefix: str) -> None:
+        """Raise InputError when another version of a library encodes differently."""
+        first = orjson.loads(self.read_line(0))["contents"]
+        vector = self._encoder.encode([first], prefix)
+        score = float(self._vectors.score(vector, np.zeros((1, 1), dtype=np.int64))[0, 0])
+        if score < SAME:
+            raise InputError(
+                f"{index}: the encoder {model} gives the first passage another vector now (their"
+                f" product is {score:.3f}); install the packages of the build, or {REMEDY}"
+            )
+
+
+def build_dense(
+    corpus: Path, corpus_sha256: str, out: Path, partial: Path, model: Path | None,
+    settings: EmbedderSettings, gpus: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """Encode a corpus into the folder `out`; returns the manifest's entries of this engine.
+
+    Vectors gather in `partial`, from which an interrupted build goes on; they stay there, linked,
+    for the caller to remove. Raises InputError for a bad corpus row, an unfit encoder, or fewer
+    GPUs than asked for.
+    """
+    model = need_model(model)
+    if settings.max_tokens < 8:
+        raise InputError(f"embedder.max_tokens: {settings.max_tokens!r} is too few; use 8 to 512")
+    facts = {"encoder_sha256": hash_encoder(model), "embedder": asdict(settings)}
+    devices = list_devices(gpus)
+    encoder = Encoder(model, settings.max_tokens, devices[0])
+    facts["width"] = encoder.width
+    prepare_partial(partial, {**facts, "format": FORMAT, "corpus_sha256": corpus_sha256})
+    done = sum(len(np.load(file, mmap_mode="r")) for file in list_shards(partial))
+    if done:
+        logger.info("going on after %d passages", done)
+    processes = devices * PROCESSES if gpus else devices
+    offsets = Offsets()
+    texts = itertools.islice((row["contents"] for row in offsets.read(corpus)), done, None)
+    with encoder.spread(processes) if gpus else contextlib.nullcontext():
+        batches = cut_batches(texts, SHARD * len(processes))
+        encode_all(encoder, settings.passage_prefix, batches, partial, done)
+    if not len(offsets):
+        raise InputError(f"{corpus}: no passages; give one JSON object a line")
+    for file in list_shards(partial):
+        link_tree(file, out / file.name)
+    offsets.save(out)
+    return {"passages": len(offsets), **facts}
+
+
+def encode_all(
+    encoder: Encoder, prefix: str, batches: Iterator[list[str]], partial: Path, done: int
+) -> None:
+    """Encode batch by batch, each into a file of its own; the next is read meanwhile."""
+    began, first = time.monotonic(), done
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(next, batches, None)
+        while texts := waiting.result():
+            waiting = reader.submit(next, batches, None)
+            vectors = encoder.encode(texts, prefix).astype(np.float16)
+            if not np.isfinite(vectors).all():
+                raise InputError(
+                    f"the encoder gives no finite vector for a passage in rows {done + 1} to"
+                    f" {done + len(texts)}; check retriever.embedder.model"
+                )
+            with replace_file(partial / f"vectors-{done:010d}.npy") as file, file.open("wb") as out:
+                np.save(out, vectors)
+            done += len(texts)
+            rate = (done - first) / (time.monotonic() - began)
+            logger.info("%d passages encoded, %.0f a second", done, rate)
+
+
+def prepare_partial(partial: Path, plan: dict[str, Any]) -> None:
+    """Keep what an interrupted build of the same plan has left, and nothing else."""
+    file = partial / PLAN
+    if file.is_file() and read_json(file) == plan:
+        return
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write_json(plan, file)
+
+
+def list_shards(folder: Path) -> list[Path]:
+    """The files of vectors in corpus order."""
+    return sorted(folder.glob("vectors-*.npy"))
+
+
+def cut_batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
+    """Yield lists of `size` texts, the last one shorter."""
+    while batch := list(itertools.islice(texts, size)):
+        yield batch
+
+
+def need_model(model: Path | None) -> Path:
+    """The encoder's folder; raises InputError when none is configured."""
+    if model is None:
+        raise InputError(
+            "retriever.embedder.model: missing; set it to the folder of an encoder, or"
+            " retriever.index.engine to bm25"
+        )
+    return model

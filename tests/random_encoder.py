@@ -1,0 +1,33 @@
+"""An encoder with random weights and a made tokenizer: the code of dense retrieval, no download."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def make_encoder(folder: Path, words: Iterable[str], *, seed: int = 1, **shape: int) -> Path:
+    """Write a Hugging Face BERT of random weights to `folder`; each of `words` is one token.
+
+    `shape`: values of BertConfig, as hidden_size; without any it is BERT-base, E5-base's shape.
+    """
+    vocabulary = {word: place for place, word in enumerate([*SPECIAL, *words])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ends = [(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=ends
+    )
+    names = dict(zip(["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"], SPECIAL,
+                     strict=True))  # fmt: skip
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **names)
+    fast.save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = BertConfig(vocab_size=max(len(vocabulary), shape.pop("vocab_size", 0)), **shape)
+    BertModel(config).save_pretrained(folder)
+    return folder
