@@ -11,6 +11,11 @@ min_version("9.27.1")
 configfile: "config/config.yaml"
 
 
+pathvars:
+    # Where corpus and index are; runs over the same passages may share them.
+    shared="<results>",
+
+
 include: "rules/common.smk"
 include: "rules/runs.smk"
 include: "rules/world.smk"

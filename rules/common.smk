@@ -363,7 +363,7 @@ def served_files(wildcards):
         )
     if server in ("retriever", "web"):
         encoding = [encoder()] if server == "retriever" and DENSE else []
-        return ["<results>/index", "<results>/corpus.jsonl", *encoding]
+        return ["<shared>/index", "<shared>/corpus.jsonl", *encoding]
     return [model_of(server)] if server in STUDENTS else []
 
 

@@ -8,7 +8,7 @@ rule corpus:
     input:
         config["data"]["corpus"],
     output:
-        "<results>/corpus.jsonl",
+        "<shared>/corpus.jsonl",
     log:
         "<logs>/corpus.log",
     benchmark:
@@ -28,10 +28,10 @@ rule corpus:
 
 rule index:
     input:
-        corpus="<results>/corpus.jsonl",
+        corpus="<shared>/corpus.jsonl",
         encoder=encoder(),
     output:
-        directory("<results>/index"),
+        directory("<shared>/index"),
     log:
         "<logs>/index.log",
     benchmark:

@@ -12,7 +12,7 @@ NOT_GROWTH = ("enabled", "sampling", "train_questions")
 
 rule trees:
     input:
-        corpus="<results>/corpus.jsonl",
+        corpus="<shared>/corpus.jsonl",
         seeds="<results>/seeds.parquet",
         dev=config["data"]["dev"],
         test=config["data"]["test"],
@@ -69,7 +69,7 @@ rule trees:
 rule tree_questions:
     input:
         trees="<results>/trees.parquet",
-        corpus="<results>/corpus.jsonl",
+        corpus="<shared>/corpus.jsonl",
         prompt=prompt("write_question"),
         included=included("write_question"),
         writer=service_of("tree_questions", "writer") if TREES else [],
@@ -113,7 +113,7 @@ rule tree_questions:
 rule verify:
     input:
         trees="<results>/written_trees.parquet",
-        corpus="<results>/corpus.jsonl",
+        corpus="<shared>/corpus.jsonl",
         solve_prompt=prompt("solve"),
         verify_prompt=prompt("verify"),
         included=included("solve") + included("verify"),

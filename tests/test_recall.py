@@ -28,7 +28,6 @@ def measure_recall(name, folder, engine):
     corpus = DATA / name / "corpus.jsonl"
     settings = IndexSettings(
         engine=engine,
-        stopwords="english_plus",
         embedder={"query_prefix": "", "passage_prefix": ""} if engine != "bm25" else {},
     )
     build_index(corpus, folder, settings, model=MODEL)

@@ -383,3 +383,13 @@ def test_a_file_that_is_no_endpoint_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(ServiceError, match="not an endpoint file"):
         wait_ready(str(tmp_path / "x.json"), 0)
+
+
+def test_a_model_folder_without_a_tokenizer_fails_at_once(tmp_path):
+    (tmp_path / "model").mkdir()
+    for name, missing in (("config.json", "configuration"), ("tokenizer.json", "tokenizer")):
+        spec = ServerSpec("vllm", model=str(tmp_path / "model"))
+        with pytest.raises(InputError, match=f"demo: .*/model: no {missing} in this folder"):
+            check_spec(spec, "demo")
+        (tmp_path / "model" / name).write_text("{}")
+    check_spec(spec, "demo")
