@@ -15,7 +15,7 @@ def test_a_model_folder_without_a_tokenizer_is_named(tmp_path):
     Qwen2Config(hidden_size=32, num_attention_heads=2).save_pretrained(tmp_path)
     dataset = tmp_path / "sft_dataset.json"
     dataset.write_text(json.dumps([{"system": "", "conversations": []}]))
-    with pytest.raises(InputError, match="no tokenizer can be loaded") as caught:
+    with pytest.raises(InputError, match="train.base: .* no tokenizer in this folder") as caught:
         training.check_lengths(dataset, tmp_path, 100, 0.0)
     assert str(tmp_path) in str(caught.value) and "tokenizer.json" in str(caught.value)
 

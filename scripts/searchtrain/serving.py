@@ -33,6 +33,7 @@ from typing import Any
 from searchtrain import devices, watchdog
 from searchtrain.endpoint import write_endpoint
 from searchtrain.errors import InputError, ServiceError
+from searchtrain.model_folder import check_model_folder
 from searchtrain.settings import check_range
 
 logger = logging.getLogger(__name__)
@@ -44,11 +45,6 @@ HEALTH_TIMEOUT_S = 5.0
 GIST_CHARS = 300
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-MODEL_FILES = {
-    "configuration": ("config.json",),
-    "tokenizer": ("tokenizer.json", "vocab.json", "tokenizer.model", "tekken.json"),
-}
-"""What every model folder has, in one of the files (Hugging Face's, SentencePiece's, Mistral's)."""
 LOG_TAIL_BYTES = 1 << 18
 FAULT = re.compile(r"\b[A-Z]\w*(?:Error|Exception)\b: \S.*")
 
@@ -182,16 +178,6 @@ def check_spec(spec: ServerSpec, server: str) -> None:
     check_range(spec.gpus, 0, f"{server}: gpus")
     if spec.port is not None and not 1 <= spec.port <= 65_535:
         raise InputError(f"{server}: port: {spec.port} is not a port; use 1 to 65535, or null")
-
-
-def check_model_folder(folder: Path, server: str) -> None:
-    """Raise InputError at once for what vLLM would take a minute to find missing."""
-    for what, names in MODEL_FILES.items():
-        if not any((folder / name).is_file() for name in names):
-            raise InputError(
-                f"{server}: {folder}: no {what} in this folder ({' or '.join(names)}); copy it"
-                " there from where the model comes from"
-            )
 
 
 def build_command(spec: ServerSpec, port: int) -> list[str]:
