@@ -7,6 +7,7 @@ from pathlib import Path
 from searchtrain import cli, devices, training
 from searchtrain.files import hash_file
 from searchtrain.lineage import hash_model
+from searchtrain.model_folder import check_model_folder
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, required=True)
     args = cli.parse(parser)
     config = args.config
+    check_model_folder(args.base, "train.base")
     lengths = training.check_lengths(
         args.dataset, args.base, config["args"]["cutoff_len"], config["max_cut_share"]
     )

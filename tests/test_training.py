@@ -1,6 +1,7 @@
 """The training stage: what it refuses, and how it starts the trainer."""
 
-import json
+import itertools
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,14 +11,23 @@ from transformers import Qwen2Config
 from searchtrain import training
 from searchtrain.errors import InputError
 
+ROOT = Path(__file__).parent.parent
 
-def test_a_model_folder_without_a_tokenizer_is_named(tmp_path):
-    Qwen2Config(hidden_size=32, num_attention_heads=2).save_pretrained(tmp_path)
-    dataset = tmp_path / "sft_dataset.json"
-    dataset.write_text(json.dumps([{"system": "", "conversations": []}]))
-    with pytest.raises(InputError, match="train.base: .* no tokenizer in this folder") as caught:
-        training.check_lengths(dataset, tmp_path, 100, 0.0)
-    assert str(tmp_path) in str(caught.value) and "tokenizer.json" in str(caught.value)
+
+def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_path):
+    base, out = tmp_path / "base", tmp_path / "checkpoint"
+    Qwen2Config(hidden_size=32, num_attention_heads=2).save_pretrained(base)
+    out.mkdir()
+    (out / "manifest.json").write_text("earlier")
+    options = {"--dataset": "d", "--info": "i", "--base": base, "--work": tmp_path, "--out": out}
+    ended = subprocess.run(
+        [sys.executable, ROOT / "scripts/checkpoint.py", *itertools.chain(*options.items())]
+        + ["--config", "{}"],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert f"train.base: {base}: no tokenizer in this folder (tokenizer.json" in ended.stdout
+    assert (out / "manifest.json").read_text() == "earlier"
 
 
 @pytest.mark.parametrize(

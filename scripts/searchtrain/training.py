@@ -21,7 +21,6 @@ from searchtrain import watchdog
 from searchtrain.errors import InputError, Interrupted, SearchTrainError
 from searchtrain.files import digest, hash_file, read_json, write_json
 from searchtrain.lineage import hash_model, list_versions
-from searchtrain.model_folder import check_model_folder
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +93,6 @@ def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> d
     """
     from transformers import AutoTokenizer  # slow to import
 
-    check_model_folder(base, "train.base")
     tokenizer = AutoTokenizer.from_pretrained(base)
     if not tokenizer.chat_template:
         raise InputError(f"{base}: the tokenizer has no chat template; use an instruct model")
