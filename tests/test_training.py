@@ -20,9 +20,9 @@ def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_
     out.mkdir()
     (out / "manifest.json").write_text("earlier")
     options = {"--dataset": "d", "--info": "i", "--base": base, "--work": tmp_path, "--out": out}
+    options["--config"] = "{}"
     ended = subprocess.run(
-        [sys.executable, ROOT / "scripts/checkpoint.py", *itertools.chain(*options.items())]
-        + ["--config", "{}"],
+        [sys.executable, ROOT / "scripts/checkpoint.py", *itertools.chain(*options.items())],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert ended.returncode == 1
