@@ -16,11 +16,11 @@ from searchtrain.plan import compare_hours, count_questions, make_plan, read_spe
 
 ROOT = Path(__file__).parent.parent
 COUNTS = {"train": 1000, "dev": 20, "test": 100}
-SERVER = {"gpus": 4, "servers": 2, "prompt": 10_000, "output": 1_000, "start": 360}
+SERVER = {"gpus": 4, "prompt": 10_000, "output": 1_000, "start": 360}
 PLANNED = {
     "data": {"test_answers": None},
     "sample": {"total": 500},
-    "trajectories": {"rollouts": 2},
+    "trajectories": {"rollouts": 2, "shards": 2},
     "train": {"gpu": 8, "args": {"max_steps": -1, "num_train_epochs": 2}},
     "plan": {
         "questions": COUNTS,
@@ -34,7 +34,7 @@ PLANNED = {
         },
         "rates": {
             "teacher": SERVER,
-            "student": {"gpus": 1, "servers": 1, "prompt": 20_000, "output": 2_000, "start": 60},
+            "student": {"gpus": 1, "prompt": 20_000, "output": 2_000, "start": 60},
             "training": {"tokens": 100, "start": 60},
             "index": 900,
         },
@@ -60,7 +60,7 @@ def test_every_stage_as_worked_out_by_hand():
 
     tag = stages["tag"]
     assert (tag["requests"], tag["prompt_tokens"], tag["output_tokens"]) == (1000, 120_000, 10_000)
-    assert tag["hours"] == pytest.approx((360 + 10 / 2) / 3600, abs=1e-4)
+    assert tag["hours"] == pytest.approx((360 + 10) / 3600, abs=1e-4)
 
     # 1,000 rollouts of three requests, which read 420, 1,000 and 1,580 tokens; new to the server
     # are the question and two observations.
@@ -134,7 +134,7 @@ def test_closed_book_and_the_base_are_planned_where_the_answers_are_known():
 
 
 def test_a_slow_retriever_is_what_rollouts_wait_for():
-    plan = make_plan(make_config(plan={"rates": {"searches": 2}}), COUNTS)
+    plan = make_plan(make_config(plan={"rates": {"searches": 1}}), COUNTS)
     assert list_stages(plan)["trajectories"]["hours"] == pytest.approx(
         (360 + 1000) / 3600, abs=1e-4
     )
@@ -150,8 +150,8 @@ def test_a_stage_without_rates_has_no_hours_and_says_which_setting_is_missing():
 
 
 def test_more_gpus_than_there_are():
-    with pytest.raises(InputError, match=r"plan.gpus: 4: tag needs 8; raise plan.gpus, or lower"):
-        make_plan(make_config(plan={"gpus": 4}), COUNTS)
+    with pytest.raises(InputError, match=r"plan.gpus: 3: tag needs 4; raise plan.gpus, or lower"):
+        make_plan(make_config(plan={"gpus": 3}), COUNTS)
 
 
 @pytest.mark.parametrize("budget", [0.7, 0.85, 1.0])

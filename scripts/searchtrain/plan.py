@@ -90,7 +90,7 @@ def make_plan(config: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str,
         if stage.gpus > gpus:
             raise InputError(
                 f"plan.gpus: {gpus}: {stage.name} needs {stage.gpus}; raise plan.gpus, or lower"
-                f" {'train.gpu' if stage.name == 'checkpoint' else 'gpus or servers in plan.rates'}"
+                f" {'train.gpu' if stage.name == 'checkpoint' else 'gpus in plan.rates'}"
             )
     rounded = [
         {**asdict(stage), "hours": _round(stage.hours), "gpu_hours": _round(stage.gpu_hours)}
@@ -235,7 +235,8 @@ def _plan_trajectories(config: Mapping[str, Any], counts: Mapping[str, int]) -> 
     plan = config["plan"]
     work = _count_rollouts(number, plan["turns"], plan["tokens"]["teacher_system"], plan["tokens"])
     searches = number * (plan["turns"] - 1)
-    return _time_requests(config, "trajectories", "teacher", number, work, searches)
+    shards = config["trajectories"]["shards"]
+    return _time_requests(config, "trajectories", "teacher", number, work, searches, shards)
 
 
 def _plan_training(config: Mapping[str, Any], counts: Mapping[str, int]) -> Stage:
@@ -301,11 +302,17 @@ def _time_requests(
     items: int,
     work: tuple[float, float, float, float],
     searches: float,
+    shards: int = 1,
 ) -> Stage:
     """A stage that asks a model, as long as what takes longest: reading what no prefix cache has,
-    writing (the two go on together, and their rates are measured so), or searching."""
+    writing (the two go on together, and their rates are measured so), or searching.
+
+    Of its `shards`, each with servers of its own, run as many side by side as there are GPUs for.
+    """
     requests, prompt, fresh, output = work
     rates, search = config["plan"]["rates"][role], config["plan"]["rates"]["searches"]
+    fitting = config["plan"]["gpus"] // rates["gpus"] if rates["gpus"] else 1
+    servers = max(1, min(shards, fitting))
     stage = Stage(
         name,
         items,
@@ -313,14 +320,14 @@ def _time_requests(
         prompt_tokens=round(prompt),
         cached_share=round(1 - fresh / prompt, 4) if prompt else 0.0,
         output_tokens=round(output),
-        gpus=rates["gpus"] * rates["servers"],
+        gpus=rates["gpus"] * servers,
     )
     for key in ("prompt", "output"):
         if rates[key] is None:
             return Stage(**{**asdict(stage), "missing": f"plan.rates.{role}.{key}"})
-    seconds = max(fresh / rates["prompt"], output / rates["output"]) / rates["servers"]
+    seconds = max(fresh / rates["prompt"], output / rates["output"]) / servers
     if search is not None:
-        seconds = max(seconds, searches / search)
+        seconds = max(seconds, searches / search / servers)
     return Stage(**{**asdict(stage), "hours": (rates["start"] + seconds) / 3600})
 
 
