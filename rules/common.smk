@@ -152,6 +152,43 @@ def within_budget(stage):
     return render
 
 
+def gpus_of(section):
+    """The GPUs that a section asks for: makes nothing stale."""
+
+    def render(wildcards, resources):
+        # Not `resources.gpu`, which Snakemake lowers to what a run may use.
+        return config[section]["gpu"]
+
+    return render
+
+
+def wish_of(job):
+    """The GPUs that a job asks for, and the setting that says so."""
+    server = getattr(job.wildcards, "server", None)
+    if server:
+        owner = "student" if server in STUDENTS else owner_of(server)
+        place = owner if owner in config else f"models.{owner}"
+        return section_of(server).get("gpu", 0), f"{place}.gpu"
+    wishes = {
+        "checkpoint": (config["train"]["gpu"], "train.gpu"),
+        "grpo": (config["grpo"]["gpu"], "grpo.gpu"),
+        "index": (ENCODER_GPUS, "retriever.embedder.gpu"),
+    }
+    return wishes.get(job.rule.name.removesuffix("_round"), (0, ""))
+
+
+def check_gpus(jobs):
+    """Before a run: Snakemake would give a job fewer GPUs than it asks for, and say nothing."""
+    most = workflow.global_resources.get("gpu")
+    for job in jobs:
+        asked, key = wish_of(job)
+        if most is not None and asked > most.value:
+            raise WorkflowError(
+                f"configuration: {key}: rule {job.rule.name} asks for {asked} GPUs, and this run may"
+                f" use {most.value}: lower {key}, or take another profile or --resources gpu={asked}"
+            )
+
+
 def check_hours(jobs):
     """Before a run: start the task's clock, and refuse long stages that the plan has no time for."""
     if TASK["budget_hours"] is None or not {job.rule.name for job in jobs}.intersection(STAGES):
@@ -246,9 +283,10 @@ def encoder():
     return model if DENSE else []
 
 
-def index_memory(wildcards, input):
+def index_memory(wildcards):
     """Megabytes that building the index takes (measured: 3.3 times the corpus, for BM25)."""
-    return int(2000 + 5 * input.size_mb)
+    corpus = Path(config["data"]["corpus"])  # the laptop's is not there yet, and small
+    return int(2000 + 5 * (corpus.stat().st_size / 1e6 if corpus.exists() else 0))
 
 
 def encoder_options(wildcards, input, resources):
@@ -400,7 +438,7 @@ def launch_spec(wildcards, input, resources):
     spec = {
         "port": section["port"],
         "ready_timeout": section["ready_timeout"],
-        "gpus": resources.gpu,
+        "gpus": section.get("gpu", 0),
         "env": {**section.get("vllm", {}).get("env", {}), **hidden},
     }
     if server == "retriever":

@@ -44,6 +44,7 @@ rule grpo:
             **refining(),
         ),
         runtime=runtime(SEARCH, *REFINER),
+        gpus=gpus_of("grpo"),
         code=code("grpo"),
     shell:
         "exec {params.python:q} scripts/grpo.py"
@@ -53,7 +54,7 @@ rule grpo:
         " --search {params.search:q}"
         " {params.refiner:q}"
         " --cache {params.cache:q}"
-        " --gpus {resources.gpu}"
+        " --gpus {params.gpus}"
         " --work {params.work:q}"
         " --out {output.checkpoint:q}"
         " --history {output.history:q}"

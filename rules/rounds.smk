@@ -124,4 +124,5 @@ use rule checkpoint as checkpoint_round with:
         config=lambda wildcards: recipe_of(int(wildcards.round)),
         work=subpath(output[0], parent=True),
         budget="",
+        gpus=gpus_of("train"),
         code=code("checkpoint") + code("searchtrain/worker"),

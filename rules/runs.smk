@@ -26,6 +26,7 @@ onstart:
         raise WorkflowError(f"another run works in {Path.cwd()} ({LOCK} is held): wait for it")
     # Not when the workflow is read: plan.md and dry runs of a plan that is too long must work.
     check_hours(workflow.dag.needrun_jobs())
+    check_gpus(workflow.dag.needrun_jobs())
     shutil.rmtree(EARLIER, ignore_errors=True)
     for job in workflow.dag.needrun_jobs():
         for file in job.output:

@@ -25,13 +25,14 @@ rule checkpoint:
         config=recipe_of(ROUNDS),
         work=subpath(output[0], parent=True),
         budget=within_budget("checkpoint"),
+        gpus=gpus_of("train"),
         code=code("checkpoint") + code("searchtrain/worker"),
     shell:
         "{params.budget}exec python scripts/checkpoint.py"
         " --dataset {input.dataset:q}"
         " --info {input.info:q}"
         " --base {input.base:q}"
-        " --gpus {resources.gpu}"
+        " --gpus {params.gpus}"
         " --work {params.work:q}"
         " --out {output:q}"
         " --config {params.config:q}"

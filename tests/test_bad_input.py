@@ -146,6 +146,22 @@ def test_an_endpoint_where_nobody_listens(fails):
     assert f"http://127.0.0.1:{port}/v1" in output and "check that the server is up" in output
 
 
+@pytest.mark.parametrize(
+    ("overlay", "target", "said"),
+    [
+        ({"train": {"gpu": 8}}, "out/results/checkpoint", "train.gpu: rule checkpoint asks for 8"),
+        (
+            {"models": {"teacher": {"gpu": 2}}, "trajectories": {"seed": 2}},
+            TRAJECTORIES,
+            "models.teacher.gpu: rule serve asks for 2",
+        ),
+    ],
+)
+def test_more_gpus_than_the_run_may_use(fails, overlay, target, said):
+    output = fails(overlay=overlay, target=target)
+    assert f"{said} GPUs, and this run may use 0" in output and "--resources gpu=" in output
+
+
 def test_two_runs_at_a_time(earlier):
     """The second one is refused, and results are none the worse for it."""
     before = snapshot(earlier)
