@@ -180,9 +180,11 @@ def wish_of(job):
 def check_gpus(jobs):
     """Before a run: Snakemake would give a job fewer GPUs than it asks for, and say nothing."""
     most = workflow.global_resources.get("gpu")
+    if most is None or most.value is None:
+        return  # a cluster's scheduler knows what there is
     for job in jobs:
         asked, key = wish_of(job)
-        if most is not None and asked > most.value:
+        if asked > most.value:
             raise WorkflowError(
                 f"configuration: {key}: rule {job.rule.name} asks for {asked} GPUs, and this run may"
                 f" use {most.value}: lower {key}, or take another profile or --resources gpu={asked}"

@@ -199,6 +199,7 @@ def test_a_shard_that_dies_with_its_node_costs_nothing_but_itself(cluster, check
     run = build(cluster, checkout, "out/results/trajectories.parquet")
     log = checkout.path / "out/cache/trajectories-1-of-2.sqlite-wal"
     wait_until(lambda: run.poll() is not None or size(log) > 40_000, seconds=150)
+    assert run.poll() is None, (checkout.path / "run.txt").read_text()[-4000:]
     for process in find_job("1/2"):
         process.kill()
     assert run.wait(timeout=120) == 1
