@@ -13,7 +13,7 @@ run: setup
 	snakemake results/test.json --cores all
 
 test: setup lint
-	python -m pytest
+	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(TRL)/bin/python -m pytest tests/test_grpo_trainer.py
 
 lint: setup
