@@ -1,17 +1,26 @@
 """The training stage: what it refuses, and how it starts the trainer."""
 
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from test_base import WORLD, write
+from test_curation import make_frame, make_rollout
 from transformers import Qwen2Config
 
-from searchtrain import training
+from searchtrain import sharegpt, training
+from searchtrain.demo import world
 from searchtrain.errors import InputError
+from searchtrain.files import write_json
 
 ROOT = Path(__file__).parent.parent
+WEIGHTS = "model.safetensors"
 
 
 def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_path):
@@ -52,3 +61,39 @@ def test_one_process_needs_no_launcher():
     several = training.build_command(recipe, 8, varlen=False)
     assert several[:5] == [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "8"]
     assert several[-2:] == ["searchtrain.worker", "sft.yaml"]
+
+
+def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, monkeypatch):
+    """FSDP as the scale file sets it up, on two processes of a CPU."""
+    world.write_world(tmp_path, WORLD)
+    base = write(tmp_path, tmp_path / "base", tied=False)
+    rollouts = [make_rollout(f"q{i}", asked=f"What is capital number {i}?") for i in range(8)]
+    data, info = tmp_path / "sft_dataset.json", tmp_path / "dataset_info.json"
+    write_json(sharegpt.make_records(make_frame(*rollouts), "Answer by searching."), data)
+    write_json(sharegpt.make_dataset_info(data.name), info)
+
+    laptop, large = read_train("config/config.yaml"), read_train("config/scale/h200x8.yaml")
+    few = {"max_steps": 3, "warmup_steps": 1, "logging_steps": 1, "use_muon": False}
+    whole = {**laptop, "args": {**laptop["args"], **few, "save_strategy": "no"}}
+    fsdp = {key: large["args"][key] for key in ("fsdp", "fsdp_config", "save_strategy")}
+    sharded = {**whole, "args": {**whole["args"], **fsdp}}
+    env = {**os.environ, **laptop["env"], "HF_HUB_OFFLINE": "1"}
+    before = load_file(base / WEIGHTS)
+    expected = load_file(training.train(data, info, base, tmp_path / "1", whole, env) / WEIGHTS)
+
+    build = training.build_command
+    worker = {"searchtrain.worker": "fsdp_worker"}
+    monkeypatch.setattr(
+        training, "build_command", lambda *args: [worker.get(part, part) for part in build(*args)]
+    )
+    env["FSDP_STATE_DICT_TYPE"] = large["env"]["FSDP_STATE_DICT_TYPE"]
+    env["PYTHONPATH"] = str(ROOT / "tests")
+    saved = load_file(training.train(data, info, base, tmp_path / "2", sharded, env) / WEIGHTS)
+    assert saved.keys() == before.keys()
+    for name, weights in saved.items():
+        torch.testing.assert_close(weights, expected[name])
+        assert not torch.equal(weights, before[name]), f"{name} has not learned"
+
+
+def read_train(name):
+    return yaml.safe_load((ROOT / name).read_text())["train"]
