@@ -26,13 +26,21 @@ def test_the_best_on_dev_and_what_is_the_same(tmp_path):
     build(tmp_path / "b", 0.31, answer="Rome")
     build(tmp_path / "c", 0.30, records=3)
     report = compare_submissions(folders, COMMANDS)
-    assert report["best"] == "b"  # as many right, and a higher F1
+    assert report["best"] == ["b"]  # as many right, and a higher F1
     assert report["same_training_data"] == [["a", "b"]]
     assert report["same_answers"] == [["a", "c"]]
     assert [row["records"] for row in report["submissions"]] == [2, 2, 3]
     text = format_submissions(report)
     assert "Best on dev: b." in text and "The same training data: a, b;" in text
     assert "1 answers, 0 empty, 0 not short" in text
+
+
+def test_a_tie_names_all_that_are_best(tmp_path):
+    for name, strict in {"a": 0.3, "b": 0.4, "c": 0.4}.items():
+        build(tmp_path / name, strict)
+    report = compare_submissions({name: str(tmp_path / name) for name in "abc"}, COMMANDS)
+    assert report["best"] == ["b", "c"]
+    assert "Best on dev: b and c." in format_submissions(report)
 
 
 def test_one_that_is_not_built_has_a_row_with_its_command(tmp_path):
@@ -70,7 +78,7 @@ def test_the_target_says_which_command_builds_what_is_missing(checkout):
     ended = checkout.run(target, configfiles=[preset])
     assert ended.returncode == 0, ended.stdout
     report = read_json(checkout.path / "out/results/submissions.json")
-    assert report["best"] == "one_rollout"
+    assert report["best"] == ["one_rollout"]
     command = report["submissions"][1]["command"]
     assert command == (
         "snakemake results/hardest_first/test.json --cores all --configfile tests/small.yaml"
@@ -80,4 +88,4 @@ def test_the_target_says_which_command_builds_what_is_missing(checkout):
     assert checkout.run(target, "-n", configfiles=[preset]).stdout.count("Nothing to be done") == 1
     build(checkout.path / "results/hardest_first", 0.5)
     ended = checkout.run(target, configfiles=[preset])
-    assert read_json(checkout.path / "out/results/submissions.json")["best"] == "hardest_first"
+    assert read_json(checkout.path / "out/results/submissions.json")["best"] == ["hardest_first"]

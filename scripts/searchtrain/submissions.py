@@ -20,8 +20,8 @@ def compare_submissions(folders: Mapping[str, str], commands: Mapping[str, str])
     """`submissions.json`: a row per submission, the best of them on dev, and which are the same.
 
     `folders`: name -> folder of results; `commands`: name -> command that builds it. The best has
-    the highest strict exact match on dev, then the highest normalised, then F1. Raises InputError
-    when none is built.
+    the highest strict exact match on dev, then the highest normalised, then F1; several when all
+    three are equal. Raises InputError when none is built.
     """
     if not folders:
         raise InputError("task.submissions: empty; name submissions and their folders of results")
@@ -34,10 +34,11 @@ def compare_submissions(folders: Mapping[str, str], commands: Mapping[str, str])
         )
     for row in rows:
         row["command"] = commands[row["name"]] if row["missing"] else None
-    best = max(built, key=lambda row: [row["dev"][score] for score in DEV[:3]])
+    scores = {row["name"]: [row["dev"][score] for score in DEV[:3]] for row in built}
+    best = max(scores.values())
     return {
         "submissions": rows,
-        "best": best["name"],
+        "best": [name for name, own in scores.items() if own == best],
         "same_training_data": _find_equal(built, "training_data"),
         "same_answers": _find_equal(built, "answers"),
     }
@@ -59,7 +60,7 @@ def format_submissions(report: Mapping[str, Any]) -> str:
         }
         for row in report["submissions"]
     ]
-    lines = [format_table(rows), "", f"Best on dev: {report['best']}."]
+    lines = [format_table(rows), "", f"Best on dev: {' and '.join(report['best'])}."]
     for key, what in (("same_training_data", "training data"), ("same_answers", "answers")):
         for names in report[key]:
             lines.append(
