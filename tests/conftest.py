@@ -17,6 +17,14 @@ from searchtrain.search.extract import Extractors
 ROOT = Path(__file__).parent.parent
 SMALL = "tests/small.yaml"
 TARGET = "out/results/test.json"
+LONG = ("infoseek", "slurm", "workflow", "simpledeepsearcher", "presets", "shards", "training")
+"""Test files that build for minutes, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first, so that no process is left alone with one at the end."""
+    order = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def serve(tmp_path):
     yield start
     for process in started:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def wait_for(endpoint, state):
@@ -137,4 +137,4 @@ def test_fewer_gpus_than_asked(serve, monkeypatch, machine, visible):
     reason = read_json(endpoint)["reason"]
     assert reason.startswith(f"student asks for 2 GPU(s), and {count} can be seen here")
     assert "take a machine or partition with more" in reason
-    assert process.wait(timeout=10) == 1 and not seen.exists()
+    assert process.wait(timeout=60) == 1 and not seen.exists()

@@ -27,8 +27,9 @@ STUDENT = {"checkpoint", "predict", "metrics"}
 
 
 @pytest.fixture(scope="module")
-def built(checkout):
+def built(tmp_path_factory):
     """The small build; everything up to test.json."""
+    checkout = copy_repository(tmp_path_factory.mktemp("small"))
     ended = checkout.run(TARGET)
     assert ended.returncode == 0, ended.stdout[-6000:]
     assert checkout.left_machine() == ""
@@ -238,7 +239,7 @@ def test_killed_training_goes_on_from_its_saved_state(built):
         env=built.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    wait_until(lambda: any(work.glob("*/checkpoint-2?")), seconds=180)
+    wait_until(lambda: any(work.glob("*/checkpoint-2?")), seconds=900)
     run.send_signal(signal.SIGKILL)
     run.wait()
     wait_until(lambda: not find_processes(built.path))
@@ -269,7 +270,8 @@ def count_lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=300):
+    """Wait for what must come; the limit is only there to end a test that hangs."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
