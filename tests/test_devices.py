@@ -73,7 +73,7 @@ def serve(tmp_path):
 
 
 def wait_for(endpoint, state):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (read_endpoint(endpoint) or {"state": ""})["state"] != state:
         assert time.monotonic() < deadline, read_endpoint(endpoint)
         time.sleep(0.05)
