@@ -21,8 +21,7 @@ SCALES = {
 SUBMISSIONS = [
     f"config/submissions/{file.name}" for file in (ROOT / "config/submissions").iterdir()
 ]
-PROFILES = ["default", "gpu8", "slurm"]
-"""Kubernetes' needs a plugin of Snakemake that is not among the requirements."""
+PROFILES = sorted(folder.name for folder in (ROOT / "profiles").iterdir())
 TARGETS = {"grpo": ["results/grpo/test.json"], "infoseek": ["results/grpo/test.json"]}
 
 
