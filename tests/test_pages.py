@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
@@ -667,10 +668,7 @@ def test_workers_end_when_their_owner_is_killed(tmp_path):
     os.kill(worker, 0)
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    deadline = time.monotonic() + 60
-    while is_alive(worker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_alive(worker)
+    wait_until(lambda: not is_alive(worker))
 
 
 def is_alive(pid):

@@ -10,11 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+from conftest import wait_until
 
 from searchtrain.endpoint import read_endpoint, wait_ready, write_endpoint
 from searchtrain.errors import InputError, ServiceError
@@ -78,7 +78,7 @@ class Supervisor:
 
     def wait_until_ready(self):
         """Wait for the server; its processes: supervisor, watchdog, server and its child."""
-        until(self.endpoint.exists)
+        wait_until(self.endpoint.exists)
         self.url = wait_ready(str(self.endpoint), DEADLINE_S)
         self.pid = read_endpoint(self.endpoint)["pid"]
         family = psutil.Process(self.pid).children(recursive=True)
@@ -115,14 +115,6 @@ def supervise(tmp_path):
     supervisors.end()
 
 
-def until(condition):
-    """Wait until a condition holds; the deadline only ends a failing test."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.02)
-
-
 def is_gone(process):
     """Whether a process has ended; a zombie that nobody reaps has."""
     try:
@@ -152,7 +144,9 @@ def test_a_signal_ends_it_with_status_0_and_nothing_is_left(supervise, number):
 
 def test_a_signal_during_the_start_ends_it(supervise):
     supervisor = supervise({"health": "/never", "command": [sys.executable, "-c", STUBBORN]})
-    until(lambda: "starts on" in supervisor.log.read_text() if supervisor.log.exists() else False)
+    wait_until(
+        lambda: "starts on" in supervisor.log.read_text() if supervisor.log.exists() else False
+    )
     family = psutil.Process(supervisor.process.pid).children(recursive=True)
     supervisor.process.terminate()
     assert supervisor.process.wait(DEADLINE_S) == 0
@@ -164,7 +158,7 @@ def test_kill_9_of_the_supervisor_leaves_nothing(supervise):
     processes = supervisor.wait_until_ready()
     supervisor.process.kill()
     supervisor.process.wait()
-    until(lambda: all_gone(processes))
+    wait_until(lambda: all_gone(processes))
     with pytest.raises(ServiceError, match=r"the supervisor of demo \(pid \d+\) is gone"):
         wait_ready(str(supervisor.endpoint), 0)
 
@@ -175,7 +169,7 @@ def test_kill_9_of_the_parent_leaves_nothing(supervise):
     assert supervisor.pid != supervisor.process.pid
     supervisor.process.kill()
     supervisor.process.wait()
-    until(lambda: all_gone(processes))
+    wait_until(lambda: all_gone(processes))
 
 
 def test_kill_9_of_the_watchdog_is_a_failure_and_leaves_nothing(supervise):
@@ -265,7 +259,7 @@ def test_serves_a_real_retriever(supervise, tmp_path):
     build_index(corpus, index, IndexSettings())
     spec = {"serve": "retriever", "index": str(index), "corpus": str(corpus), "command": None}
     supervisor = supervise(spec)
-    until(supervisor.endpoint.exists)
+    wait_until(supervisor.endpoint.exists)
     assert wait_ready(str(supervisor.endpoint), DEADLINE_S).startswith("http://127.0.0.1:")
     supervisor.process.terminate()
     assert supervisor.process.wait(DEADLINE_S) == 0
@@ -277,7 +271,7 @@ def test_serves_the_laptops_web(supervise, tmp_path):
     build_index(corpus, index, IndexSettings())
     paths = {"index": str(index), "corpus": str(corpus), "ledger": str(tmp_path / "ledger")}
     supervisor = supervise({"serve": "web", "command": None, **paths})
-    until(supervisor.endpoint.exists)
+    wait_until(supervisor.endpoint.exists)
     assert wait_ready(str(supervisor.endpoint), DEADLINE_S).startswith("http://127.0.0.1:")
     supervisor.process.terminate()
     assert supervisor.process.wait(DEADLINE_S) == 0

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import SMALL, TARGET, copy_repository
-from test_workflow import find_processes, wait_until
+from conftest import SMALL, TARGET, copy_repository, wait_until
+from test_workflow import find_processes
 
 from searchtrain import schemas
 from searchtrain.files import read_json

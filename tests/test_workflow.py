@@ -7,13 +7,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
-from conftest import TARGET, copy_repository
+from conftest import TARGET, copy_repository, wait_until
 
 from searchtrain import schemas
 from searchtrain.files import hash_file, read_json
@@ -268,14 +267,6 @@ def render(tokenizer, messages: list[dict[str, str]], **options) -> list[int]:
 
 def count_lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
-
-
-def wait_until(condition, seconds=300):
-    """Wait for what must come; the limit is only there to end a test that hangs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def find_processes(folder: Path) -> list[str]:
