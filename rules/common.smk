@@ -10,16 +10,16 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from snakemake.exceptions import WorkflowError
 
-from searchtrain.budget import check_budget, start_clock, sum_rest
-from searchtrain.config import validate_config
-from searchtrain.errors import SearchTrainError
-from searchtrain.files import canonical_json
-from searchtrain.limits import Limits, describe_limits
-from searchtrain.lineage import digest_code
-from searchtrain.plan import SECTIONS, STAGES, count_questions, make_plan
-from searchtrain.prompts import list_prompt_files
-from searchtrain.submissions import FILES as SUBMITTED
-from searchtrain.task import check_task, list_secrets, list_writers
+from searchtrain.task.budget import check_budget, start_clock, sum_rest
+from searchtrain.config.validation import validate_config
+from searchtrain.core.errors import SearchTrainError
+from searchtrain.core.files import canonical_json
+from searchtrain.config.limits import Limits, describe_limits
+from searchtrain.data.lineage import digest_code
+from searchtrain.task.plan import SECTIONS, STAGES, count_questions, make_plan
+from searchtrain.models.prompts import list_prompt_files
+from searchtrain.task.submissions import FILES as SUBMITTED
+from searchtrain.task.constraints import check_task, list_secrets, list_writers
 
 try:
     validate_config(config, ROOT / "config" / "schema.yaml")

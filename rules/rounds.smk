@@ -125,4 +125,4 @@ use rule checkpoint as checkpoint_round with:
         work=subpath(output[0], parent=True),
         budget="",
         gpus=gpus_of("train"),
-        code=code("checkpoint") + code("searchtrain/worker"),
+        code=code("checkpoint") + code("searchtrain/training/worker"),

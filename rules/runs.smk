@@ -9,7 +9,7 @@ its rule failed: it is as stale as before, and still there.
 import fcntl
 import shutil
 
-from searchtrain.files import link_tree
+from searchtrain.core.files import link_tree
 
 LOCK = Path(".snakemake/searchtrain.lock")
 EARLIER = Path(".snakemake/earlier")

@@ -26,7 +26,7 @@ rule checkpoint:
         work=subpath(output[0], parent=True),
         budget=within_budget("checkpoint"),
         gpus=gpus_of("train"),
-        code=code("checkpoint") + code("searchtrain/worker"),
+        code=code("checkpoint") + code("searchtrain/training/worker"),
     shell:
         "{params.budget}exec python scripts/checkpoint.py"
         " --dataset {input.dataset:q}"

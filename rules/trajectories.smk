@@ -11,7 +11,7 @@ PLACE = "trajectories/{shard}" if SHARDS > 1 else "trajectories"
 ADAPTIVE = config["trajectories"]["accepted"] and {
     "accepted": config["trajectories"]["accepted"],
     "rules": config["curate"]["rules"],
-    "code": code("searchtrain/curation"),
+    "code": code("searchtrain/curation/choice"),
 }
 
 

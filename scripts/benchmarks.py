@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from searchtrain import benchmarks, cli, files
+from searchtrain.core import cli, files
+from searchtrain.evaluation import benchmarks
 
 
 def main() -> None:

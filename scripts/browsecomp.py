@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from searchtrain import browsecomp, cli, files, schemas
-from searchtrain.benchmarks import read_evaluation
+from searchtrain.core import cli, files
+from searchtrain.data import schemas
+from searchtrain.evaluation import browsecomp
+from searchtrain.evaluation.benchmarks import read_evaluation
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ import logging
 import time
 from pathlib import Path
 
-from searchtrain import budget, cli, plan
+from searchtrain.core import cli
+from searchtrain.task import budget, plan
 
 logger = logging.getLogger("budget")
 

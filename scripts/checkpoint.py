@@ -4,10 +4,12 @@ import json
 import os
 from pathlib import Path
 
-from searchtrain import cli, devices, training
-from searchtrain.files import hash_file
-from searchtrain.lineage import hash_model
-from searchtrain.model_folder import check_model_folder
+from searchtrain.core import cli
+from searchtrain.core.files import hash_file
+from searchtrain.data.lineage import hash_model
+from searchtrain.serving import devices
+from searchtrain.serving.model_folder import check_model_folder
+from searchtrain.training import trainer
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     args = cli.parse(parser)
     config = args.config
     check_model_folder(args.base, "train.base")
-    lengths = training.check_lengths(
+    lengths = trainer.check_lengths(
         args.dataset, args.base, config["args"]["cutoff_len"], config["max_cut_share"]
     )
     # Snakemake sets thread counts for every numerical library; here config["env"] decides.
@@ -36,7 +38,7 @@ def main() -> None:
     env = {key: value for key, value in merged.items() if value is not None}
     with devices.lease(args.gpus, "train") as leased:
         env |= leased.variables
-        run_dir = training.train(
+        run_dir = trainer.train(
             args.dataset, args.info, args.base, args.work / ".partial/train", config, env
         )
     facts = {
@@ -45,7 +47,7 @@ def main() -> None:
         "config": config,
         **lengths,
     }
-    training.publish(run_dir, args.out, facts)
+    trainer.publish(run_dir, args.out, facts)
 
 
 if __name__ == "__main__":

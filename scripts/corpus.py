@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from searchtrain import cli
-from searchtrain.corpus import CorpusSettings, build_corpus
-from searchtrain.settings import parse_settings
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli
+from searchtrain.search.corpus import CorpusSettings, build_corpus
 
 
 def main() -> None:

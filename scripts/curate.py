@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
-from searchtrain import cli, curation, schemas
-from searchtrain.settings import parse_settings
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli
+from searchtrain.curation import choice
+from searchtrain.data import schemas
 
 
 def main() -> None:
@@ -18,11 +20,11 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, required=True)
     parser.add_argument("--workers", type=int, default=1, help="processes that judge")
     args = cli.parse(parser)
-    settings = parse_settings(curation.CurateSettings, args.config, "curate")
+    settings = parse_settings(choice.CurateSettings, args.config, "curate")
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
     questions = schemas.read_table(args.questions, schemas.Questions) if args.questions else None
     shortcuts = schemas.read_table(args.shortcuts, schemas.Shortcuts) if args.shortcuts else None
-    curated, verdicts = curation.curate_rollouts(
+    curated, verdicts = choice.curate_rollouts(
         trajectories, settings, args.workers, questions, shortcuts, args.may_be_empty
     )
     schemas.write_table(curated, args.out, schemas.Curated)

@@ -4,9 +4,10 @@ import json
 import logging
 from pathlib import Path
 
-from searchtrain import cli, files, schemas
+from searchtrain.core import cli, files
+from searchtrain.core.text_table import format_table
+from searchtrain.data import schemas
 from searchtrain.demo import mistakes
-from searchtrain.tables import format_table
 
 logger = logging.getLogger("defects")
 

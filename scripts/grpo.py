@@ -10,13 +10,17 @@ from pathlib import Path
 
 import polars as pl
 
-from searchtrain import cli, devices, schemas, stage, training
-from searchtrain.cache import RequestCache
-from searchtrain.files import digest, hash_file
-from searchtrain.lineage import hash_model, list_versions
-from searchtrain.rl.history import draw_history, write_history
+from searchtrain.agent import setup
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli
+from searchtrain.core.files import digest, hash_file
+from searchtrain.data import schemas
+from searchtrain.data.lineage import hash_model, list_versions
+from searchtrain.models.request_cache import RequestCache
+from searchtrain.report.training_chart import draw_history
+from searchtrain.rl.history import write_history
 from searchtrain.rl.trainer import GrpoSettings, Trainer, write_loss
-from searchtrain.settings import parse_settings
+from searchtrain.serving import devices
 
 STAGE = ("limits", "search", "refine")
 """Parts of --config that are not GrpoSettings."""
@@ -30,7 +34,7 @@ def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the SFT model")
     parser.add_argument("--questions", type=Path, required=True, help="table of questions")
-    stage.add_agent_arguments(parser)
+    setup.add_agent_arguments(parser)
     parser.add_argument(
         "--work",
         type=Path,
@@ -49,8 +53,8 @@ def main() -> None:
     settings = parse_settings(GrpoSettings, values, "grpo")
     questions = read_questions(args.questions)
     writer = "grpo" + os.environ.get("RANK", "")
-    policy = stage.open_policy(args, None, config, runtime, RequestCache(args.cache, writer))
-    search = stage.open_search(args.search, config, runtime, writer)
+    policy = setup.open_policy(args, None, config, runtime, RequestCache(args.cache, writer))
+    search = setup.open_search(args.search, config, runtime, writer)
     facts = {
         "data": hash_file(args.questions),
         "base": hash_model(args.checkpoint),
@@ -70,7 +74,7 @@ def main() -> None:
     if not trainer.leads:
         return
     write_loss(history, model / "trainer_log.jsonl")
-    training.publish(model, args.out, facts)
+    trainer.publish(model, args.out, facts)
     write_history(history, args.history)
     draw_history(history, args.picture)
 

@@ -3,8 +3,9 @@
 import logging
 from pathlib import Path
 
-from searchtrain import cli, files, plan
-from searchtrain.tables import format_table
+from searchtrain.core import cli, files
+from searchtrain.core.text_table import format_table
+from searchtrain.task import plan
 
 logger = logging.getLogger("hours")
 

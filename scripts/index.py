@@ -4,9 +4,10 @@ import json
 import os
 from pathlib import Path
 
-from searchtrain import cli, devices
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli
 from searchtrain.search.index import IndexSettings, build_index
-from searchtrain.settings import parse_settings
+from searchtrain.serving import devices
 
 
 def main() -> None:

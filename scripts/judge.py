@@ -5,7 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
-from searchtrain import cli, files, judge, metrics, questions, schemas, stage
+from searchtrain.agent import setup
+from searchtrain.core import cli, files
+from searchtrain.data import question_file, schemas
+from searchtrain.evaluation import judge, metrics
 
 
 def main() -> None:
@@ -14,7 +17,7 @@ def main() -> None:
     parser.add_argument("--dev", type=Path, required=True)
     parser.add_argument("--test-answers", type=Path, help="array of {id, golden_answers}")
     parser.add_argument("--benchmarks", type=Path, help="question file of the benchmarks")
-    stage.add_judge_arguments(parser)
+    setup.add_judge_arguments(parser)
     args = cli.parse(parser)
     predictions = pl.concat(
         schemas.read_table(path, schemas.Predictions) for path in args.predictions
@@ -25,13 +28,13 @@ def main() -> None:
     if args.benchmarks:
         paths["benchmarks"] = args.benchmarks
     golds = {
-        split: questions.load_answers(path)
+        split: question_file.load_answers(path)
         if split in metrics.TEST_SPLITS
-        else questions.load_questions(path)
+        else question_file.load_questions(path)
         for split, path in paths.items()
     }
     rows = judge.select_answers(predictions, golds, paths)
-    system, client = stage.open_judge(args, "judge")
+    system, client = setup.open_judge(args, "judge")
     frame, usage = asyncio.run(judge.judge_predictions(rows, system, client, args.config))
     schemas.write_table(frame, args.out, schemas.Judgements)
     report = judge.make_report(frame, usage, client.role.model, client.role.revision)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
-from searchtrain import benchmarks, cli, files, metrics, questions, schemas
+from searchtrain.core import cli, files
+from searchtrain.data import question_file, schemas
+from searchtrain.evaluation import benchmarks, metrics
 
 
 def main() -> None:
@@ -31,13 +33,13 @@ def main() -> None:
     predictions = pl.concat(
         schemas.read_table(path, schemas.Predictions) for path in args.predictions
     )
-    test = questions.load_questions(args.test, answers=False)
+    test = question_file.load_questions(args.test, answers=False)
     scores, listings = metrics.make_metrics(
         predictions,
-        questions.load_questions(args.dev),
+        question_file.load_questions(args.dev),
         test,
-        questions.load_answers(args.test_answers) if args.test_answers else None,
-        questions.load_types(args.types) if args.types else {},
+        question_file.load_answers(args.test_answers) if args.test_answers else None,
+        question_file.load_types(args.types) if args.types else {},
         {
             "dev": args.dev,
             "test": args.test,
@@ -54,7 +56,7 @@ def main() -> None:
     submission, scores["test_json"] = metrics.make_submission(
         predictions,
         test,
-        questions.load_ids(args.test),
+        question_file.load_ids(args.test),
         args.test,
         args.config["max_answer_words"],
         args.config["max_long_share"],

@@ -13,7 +13,8 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
-from searchtrain import budget, cli, files, plan
+from searchtrain.core import cli, files
+from searchtrain.task import budget, plan
 
 logger = logging.getLogger("plan")
 

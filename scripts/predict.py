@@ -10,11 +10,13 @@ from pathlib import Path
 
 import polars as pl
 
-from searchtrain import agent, cli, questions, schemas, stage
-from searchtrain.cache import RequestCache
-from searchtrain.cards import check_folder
-from searchtrain.lineage import hash_model
-from searchtrain.llm import open_model
+from searchtrain.agent import loop, setup
+from searchtrain.core import cli
+from searchtrain.data import question_file, schemas
+from searchtrain.data.lineage import hash_model
+from searchtrain.models.client import open_model
+from searchtrain.models.identity import check_folder
+from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
 
 
@@ -26,7 +28,7 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of the served model")
     parser.add_argument("--student", required=True, help="URL or endpoint file")
-    stage.add_agent_arguments(parser)
+    setup.add_agent_arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=json.loads, required=True)
     parser.add_argument("--runtime", type=json.loads, required=True)
@@ -34,7 +36,7 @@ def main() -> None:
     config, runtime = args.config, args.runtime
     files = {"dev": args.dev, "benchmarks": args.benchmarks}
     asked = {
-        split: questions.load_questions(files.get(split, args.test), answers=split in files)
+        split: question_file.load_questions(files.get(split, args.test), answers=split in files)
         for split in args.splits
     }
     cache = RequestCache(args.cache, args.out.stem)
@@ -48,23 +50,23 @@ def main() -> None:
     )
     if runtime["student"].get("only_checkpoint"):
         check_folder(model.url, model.role.read_key(), model.role.model, args.model)
-    policy = stage.open_policy(args, model, config, runtime, cache)
-    search = stage.open_search(args.search, config, runtime, args.out.stem)
+    policy = setup.open_policy(args, model, config, runtime, cache)
+    search = setup.open_search(args.search, config, runtime, args.out.stem)
     frames = asyncio.run(_predict(asked, policy, search, config))
     schemas.write_table(pl.concat(frames), args.out, schemas.Predictions)
 
 
 async def _predict(
-    asked: dict[str, pl.DataFrame], policy: agent.Policy, search: Search, config: dict
+    asked: dict[str, pl.DataFrame], policy: loop.Policy, search: Search, config: dict
 ) -> list[pl.DataFrame]:
     """Answer one split after the other; returns one frame of `schemas.Predictions` each."""
     frames = []
     try:
         for split, rows in asked.items():
             closed = split == "test_closed_book"
-            frame = await agent.run_rollouts(
-                agent.make_tasks(rows, 1, config["seed"]),
-                agent.forbid_search(policy) if closed else policy,
+            frame = await loop.run_rollouts(
+                loop.make_tasks(rows, 1, config["seed"]),
+                loop.forbid_search(policy) if closed else policy,
                 search,
                 config["max_failed_share"],
                 "predict.max_failed_share",

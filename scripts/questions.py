@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
-from searchtrain import cli, files, questions, schemas
-from searchtrain.settings import parse_settings
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli, files
+from searchtrain.data import question_file, schemas
+from searchtrain.questions import seeds
 
 
 def main() -> None:
@@ -18,14 +20,14 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, required=True, help="`seeds` as JSON")
     parser.add_argument("--most-trees", type=int, help="tree questions at most; left out: all")
     args = cli.parse(parser)
-    frame, report = questions.join_sources(
+    frame, report = seeds.join_sources(
         schemas.read_table(args.sampled, schemas.Sampled),
         schemas.read_table(args.trees, schemas.TreeQuestions) if args.trees else None,
         {
-            "dev": questions.load_questions(args.dev),
-            "test": questions.load_questions(args.test, answers=False),
+            "dev": question_file.load_questions(args.dev),
+            "test": question_file.load_questions(args.test, answers=False),
         },
-        parse_settings(questions.SeedSettings, args.config, "seeds"),
+        parse_settings(seeds.SeedSettings, args.config, "seeds"),
         args.most_trees,
     )
     schemas.write_table(frame, args.out, schemas.Questions)

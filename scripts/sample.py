@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
-from searchtrain import cli, files, pictures, sampling, schemas
-from searchtrain.settings import parse_settings
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli, files
+from searchtrain.data import schemas
+from searchtrain.questions import sampling
+from searchtrain.report import charts
 
 
 def main() -> None:
@@ -19,7 +22,7 @@ def main() -> None:
     tagged = schemas.read_table(args.tagged, schemas.Tagged)
     sampled = sampling.sample_questions(tagged, settings)
     if args.picture:
-        pictures.draw_sampling(tagged, sampled, args.picture)
+        charts.draw_sampling(tagged, sampled, args.picture)
     if args.report:
         report = sampling.describe_sampling(tagged, sampled, settings)
         files.write_json(report, args.report)

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
-from searchtrain import cli, files, questions, schemas
-from searchtrain.settings import parse_settings
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli, files
+from searchtrain.data import question_file, schemas
+from searchtrain.questions.seeds import SeedSettings, make_seeds
 
 
 def main() -> None:
@@ -16,13 +18,13 @@ def main() -> None:
     parser.add_argument("--report", type=Path, required=True, help="counts and dropped rows, JSON")
     parser.add_argument("--config", type=json.loads, required=True)
     args = cli.parse(parser)
-    settings = parse_settings(questions.SeedSettings, args.config, "seeds")
-    train = questions.load_questions(args.train)
+    settings = parse_settings(SeedSettings, args.config, "seeds")
+    train = question_file.load_questions(args.train)
     held_out = {
-        "dev": questions.load_questions(args.dev),
-        "test": questions.load_questions(args.test, answers=False),
+        "dev": question_file.load_questions(args.dev),
+        "test": question_file.load_questions(args.test, answers=False),
     }
-    seeds, report = questions.make_seeds(train, held_out, settings)
+    seeds, report = make_seeds(train, held_out, settings)
     schemas.write_table(seeds, args.out, schemas.Seeds)
     files.write_json(report, args.report)
 

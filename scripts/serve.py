@@ -10,11 +10,11 @@ import json
 import logging
 from pathlib import Path
 
-from searchtrain import cli
-from searchtrain.endpoint import write_endpoint
-from searchtrain.errors import InputError
-from searchtrain.serving import ServerSpec, supervise
-from searchtrain.settings import parse_settings
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli
+from searchtrain.core.errors import InputError
+from searchtrain.serving.endpoint import write_endpoint
+from searchtrain.serving.supervisor import ServerSpec, supervise
 
 
 def main() -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
-from searchtrain import cli, files, mixing, schemas, sharegpt
-from searchtrain.limits import Limits, describe_limits
-from searchtrain.prompts import render_prompt
-from searchtrain.settings import parse_settings
-from searchtrain.tables import format_table
+from searchtrain.config.limits import Limits, describe_limits
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli, files
+from searchtrain.core.text_table import format_table
+from searchtrain.data import schemas
+from searchtrain.models.prompts import render_prompt
+from searchtrain.training import mixing, sharegpt
 
 logger = logging.getLogger("sft_dataset")
 

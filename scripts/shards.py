@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from searchtrain import cli, files, schemas, shards
+from searchtrain.agent import shards
+from searchtrain.core import cli, files
+from searchtrain.data import schemas
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ import json
 import logging
 from pathlib import Path
 
-from searchtrain import cli, files, submissions
+from searchtrain.core import cli, files
+from searchtrain.task import submissions
 
 logger = logging.getLogger("submissions")
 

@@ -5,10 +5,12 @@ import json
 import logging
 from pathlib import Path
 
-from searchtrain import cli, schemas, tagging
-from searchtrain.cache import RequestCache
-from searchtrain.llm import open_model
-from searchtrain.prompts import render_prompt
+from searchtrain.core import cli
+from searchtrain.data import schemas
+from searchtrain.models.client import open_model
+from searchtrain.models.prompts import render_prompt
+from searchtrain.models.request_cache import RequestCache
+from searchtrain.questions import tagging
 
 logger = logging.getLogger("tag")
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain import agent, cli, files, questions, schemas, shards, stage
-from searchtrain.cache import RequestCache
-from searchtrain.lineage import hash_model
-from searchtrain.llm import open_model
+from searchtrain.agent import loop, setup, shards
+from searchtrain.core import cli, files
+from searchtrain.data import schemas
+from searchtrain.data.lineage import hash_model
+from searchtrain.models.client import open_model
+from searchtrain.models.request_cache import RequestCache
+from searchtrain.questions import seeds
 from searchtrain.search import Search
 
 
@@ -21,7 +24,7 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="URL or endpoint file of who answers")
     parser.add_argument("--shard", type=read_shard, help="number/count: only these questions")
     parser.add_argument("--model", type=Path, help="folder of the model, if this workflow made it")
-    stage.add_agent_arguments(parser)
+    setup.add_agent_arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--config", type=json.loads, required=True)
@@ -29,7 +32,7 @@ def main() -> None:
     args = cli.parse(parser)
     config, runtime = args.config, args.runtime
     frame = schemas.read_table(args.questions, schemas.Questions)
-    asked = questions.draw_questions(frame, config["questions"], config["seed"])
+    asked = seeds.draw_questions(frame, config["questions"], config["seed"])
     writer = "trajectories"
     if args.shard:
         number, count = args.shard
@@ -41,11 +44,11 @@ def main() -> None:
     if args.model:
         role, changes = "student", {"revision": hash_model(args.model)}
     model = open_model(role, args.teacher, config["teacher"], runtime[role], cache, **changes)
-    policy = stage.open_policy(args, model, config, runtime, cache)
-    search = stage.open_search(args.search, config, runtime, writer)
-    tasks = agent.make_tasks(asked, config["rollouts"], config["seed"])
+    policy = setup.open_policy(args, model, config, runtime, cache)
+    search = setup.open_search(args.search, config, runtime, writer)
+    tasks = loop.make_tasks(asked, config["rollouts"], config["seed"])
     rows = asyncio.run(_roll_out(tasks, policy, search, config))
-    report = agent.report_rollouts(rows, len(tasks), policy, search)
+    report = loop.report_rollouts(rows, len(tasks), policy, search)
     schemas.write_table(rows, args.out, schemas.Trajectories)
     files.write_json(report, args.report)
 
@@ -59,17 +62,17 @@ def read_shard(text: str) -> tuple[int, int]:
 
 
 async def _roll_out(
-    tasks: list[agent.Task], policy: agent.Policy, search: Search, config: dict[str, Any]
+    tasks: list[loop.Task], policy: loop.Policy, search: Search, config: dict[str, Any]
 ) -> pl.DataFrame:
     adaptive = config["adaptive"]
     enough = None
     if adaptive:
         # Not imported above: without adaptive mode no curation rule makes trajectories stale.
-        curation = importlib.import_module("searchtrain.curation")
+        curation = importlib.import_module("searchtrain.curation.choice")
         accept = curation.make_acceptance(adaptive["rules"])
-        enough = agent.Enough(adaptive["accepted"], accept)
+        enough = loop.Enough(adaptive["accepted"], accept)
     try:
-        return await agent.run_rollouts(
+        return await loop.run_rollouts(
             tasks,
             policy,
             search,

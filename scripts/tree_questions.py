@@ -4,11 +4,12 @@ import asyncio
 import json
 from pathlib import Path
 
-from searchtrain import cli, files, schemas
-from searchtrain.cache import RequestCache
-from searchtrain.llm import open_model
-from searchtrain.prompts import render_prompt
-from searchtrain.settings import parse_settings
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli, files
+from searchtrain.data import schemas
+from searchtrain.models.client import open_model
+from searchtrain.models.prompts import render_prompt
+from searchtrain.models.request_cache import RequestCache
 from searchtrain.trees import writing
 from searchtrain.trees.asking import Asker
 from searchtrain.trees.pages import PageStore

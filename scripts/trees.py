@@ -7,12 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain import cli, files, questions, schemas, stage
-from searchtrain.cache import RequestCache
-from searchtrain.llm import open_model
-from searchtrain.prompts import render_prompt
+from searchtrain.agent import setup
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli, files
+from searchtrain.data import question_file, schemas
+from searchtrain.models.client import open_model
+from searchtrain.models.prompts import render_prompt
+from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
-from searchtrain.settings import parse_settings
 from searchtrain.trees import growth
 from searchtrain.trees.asking import Asker
 from searchtrain.trees.pages import Page, PageStore
@@ -48,7 +50,7 @@ def main() -> None:
     held_out = HeldOut(
         text
         for path in (args.dev, args.test)
-        for text in questions.load_questions(path, answers=False)["question"]
+        for text in question_file.load_questions(path, answers=False)["question"]
     )
     answers = schemas.read_table(args.seeds, schemas.Seeds)["golden_answers"].list.first().to_list()
     pages = PageStore(args.corpus)
@@ -65,7 +67,7 @@ def main() -> None:
             ("browser", args.browser, args.browse_prompt, growth.BROWSE_SCHEMA),
         )
     ]
-    search = stage.open_search(args.search, config, runtime, "trees")
+    search = setup.open_search(args.search, config, runtime, "trees")
     draw = RootDraw(pages, held_out, settings.min_text)
     frame, report = asyncio.run(_grow(askers, search, pages, draw, answers, settings))
     schemas.write_table(frame, args.out, schemas.Trees)

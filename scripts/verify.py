@@ -4,11 +4,14 @@ import asyncio
 import json
 from pathlib import Path
 
-from searchtrain import cli, files, schemas, stage, verification
-from searchtrain.cache import RequestCache
-from searchtrain.llm import open_model
-from searchtrain.prompts import render_prompt
-from searchtrain.settings import parse_settings
+from searchtrain.agent import setup
+from searchtrain.config.settings import parse_settings
+from searchtrain.core import cli, files
+from searchtrain.data import schemas
+from searchtrain.models.client import open_model
+from searchtrain.models.prompts import render_prompt
+from searchtrain.models.request_cache import RequestCache
+from searchtrain.trees import verification
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.statistics import describe_trees
 
@@ -40,7 +43,7 @@ def main() -> None:
         render_prompt(args.solve_prompt),
         open_model("verifier", args.verifier, config["verifier"], runtime["verifier"], cache),
         render_prompt(args.verify_prompt),
-        stage.open_search(args.search, config, runtime, "verify"),
+        setup.open_search(args.search, config, runtime, "verify"),
     )
     frame = asyncio.run(verification.verify_trees(trees, pages, panel, settings))
     report = verification.make_report(frame, panel, describe_trees(verification.select_open(frame)))

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from searchtrain import cli
+from searchtrain.core import cli
 from searchtrain.demo.world import write_world
 
 

@@ -3,7 +3,7 @@
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 
-from searchtrain import worker
+from searchtrain.training import worker
 
 initialise = AcceleratorState.__init__
 

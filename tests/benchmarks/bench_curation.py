@@ -17,8 +17,9 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from searchtrain import protocol, schemas
-from searchtrain.curation import CurateSettings, curate_rollouts
+from searchtrain.agent import grammar
+from searchtrain.curation.choice import CurateSettings, curate_rollouts
+from searchtrain.data import schemas
 
 ROLLOUTS = 5
 RULES = {
@@ -61,7 +62,7 @@ def make_trajectories(rows: int) -> pl.DataFrame:
     observations = []
     for i in range(3_000):
         found = draw.sample(passages, 3)
-        text = protocol.render_observation([(f"query {i}", found)], 8000)
+        text = grammar.render_observation([(f"query {i}", found)], 8000)
         observations.append((text, [passage["id"] for passage in found]))
     thoughts = [make_thought(draw, words, weights) for _ in range(20_000)]
     chunks = []
@@ -110,10 +111,10 @@ def make_rollout(
     found = draw.choices(observations, k=searches)
     for turn, (observation, _) in zip(queries, found, strict=True):
         think = draw.choice(thoughts)
-        messages.append({"role": "assistant", "content": protocol.render_turn(think, queries=turn)})
+        messages.append({"role": "assistant", "content": grammar.render_turn(think, queries=turn)})
         observation = observation.replace("the end", f"of {gold}", 1)
         messages.append({"role": "tool", "content": observation})
-    final = protocol.render_turn(draw.choice(thoughts), answer=answer)
+    final = grammar.render_turn(draw.choice(thoughts), answer=answer)
     if draw.random() < 0.05:
         final = final.replace("<think>", "")
     messages.append({"role": "assistant", "content": final})

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from text_model import make_queries, write_corpus
 
-from searchtrain.corpus import CorpusSettings, build_corpus, read_passages
+from searchtrain.search.corpus import CorpusSettings, build_corpus, read_passages
 from searchtrain.search.index import IndexSettings, build_index, open_index
 from searchtrain.search.text import make_analyser
 

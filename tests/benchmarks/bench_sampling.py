@@ -14,7 +14,7 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from searchtrain.sampling import SampleSettings, sample_questions
+from searchtrain.questions.sampling import SampleSettings, sample_questions
 
 ROWS = 100_000
 

@@ -31,7 +31,7 @@ from bench_training import PEAK, SEARCHES, SHAPE, WORDS, make_tokenizer
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from searchtrain.endpoint import wait_ready  # noqa: E402
+from searchtrain.serving.endpoint import wait_ready  # noqa: E402
 
 MODELS = {
     "7b": (SHAPE, 7.616e9),

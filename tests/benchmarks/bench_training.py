@@ -24,7 +24,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from searchtrain.training import build_command, render_recipe  # noqa: E402
+from searchtrain.training.trainer import build_command, render_recipe  # noqa: E402
 
 PEAK = 989e12
 SHAPE = {
@@ -177,7 +177,7 @@ def work(recipe: Path, warm: int, varlen: bool) -> None:
 
     trainer.CustomSeq2SeqTrainer.save_model = lambda self, *args, **kwargs: None
     if varlen:
-        from searchtrain import varlen as attention
+        from searchtrain.training import attention as attention
 
         attention.install()
     run_exp(yaml.safe_load(recipe.read_text()), callbacks=[Stopwatch()])
@@ -196,7 +196,7 @@ def measure(name: str, folder: Path, gpus: int, parameters: int) -> dict:
     path = out / "sft.yaml"
     path.write_text(yaml.safe_dump(recipe))
     command = build_command(path, gpus, attention == "varlen")
-    place = command.index("searchtrain.worker")
+    place = command.index("searchtrain.training.worker")
     command[place : place + 1] = ["bench_training", "--worker", "--warm", str(warm), "--recipe"]
     environment = {
         **os.environ,

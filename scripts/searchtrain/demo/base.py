@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchtrain.agent.grammar import TAGS, render_observation
+from searchtrain.core.files import read_json, read_jsonl
 from searchtrain.demo.teacher import PHRASES, TREE_PHRASES
 from searchtrain.demo.world import read_passage
-from searchtrain.files import read_json, read_jsonl
-from searchtrain.protocol import TAGS, render_observation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain import protocol
-from searchtrain.answers import match_strict
-from searchtrain.curation_rules import RULES
+from searchtrain.agent import grammar
+from searchtrain.core.errors import InputError, ProtocolError
+from searchtrain.curation.rules import RULES
+from searchtrain.data.answers import match_strict
 from searchtrain.demo import teacher
-from searchtrain.errors import InputError, ProtocolError
 
 KINDS = (*teacher.ROLLOUT_KINDS, "broken_tags")
 """Mistakes that a rollout can hold; the other kinds are other roles' or only cost a retry."""
@@ -38,7 +38,7 @@ def list_mistakes(row: Mapping[str, Any], rates: Mapping[str, float]) -> list[st
     found: set[str] = set()
     hits: list[list[str]] = []
     for place, (role, text) in enumerate(messages):
-        if role != protocol.ASSISTANT or text.startswith(protocol.FORCED_PREFIX):
+        if role != grammar.ASSISTANT or text.startswith(grammar.FORCED_PREFIX):
             continue
         decision = teacher.decide_turn(
             row["question"], messages[:place], row["lineage"]["seed"], rates
@@ -55,7 +55,7 @@ def list_mistakes(row: Mapping[str, Any], rates: Mapping[str, float]) -> list[st
         found |= kinds
     if match_strict(row["answer"], row["golden_answers"]):
         found.discard("wrong_answer")
-    words = sum(len(text.split()) for role, text in messages if role == protocol.ASSISTANT)
+    words = sum(len(text.split()) for role, text in messages if role == grammar.ASSISTANT)
     if words < LONG_WORDS:
         found.discard("long_trace")
     return [kind for kind in KINDS if kind in found]
@@ -134,7 +134,7 @@ def list_lines(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _check_replay(row: Mapping[str, Any], text: str, replayed: str) -> None:
     """Raise InputError when a turn is not what the teacher writes; one that was cut may be."""
-    expected = protocol.close_turn(teacher.cut_at_stop(replayed, protocol.STOP)[0])
+    expected = grammar.close_turn(teacher.cut_at_stop(replayed, grammar.STOP)[0])
     if text == expected:
         return
     words, whole = text.split(), expected.split()
@@ -151,7 +151,7 @@ def _has_searched(turn: str, observed: str) -> bool:
     if not observed.startswith("<information>\nQuery: "):
         return False
     try:
-        return bool(protocol.parse_turn(turn).queries)
+        return bool(grammar.parse_turn(turn).queries)
     except ProtocolError:
         return False
 

@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from searchtrain.agent.grammar import parse_turn
+from searchtrain.core.errors import ProtocolError
 from searchtrain.demo.reading import read_facts
 from searchtrain.demo.script import Refusal, draw_share, hash_parts, read_request
 from searchtrain.demo.tree_language import (
@@ -27,8 +29,6 @@ from searchtrain.demo.tree_language import (
     write_question,
 )
 from searchtrain.demo.world import build_world, read_passage
-from searchtrain.errors import ProtocolError
-from searchtrain.protocol import parse_turn
 
 CAPITAL_SHARES = {2: 0.35, 3: 0.35, 4: 0.75}
 """How often a country is described by its capital and not by neighbours, by the tree's vertices:

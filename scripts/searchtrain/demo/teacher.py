@@ -34,7 +34,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from searchtrain.answers import normalise_answer
+from searchtrain.agent.grammar import OBSERVATION, parse_turn, render_turn
+from searchtrain.core.errors import InputError, ProtocolError
+from searchtrain.data.answers import normalise_answer
 from searchtrain.demo import researcher
 from searchtrain.demo.reading import Passages, read_documents, read_facts, read_text
 from searchtrain.demo.script import Refusal, Step, draw_share, hash_parts, read_request
@@ -48,8 +50,6 @@ from searchtrain.demo.searcher import (
 from searchtrain.demo.tree_language import Description
 from searchtrain.demo.tree_language import parse_question as parse_tree_question
 from searchtrain.demo.world import RELATIONS, parse_number, parse_question
-from searchtrain.errors import InputError, ProtocolError
-from searchtrain.protocol import OBSERVATION, parse_turn, render_turn
 
 ROLLOUT_KINDS = (
     "bad_query",

@@ -35,11 +35,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from searchtrain import cli
+from searchtrain.core import cli
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import digest
 from searchtrain.demo.teacher import NAMES, Ledger, draw_share, hash_parts
 from searchtrain.demo.world import read_passage
-from searchtrain.errors import InputError
-from searchtrain.files import digest
 from searchtrain.search.bm25 import BM25Index
 
 logger = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchtrain.errors import InputError
-from searchtrain.files import canonical_json, replace_file, write_json
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import canonical_json, replace_file, write_json
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ text ends, where that of a served student does.
 from collections.abc import Sequence
 from typing import Any
 
-from searchtrain.errors import InputError
+from searchtrain.core.errors import InputError
 from searchtrain.rl.generation import Generated, Generator, Request, Sampling
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-from searchtrain.errors import SearchTrainError
+from searchtrain.core.errors import SearchTrainError
 
 GROWTH = 64
 """Tokens by which a full cache grows."""

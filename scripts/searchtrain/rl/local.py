@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from searchtrain import protocol
-from searchtrain.errors import InputError, ModelError
-from searchtrain.llm import Completion, Message, Role
+from searchtrain.agent import grammar
+from searchtrain.core.errors import InputError, ModelError
+from searchtrain.models.client import Completion, Message, Role
 from searchtrain.rl.generation import Generated, Generator, Request
 
 
@@ -178,7 +178,7 @@ class Session:
         What stands behind the last turn is left out. A rollout without a turn has one token, which
         is the environment's.
         """
-        if messages and messages[-1]["role"] == protocol.ASSISTANT:
+        if messages and messages[-1]["role"] == grammar.ASSISTANT:
             self._continue(messages, self._model.render(messages), ends=True)
         if len(self._ids) == self._prompt or not self._turns:
             self._add([self._model.turn_end])

@@ -6,9 +6,9 @@ Invariant: a rollout that the environment failed has no reward, so it teaches no
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from searchtrain import protocol
-from searchtrain.answers import match_normalised, match_strict
-from searchtrain.errors import InputError, ProtocolError
+from searchtrain.agent import grammar
+from searchtrain.core.errors import InputError, ProtocolError
+from searchtrain.data.answers import match_normalised, match_strict
 
 MATCHES: dict[str, Callable[[str, Iterable[str]], bool]] = {
     "strict": match_strict,
@@ -33,7 +33,7 @@ def score_rollout(
     if row["stop_reason"] in FAILED:
         return None
     try:
-        turns = protocol.validate_trajectory(row["messages"])
+        turns = grammar.validate_trajectory(row["messages"])
     except ProtocolError:
         return 0.0
     return float(match(turns[-1].answer or "", row["golden_answers"]))
@@ -42,14 +42,14 @@ def score_rollout(
 def count_valid_turns(row: Mapping[str, Any]) -> tuple[int, int]:
     """How many of a rollout's assistant turns follow the grammar, and how many there are."""
     turns = [
-        message["content"] for message in row["messages"] if message["role"] == protocol.ASSISTANT
+        message["content"] for message in row["messages"] if message["role"] == grammar.ASSISTANT
     ]
     return sum(map(_is_valid, turns)), len(turns)
 
 
 def _is_valid(turn: str) -> bool:
     try:
-        protocol.parse_turn(turn)
+        grammar.parse_turn(turn)
     except ProtocolError:
         return False
     return True

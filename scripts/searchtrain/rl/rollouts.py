@@ -1,4 +1,4 @@
-"""The rollouts of one step: `agent.rollout` over sessions of the model that is trained.
+"""The rollouts of one step: `loop.rollout` over sessions of the model that is trained.
 
 Invariant: a rollout differs from one of the student's in nothing but who writes the turns.
 """
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from searchtrain import agent
-from searchtrain.errors import BoundaryError
+from searchtrain.agent import loop
+from searchtrain.core.errors import BoundaryError
 from searchtrain.rl.local import LocalModel, Tokens
 from searchtrain.rl.rewards import count_valid_turns, score_rollout
 from searchtrain.search import Search
@@ -29,8 +29,8 @@ class Rollout:
 
 
 async def roll_out(
-    tasks: Sequence[agent.Task],
-    policy: agent.Policy,
+    tasks: Sequence[loop.Task],
+    policy: loop.Policy,
     search: Search,
     model: LocalModel,
     match: Callable[[str, Iterable[str]], bool],
@@ -41,10 +41,10 @@ async def roll_out(
     """
     sessions = [model.open() for _ in tasks]
 
-    async def work(task: agent.Task, place: int) -> Rollout:
+    async def work(task: loop.Task, place: int) -> Rollout:
         session = sessions[place]
         try:
-            row, error = await agent.rollout(task, replace(policy, model=session), search)
+            row, error = await loop.rollout(task, replace(policy, model=session), search)
         finally:
             model.close()
         return Rollout(row, session.finish(row["messages"]), score_rollout(row, match), error)

@@ -28,10 +28,11 @@ from transformers.utils.logging import disable_progress_bar
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
-from searchtrain import agent
-from searchtrain.errors import InputError, Interrupted
-from searchtrain.files import digest
-from searchtrain.pool import FailureLimit
+from searchtrain.agent import loop
+from searchtrain.config.settings import check_range
+from searchtrain.core.errors import InputError, Interrupted
+from searchtrain.core.files import digest
+from searchtrain.models.pool import FailureLimit
 from searchtrain.rl.batches import pack_batches
 from searchtrain.rl.colocated import open_colocated
 from searchtrain.rl.generation import Sampling, TransformersGenerator
@@ -40,7 +41,6 @@ from searchtrain.rl.local import LocalModel
 from searchtrain.rl.rewards import find_match
 from searchtrain.rl.rollouts import Rollout, measure_rollouts, roll_out
 from searchtrain.search import Search
-from searchtrain.settings import check_range
 
 logger = logging.getLogger(__name__)
 
@@ -182,12 +182,12 @@ class Trainer:
         self,
         checkpoint: Path,
         questions: pl.DataFrame,
-        policy: agent.Policy,
+        policy: loop.Policy,
         search: Search,
         settings: GrpoSettings,
         folder: Path,
     ) -> None:
-        """`questions`: what `agent.make_tasks` needs. `policy`: its model is not asked."""
+        """`questions`: what `loop.make_tasks` needs. `policy`: its model is not asked."""
         if questions.is_empty():
             raise InputError("grpo: there are no questions to train on")
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -289,11 +289,11 @@ class Trainer:
             "reward": [rollout.reward for rollout in rollouts],
         }
 
-    def _make_tasks(self, prompts: Sequence[str], step: int, first: int) -> list[agent.Task]:
+    def _make_tasks(self, prompts: Sequence[str], step: int, first: int) -> list[loop.Task]:
         """One task per prompt; `first`: its place among those of all processes."""
         size = self.settings.group_size
         asked = self._questions[[int(prompt) for prompt in prompts]]
-        tasks = agent.make_tasks(asked, 1, self.settings.seed)
+        tasks = loop.make_tasks(asked, 1, self.settings.seed)
         return [
             replace(task, rollout=place % size, seed=_draw_seed(task.seed, step, place))
             for place, task in enumerate(tasks, first)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpcore2
 
-from searchtrain.errors import InputError, PageError
+from searchtrain.core.errors import InputError, PageError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -17,7 +17,7 @@ from typing import Any
 import bm25s
 import numpy as np
 
-from searchtrain.errors import InputError
+from searchtrain.core.errors import InputError
 from searchtrain.search.store import Offsets, PassageIndex, Ranking
 from searchtrain.search.text import Analyser, make_analyser, split_words
 

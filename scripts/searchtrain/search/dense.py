@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from searchtrain.errors import InputError
-from searchtrain.files import link_tree, read_json, replace_file, write_json
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import link_tree, read_json, replace_file, write_json
 from searchtrain.search.encoder import PROCESSES, Encoder, hash_encoder, list_devices
 from searchtrain.search.manifest import REMEDY
 from searchtrain.search.store import Offsets, PassageIndex, Ranking

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from searchtrain.errors import InputError
-from searchtrain.files import digest, hash_file
-from searchtrain.lineage import hash_model
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import digest, hash_file
+from searchtrain.data.lineage import hash_model
 
 BATCH = {"cpu": 32, "cuda": 512}
 """Texts in one forward pass."""

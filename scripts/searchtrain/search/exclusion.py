@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import httpx2
 
-from searchtrain.errors import InputError
+from searchtrain.core.errors import InputError
 
 SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 HOST = re.compile(r"[a-z0-9_.:-]+")

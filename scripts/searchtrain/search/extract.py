@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from searchtrain.errors import PageError
+from searchtrain.core.errors import PageError
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchtrain.errors import InputError
+from searchtrain.core.errors import InputError
 from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.dense import DenseIndex
 from searchtrain.search.store import PassageIndex, Ranking

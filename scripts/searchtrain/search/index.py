@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from searchtrain.errors import InputError
-from searchtrain.files import link_tree, write_json
+from searchtrain.config.settings import parse_settings
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import link_tree, write_json
 from searchtrain.search.bm25 import BM25Index, BM25Settings, build_bm25
 from searchtrain.search.bm25 import check_settings as check_bm25
 from searchtrain.search.manifest import MANIFEST, describe_corpus, load_manifest
 from searchtrain.search.store import PassageIndex
-from searchtrain.settings import parse_settings
 
 ENGINES = ("bm25", "dense", "hybrid")
 

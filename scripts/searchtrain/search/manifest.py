@@ -9,8 +9,8 @@ for it, as rsync and make do. Any other file is hashed.
 from pathlib import Path
 from typing import Any
 
-from searchtrain.errors import InputError
-from searchtrain.files import hash_file, read_json
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import hash_file, read_json
 
 MANIFEST = "manifest.json"
 REMEDY = "rebuild it with `snakemake --forcerun index`"

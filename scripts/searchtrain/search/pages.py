@@ -18,14 +18,14 @@ import httpcore2
 import httpx2
 from protego import Protego
 
-from searchtrain.cache import RequestCache
-from searchtrain.errors import Interrupted, PageError
-from searchtrain.files import digest
-from searchtrain.flight import SingleFlight
+from searchtrain.config.settings import check_range
+from searchtrain.core.errors import Interrupted, PageError
+from searchtrain.core.files import digest
+from searchtrain.core.single_flight import SingleFlight
+from searchtrain.models.request_cache import RequestCache
 from searchtrain.search.addresses import GuardedBackend
 from searchtrain.search.exclusion import HOST, NOTHING, Exclusion
 from searchtrain.search.extract import HTML, PDF, VERSION, Extractors, extract_page
-from searchtrain.settings import check_range
 
 REDIRECTS = {301, 302, 303, 307, 308}
 ROBOTS_BYTES = 500 * 1024

@@ -20,8 +20,9 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from searchtrain.errors import SearchError
-from searchtrain.network import is_loopback
+from searchtrain.core.errors import SearchError
+from searchtrain.core.network import is_loopback
+from searchtrain.search.retry import is_passing, is_passing_status
 
 LONGEST_WAIT_S = 30.0
 NOT_THE_QUERY = ("timeout", "connection", "http_429", "http_502", "http_503", "http_504")
@@ -198,18 +199,6 @@ def breach(url: str, what: str) -> SearchError:
     return SearchError(
         f"{url}: {what}; point the retriever's endpoint at a Search-R1 /retrieve server", "contract"
     )
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether a later attempt may succeed: no connection, no answer in time, overload, 5xx."""
-    if isinstance(error, httpx2.HTTPStatusError):
-        return is_passing_status(error.response.status_code)
-    return isinstance(error, httpx2.TransportError)
-
-
-def is_passing_status(status: int) -> bool:
-    """Whether a server that answered with this status may answer otherwise later."""
-    return status == 429 or status >= 500
 
 
 def describe(error: httpx2.HTTPError, url: str, attempts: int) -> SearchError:

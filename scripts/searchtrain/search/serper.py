@@ -17,12 +17,12 @@ import httpx2
 import orjson
 import tenacity
 
-from searchtrain.cache import RequestCache
-from searchtrain.errors import InputError, Interrupted, SearchError, ServiceError
-from searchtrain.files import digest
-from searchtrain.flight import SingleFlight
-from searchtrain.network import is_loopback
-from searchtrain.search.retriever import is_passing, is_passing_status
+from searchtrain.core.errors import InputError, Interrupted, SearchError, ServiceError
+from searchtrain.core.files import digest
+from searchtrain.core.network import is_loopback
+from searchtrain.core.single_flight import SingleFlight
+from searchtrain.models.request_cache import RequestCache
+from searchtrain.search.retry import is_passing, is_passing_status
 
 REFUSED = {401, 403}
 """Statuses that no other request would escape: they end the stage at once."""

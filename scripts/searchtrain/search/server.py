@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from searchtrain import cli
+from searchtrain.core import cli
 from searchtrain.search.index import open_index
 from searchtrain.search.store import PassageIndex
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from searchtrain.corpus import read_passages
+from searchtrain.search.corpus import read_passages
 from searchtrain.search.manifest import read_manifest
 
 OFFSETS = "offsets.npy"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN, STOPWORDS_EN_PLUS
 
-from searchtrain.errors import InputError
+from searchtrain.core.errors import InputError
 
 TERM = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 """A run of word characters, or one character of a script that puts no space between words."""

@@ -14,15 +14,15 @@ from typing import Any
 
 import httpx2
 
-from searchtrain.cache import RequestCache
-from searchtrain.errors import PageError
-from searchtrain.files import digest
+from searchtrain.config.settings import check_range, parse_settings
+from searchtrain.core.errors import PageError
+from searchtrain.core.files import digest
+from searchtrain.models.request_cache import RequestCache
 from searchtrain.search.exclusion import Exclusion, make_exclusion
 from searchtrain.search.extract import Extractors
 from searchtrain.search.pages import PageReader, PageSettings, parse_address
 from searchtrain.search.passages import choose_passage
 from searchtrain.search.serper import SerperClient
-from searchtrain.settings import check_range, parse_settings
 
 QUERY_WORDS = 32
 """Google ignores what comes after so many words, operators counted."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from searchtrain.errors import ModelError
-from searchtrain.llm import Completion, ModelClient, parse_object
+from searchtrain.core.errors import ModelError
+from searchtrain.models.client import Completion, ModelClient, parse_object
 
 UNUSABLE = frozenset({"not_json", "schema", "too_large"})
 """Kinds of ModelError after which the same model may well do better."""

@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from searchtrain.errors import BoundaryError, InputError, ModelError, SearchError
-from searchtrain.files import digest
-from searchtrain.llm import ModelClient
-from searchtrain.pool import FailureLimit, run_pool
-from searchtrain.progress import StageProgress
-from searchtrain.schemas import Trees, empty_table
+from searchtrain.config.settings import check_range
+from searchtrain.core.errors import BoundaryError, InputError, ModelError, SearchError
+from searchtrain.core.files import digest
+from searchtrain.core.text_table import format_table
+from searchtrain.data.schemas import Trees, empty_table
+from searchtrain.models.client import ModelClient
+from searchtrain.models.pool import FailureLimit, run_pool
+from searchtrain.models.progress import StageProgress
 from searchtrain.search import Search
-from searchtrain.settings import check_range
-from searchtrain.tables import format_table
 from searchtrain.trees.asking import UNUSABLE, Asker, Bill
 from searchtrain.trees.names import list_names
 from searchtrain.trees.pages import Page, PageStore

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from searchtrain.corpus import read_passages, shorten
-from searchtrain.errors import InputError
-from searchtrain.refiner import split_contents
+from searchtrain.core.errors import InputError
+from searchtrain.search.contents import split_contents
+from searchtrain.search.corpus import read_passages, shorten
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from searchtrain.flight import SingleFlight
-from searchtrain.refiner import split_contents
+from searchtrain.core.single_flight import SingleFlight
 from searchtrain.search import Search
+from searchtrain.search.contents import split_contents
 from searchtrain.search.text import TERM, make_analyser
 from searchtrain.trees.pages import Page, PageStore
 from searchtrain.trees.tree import Node, TreeFault, find_letter

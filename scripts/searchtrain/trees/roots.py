@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from searchtrain.errors import InputError
+from searchtrain.core.errors import InputError
 from searchtrain.search import Search
 from searchtrain.trees.names import find_name, list_names, split_words
 from searchtrain.trees.pages import Page, PageStore

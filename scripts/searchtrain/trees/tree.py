@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from searchtrain.errors import BoundaryError
+from searchtrain.core.errors import BoundaryError
 from searchtrain.trees.names import find_name, list_names
 from searchtrain.trees.pages import Link, Page
 

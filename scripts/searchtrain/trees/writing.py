@@ -13,12 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain.errors import ModelError
-from searchtrain.files import digest
-from searchtrain.pool import FailureLimit, run_pool
-from searchtrain.progress import StageProgress
-from searchtrain.schemas import WrittenTrees, empty_table
-from searchtrain.settings import check_range
+from searchtrain.config.settings import check_range
+from searchtrain.core.errors import ModelError
+from searchtrain.core.files import digest
+from searchtrain.data.schemas import WrittenTrees, empty_table
+from searchtrain.models.pool import FailureLimit, run_pool
+from searchtrain.models.progress import StageProgress
 from searchtrain.trees.asking import UNUSABLE, Asker, Bill
 from searchtrain.trees.names import find_name, list_names, split_words
 from searchtrain.trees.pages import PageStore

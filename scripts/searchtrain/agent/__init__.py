@@ -1,0 +1,1 @@
+"""The turn grammar, one rollout and its limits, the refiner, shards."""

@@ -1,0 +1,361 @@
+"""One rollout as one coroutine: think, search or answer, read, until it ends.
+
+Teacher synthesis, dev and test inference, closed-book runs and RL rollouts all run `rollout`;
+they differ in model, sampling and limits only. Invariant: a failure inside a rollout is a row
+with a `stop_reason`, never an exception, so one bad rollout costs one row.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+
+from searchtrain.agent import grammar
+from searchtrain.agent.refiner import Refiner
+from searchtrain.config.limits import Limits
+from searchtrain.core.errors import BoundaryError, ModelError, ProtocolError, SearchError
+from searchtrain.core.files import digest
+from searchtrain.data.schemas import Trajectories, empty_table
+from searchtrain.models.client import Completion, ModelClient
+from searchtrain.models.pool import FailureLimit, run_pool
+from searchtrain.models.progress import StageProgress
+from searchtrain.search import Search
+
+logger = logging.getLogger(__name__)
+
+NO_SEARCH_LEFT = "No more searches are allowed. Answer now."
+LEAST_EVIDENCE = 100
+"""Characters of the evidence budget below which a search could show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One rollout to do."""
+
+    question_id: str
+    question: str
+    golden_answers: tuple[str, ...]
+    source: str
+    exclude_urls: tuple[str, ...]
+    rollout: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who answers: a model, its prompt and its limits."""
+
+    model: ModelClient
+    system: str
+    """Rendered system prompt."""
+    prompt_digest: str
+    limits: Limits
+    refiner: Refiner | None = None
+    """Compresses what a search returned; None shows the passages as they are."""
+
+    def clients(self) -> list[ModelClient]:
+        """Every model that a rollout asks."""
+        return [self.model, *([self.refiner.model] if self.refiner else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """When a question has rollouts enough (adaptive mode)."""
+
+    accepted: int
+    """Accepted rollouts that end a question."""
+    accept: Callable[[Mapping[str, Any]], bool]
+    """Whether a row of `schemas.Trajectories` is accepted."""
+
+
+class _Trace:
+    """What has happened so far in one rollout."""
+
+    def __init__(self, task: Task, system: str) -> None:
+        self.messages = [
+            {"role": "system", "content": system},
+            {"role": "user", "content": task.question},
+        ]
+        self.answer = ""
+        self.turns = 0
+        self.invalid = 0
+        self.queries: list[list[str]] = []
+        self.retrieved: list[list[str]] = []
+        self.sources: list[list[str]] = []
+        self.fallbacks = 0
+        self.evidence = 0
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+
+    def count(self, completion: Completion) -> None:
+        self.turns += 1
+        self.prompt_tokens += completion.prompt_tokens
+        self.completion_tokens += completion.completion_tokens
+
+    def add(self, role: str, content: str) -> None:
+        self.messages.append({"role": role, "content": content})
+
+
+async def rollout(
+    task: Task, policy: Policy, search: Search
+) -> tuple[dict[str, Any], BoundaryError | None]:
+    """Run one rollout; returns its row (`schemas.Trajectories`) and the failure that ended it."""
+    trace = _Trace(task, policy.system)
+    error: BoundaryError | None = None
+    try:
+        stop_reason = await _take_turns(task, policy, search, trace)
+    except ModelError as caught:
+        error = caught
+        stop_reason = "token_limit" if caught.kind == "context_length" else "model_error"
+    except SearchError as caught:
+        error, stop_reason = caught, "search_error"
+    row = {
+        "id": f"{task.question_id}#{task.rollout}",
+        "question_id": task.question_id,
+        "rollout": task.rollout,
+        "question": task.question,
+        "golden_answers": list(task.golden_answers),
+        "source": task.source,
+        "messages": trace.messages,
+        "answer": trace.answer,
+        "stop_reason": stop_reason,
+        "error": error.kind if error else "",
+        "turns": trace.turns,
+        "searches": len(trace.queries),
+        "queries": trace.queries,
+        "retrieved_ids": trace.retrieved,
+        "sources": trace.sources,
+        "fallbacks": trace.fallbacks,
+        "prompt_tokens": trace.prompt_tokens,
+        "completion_tokens": trace.completion_tokens,
+        "lineage": {
+            "model": policy.model.role.model,
+            "revision": policy.model.role.revision,
+            "prompt": policy.prompt_digest,
+            "seed": task.seed,
+        },
+    }
+    return row, error if stop_reason in ("model_error", "search_error") else None
+
+
+async def _take_turns(task: Task, policy: Policy, search: Search, trace: _Trace) -> str:
+    """Turn after turn until the rollout ends; returns the stop reason."""
+    limits = policy.limits
+    while trace.turns < limits.max_turns:
+        completion = await policy.model.complete(trace.messages, seed=task.seed, stop=grammar.STOP)
+        trace.count(completion)
+        text = grammar.close_turn(completion.text)
+        if trace.completion_tokens > limits.max_completion_tokens:
+            trace.add(grammar.ASSISTANT, text)
+            return "token_limit"
+        try:
+            turn = grammar.parse_turn(text)
+        except ProtocolError as fault:
+            trace.invalid += 1
+            trace.add(grammar.ASSISTANT, text)
+            if completion.finish_reason == "length":
+                return "token_limit"
+            if trace.invalid > limits.max_invalid_turns:
+                return "invalid_turn"
+            trace.add(grammar.OBSERVATION, grammar.render_notice(grammar.explain(fault)))
+            continue
+        if turn.answer is not None:
+            trace.add(grammar.ASSISTANT, text)
+            trace.answer = turn.answer
+            return "answered"
+        if len(trace.queries) >= limits.max_searches or _measure_budget(limits, trace) == 0:
+            if limits.force_answer:
+                break  # the turn that asked for a search is replaced by the forced one
+            trace.add(grammar.ASSISTANT, text)
+            trace.add(grammar.OBSERVATION, grammar.render_notice(NO_SEARCH_LEFT))
+            continue
+        trace.add(grammar.ASSISTANT, text)
+        trace.add(grammar.OBSERVATION, await _search(turn, task, policy, search, trace))
+    return await _force_answer(task, policy, trace) if limits.force_answer else "turn_limit"
+
+
+async def _search(
+    turn: grammar.Turn, task: Task, policy: Policy, search: Search, trace: _Trace
+) -> str:
+    """Run a turn's queries together, refine what each returned, and render the observation."""
+    limits = policy.limits
+    budget = _measure_budget(limits, trace)
+    queries = list(turn.queries[: limits.max_queries])
+    found = await search.search(queries, limits.topk, task.exclude_urls)
+    shown = found
+    if policy.refiner:
+        share = budget // len(queries)
+        refined = await asyncio.gather(
+            *(
+                policy.refiner.refine(task.question, query, hits, share)
+                for query, hits in zip(queries, found, strict=True)
+            )
+        )
+        shown = [result.passages for result in refined]
+        trace.fallbacks += sum(result.error is not None for result in refined)
+    trace.queries.append(queries)
+    trace.retrieved.append(_list_ids(found))
+    trace.sources.append(_list_ids(shown))
+    observation = grammar.render_observation(list(zip(queries, shown, strict=True)), budget)
+    trace.evidence += len(observation)
+    return observation
+
+
+def _measure_budget(limits: Limits, trace: _Trace) -> int:
+    """Characters that the next observation may have; 0 when the evidence budget is spent."""
+    if limits.max_evidence_chars is None:
+        return limits.max_observation_chars
+    left = limits.max_evidence_chars - trace.evidence
+    return min(limits.max_observation_chars, left) if left >= LEAST_EVIDENCE else 0
+
+
+def _list_ids(found: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    return [str(passage["id"]) for hits in found for passage in hits]
+
+
+async def _force_answer(task: Task, policy: Policy, trace: _Trace) -> str:
+    """One last turn that can only answer: the model continues `grammar.FORCED_PREFIX`."""
+    completion = await policy.model.complete(
+        trace.messages, seed=task.seed, stop=grammar.STOP, prefill=grammar.FORCED_PREFIX
+    )
+    trace.count(completion)
+    text = grammar.close_turn(
+        grammar.FORCED_PREFIX + completion.text.removeprefix(grammar.FORCED_PREFIX)
+    )
+    trace.add(grammar.ASSISTANT, text)
+    try:
+        turn = grammar.parse_turn(text)
+    except ProtocolError:
+        return "invalid_turn"
+    trace.answer = turn.answer or ""
+    return "forced_answer"
+
+
+def forbid_search(policy: Policy) -> Policy:
+    """The same policy closed-book: it may think once, then it can only answer."""
+    return replace(policy, limits=replace(policy.limits, max_searches=0, force_answer=True))
+
+
+def make_tasks(questions: pl.DataFrame, rollouts: int, seed: int) -> list[Task]:
+    """One task per question and rollout, in the order of the questions (`schemas.Seeds` columns).
+
+    A rollout's sampling seed depends on `seed`, its question and its number only, so adding
+    questions or rollouts leaves the others as they were.
+    """
+    columns = ("id", "question", "golden_answers", "source", "exclude_urls")
+    return [
+        Task(
+            question_id=row["id"],
+            question=row["question"],
+            golden_answers=tuple(row["golden_answers"]),
+            source=row["source"],
+            exclude_urls=tuple(row["exclude_urls"]),
+            rollout=number,
+            seed=int(digest([seed, row["id"], number])[:7], 16),
+        )
+        for row in questions.select(columns).iter_rows(named=True)
+        for number in range(rollouts)
+    ]
+
+
+def report_rollouts(
+    rows: pl.DataFrame, planned: int, policy: Policy, search: Search
+) -> dict[str, Any]:
+    """What a stage's rollouts came to and what they cost, for people.
+
+    `rows`: `schemas.Trajectories`; `planned`: tasks there were, of which adaptive mode runs fewer.
+    Requests, tokens and dollars of `models` and `search` are those bought now, not cached ones.
+    """
+    saved = planned - rows.height
+    tokens = {kind: int(rows[f"{kind}_tokens"].sum()) for kind in ("prompt", "completion")}
+    report = {
+        "rollouts": {
+            "planned": planned,
+            "run": rows.height,
+            "saved": saved,
+            "saved_share": round(saved / max(planned, 1), 4),
+        },
+        "stop_reasons": dict(sorted(Counter(rows["stop_reason"]).items())),
+        "tokens": tokens,
+        "fallbacks": int(rows["fallbacks"].sum()),
+        "models": {
+            client.role.name: {**client.usage, "dollars": round(client.cost(), 6)}
+            for client in policy.clients()
+        },
+        "search": search.report(),
+    }
+    if saved:
+        # Those not run would have cost what those that were run did, on average.
+        mean = sum(tokens.values()) / rows.height
+        report["rollouts"]["tokens_saved"] = round(mean * saved)
+        logger.info(
+            "adaptive: %d of %d rollouts not run (%.1f %%), about %d tokens saved",
+            saved, planned, 100 * saved / planned, report["rollouts"]["tokens_saved"],
+        )  # fmt: skip
+    return report
+
+
+async def run_rollouts(
+    tasks: Sequence[Task],
+    policy: Policy,
+    search: Search,
+    max_failed_share: float,
+    setting: str,
+    enough: Enough | None = None,
+) -> pl.DataFrame:
+    """Run all rollouts; returns `schemas.Trajectories` rows in the order of the tasks.
+
+    With `enough` a question's rollouts that it makes needless are not run and have no row. Raises
+    SearchTrainError when more than `max_failed_share` of them end in a model or search error;
+    `setting` is what the config calls that limit.
+    """
+    failures = FailureLimit(len(tasks), max_failed_share, setting)
+    clients = policy.clients()
+    progress = StageProgress(len(tasks), clients)
+
+    async def work(task: Task) -> dict[str, Any]:
+        row, error = await rollout(task, policy, search)
+        progress.advance(failed=error is not None)
+        failures.count(error)
+        return row
+
+    async def work_off(group: Sequence[Task]) -> list[dict[str, Any]]:
+        """One question: as many rollouts at a time as are still missing."""
+        rows: list[dict[str, Any]] = []
+        while len(rows) < len(group):
+            missing = len(group) - len(rows)
+            if enough:
+                accepted = sum(map(enough.accept, rows))
+                if accepted >= enough.accepted:
+                    progress.skip(missing)
+                    break
+                missing = min(missing, enough.accepted - accepted)
+            wave = group[len(rows) : len(rows) + missing]
+            rows += await asyncio.gather(*map(work, wave))
+        return rows
+
+    def stop() -> None:
+        for part in (*clients, search):
+            part.stop()
+
+    groups = (
+        [[task] for task in tasks]
+        if enough is None
+        else [list(group) for _, group in groupby(tasks, key=lambda task: task.question_id)]
+    )
+    try:
+        # Half of the workers wait for a search while the other half wait for the model.
+        rows = await run_pool(
+            groups, work_off, workers=2 * policy.model.role.concurrency, stop=stop
+        )
+    finally:
+        progress.finish()
+        if spent := search.report():
+            logger.info("web: %s", ", ".join(f"{name} {count}" for name, count in spent.items()))
+    flat = [row for group in rows for row in group]
+    return pl.DataFrame(flat, schema=empty_table(Trajectories).schema)

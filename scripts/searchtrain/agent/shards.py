@@ -1,0 +1,63 @@
+"""Rollouts in shards: jobs that share the questions, and one table again at the end.
+
+Invariant: a question's shard depends on its id and the number of shards only, and the joined table
+is the one that a single job would have written.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import digest
+from searchtrain.data.schemas import Trajectories, validate_table
+
+
+def take_shard(questions: pl.DataFrame, number: int, count: int) -> pl.DataFrame:
+    """The questions of shard `number` (from 1) of `count`, in their order; there may be none."""
+    own = [int(digest(key)[:12], 16) % count == number - 1 for key in questions["id"]]
+    return questions.filter(pl.Series(own, dtype=pl.Boolean))
+
+
+def join_shards(questions: pl.DataFrame, tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """All rollouts (`schemas.Trajectories`) in the order of the questions.
+
+    Raises InputError when the tables are not of these questions.
+    """
+    rows = pl.concat(tables)
+    places = questions.select(question_id="id", place=pl.int_range(pl.len()))
+    placed = rows.join(places, on="question_id", how="left")
+    strange = placed.filter(pl.col("place").is_null())["question_id"].unique().sort()
+    if strange.len():
+        raise InputError(
+            f"shards: question {strange[0]!r} is none of questions.parquet:"
+            " delete the folder trajectories/ of the results and run again"
+        )
+    if missing := places.filter(~pl.col("question_id").is_in(rows["question_id"].implode())).height:
+        raise InputError(
+            f"shards: {missing} of {places.height} questions have no rollout:"
+            " delete the folder trajectories/ of the results and run again"
+        )
+    joined = placed.sort("place", "rollout").drop("place")
+    return validate_table(joined, Trajectories, "shards")
+
+
+def add_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The shards' reports (`agent.report_rollouts`) as one, of what was bought by all of them."""
+    total = _add(reports)
+    rollouts = total["rollouts"]
+    rollouts["saved_share"] = round(rollouts["saved"] / max(rollouts["planned"], 1), 4)
+    if rollouts["saved"]:
+        mean = sum(total["tokens"].values()) / rollouts["run"]
+        rollouts["tokens_saved"] = round(mean * rollouts["saved"])
+    total["stop_reasons"] = dict(sorted(total["stop_reasons"].items()))
+    return total
+
+
+def _add(parts: Sequence[Any]) -> Any:
+    """Numbers are added, dictionaries key by key."""
+    if not isinstance(parts[0], Mapping):
+        return round(sum(parts), 6)
+    keys = dict.fromkeys(key for part in parts for key in part)
+    return {key: _add([part[key] for part in parts if key in part]) for key in keys}

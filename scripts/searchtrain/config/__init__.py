@@ -1,0 +1,1 @@
+"""The typed settings: the only source of names, types, ranges, defaults and descriptions."""

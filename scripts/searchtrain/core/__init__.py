@@ -1,0 +1,1 @@
+"""Errors, files, the command line, text tables: no word of the domain."""

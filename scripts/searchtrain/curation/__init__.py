@@ -1,0 +1,1 @@
+"""Which rollouts a student learns from: rules, rejection sampling, the choice."""

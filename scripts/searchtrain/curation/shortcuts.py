@@ -1,0 +1,108 @@
+"""A model as judge of trajectories: does a right rollout reason its way to the answer (InfoSeek)?
+
+Of rejection sampling this is the part that needs a model; correctness and the mechanical checks
+are rules of `curation_rules`. Invariant: every right rollout of a tree question has one row.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import polars as pl
+
+from searchtrain.agent import grammar
+from searchtrain.core.errors import ModelError
+from searchtrain.core.text_table import format_table
+from searchtrain.curation.rules import CORRECTNESS, RULES, Rollout, join_levels
+from searchtrain.data.schemas import Shortcuts, empty_table, validate_table
+from searchtrain.models.batch import ask_each
+from searchtrain.models.client import ModelClient
+
+logger = logging.getLogger(__name__)
+
+GENUINE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"reason": {"type": "string"}, "genuine": {"type": "boolean"}},
+    "required": ["reason", "genuine"],
+    "additionalProperties": False,
+}
+"""What the judge is asked for; the reason comes first, so that the verdict can follow from it."""
+
+
+def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+    """The rollouts of tree questions that are right, in their order.
+
+    `trajectories`: `schemas.Trajectories`; `questions`: `schemas.Questions`. Right is what passes
+    any rule on correctness, be it on or not, so that every rollout which curation may keep is
+    judged. Raises InputError for a rollout of an unknown question.
+    """
+    trees = join_levels(trajectories, questions).filter(pl.col("levels").list.len() > 0)
+    checks = [rule.check for rule in RULES.values() if rule.dimension == CORRECTNESS]
+    right = [
+        any(check(rollout, True)[0] for check in checks)
+        for rollout in map(Rollout, trees.iter_rows(named=True))
+    ]
+    return trees.filter(pl.Series(right, dtype=pl.Boolean)).select(trajectories.columns)
+
+
+async def judge_shortcuts(
+    rollouts: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Ask of each rollout whether it is genuine; returns `schemas.Shortcuts` in their order.
+
+    `rollouts`: as from `select_rollouts`; `system`: the rendered prompt; `config`: the section
+    `shortcuts` (`seed`, `max_failed_share`). A rollout without a usable verdict has `genuine` null.
+    Raises SearchTrainError when more of them fail than the config allows.
+    """
+    requests = [render_request(row) for row in rollouts.iter_rows(named=True)]
+    given = await ask_each(
+        requests, system, client, GENUINE_SCHEMA, _read_verdict, config, "shortcuts"
+    )
+    judged = [
+        (name, *((None, "", verdict.kind) if isinstance(verdict, ModelError) else verdict))
+        for name, verdict in zip(rollouts["id"], given, strict=True)
+    ]
+    frame = pl.DataFrame(judged, schema=empty_table(Shortcuts).schema, orient="row")
+    return validate_table(frame, Shortcuts, "shortcuts")
+
+
+def render_request(row: Mapping[str, Any]) -> str:
+    """The judge's user message: the question, and the turns and observations after it."""
+    shown = (grammar.ASSISTANT, grammar.OBSERVATION)
+    trajectory = [message for message in row["messages"] if message["role"] in shown]
+    return orjson.dumps({"question": row["question"], "trajectory": trajectory}).decode()
+
+
+def make_report(shortcuts: pl.DataFrame, rollouts: int, client: ModelClient) -> dict[str, Any]:
+    """`shortcuts_report.json`: the judge, its verdicts, and what they cost.
+
+    `rollouts`: that there were, right or not. Requests, tokens and `dollars` are those bought now,
+    `all_dollars` as if nothing had been cached.
+    """
+    genuine = shortcuts["genuine"]
+    counts = {
+        "rollouts": rollouts,
+        "judged": shortcuts.height,
+        "genuine": int(genuine.sum()),
+        "shortcuts": int((~genuine).sum()),
+        "invalid": genuine.null_count(),
+    }
+    logger.info("shortcuts:\n%s", format_table([counts]))
+    errors = Counter(kind for kind in shortcuts["error"] if kind)
+    return {
+        "model": client.role.model,
+        "revision": client.role.revision,
+        **counts,
+        "errors": dict(sorted(errors.items())),
+        "cost": {
+            **client.usage,
+            "dollars": round(client.cost(), 6),
+            "all_dollars": round(client.cost(cached=True), 6),
+        },
+    }
+
+
+def _read_verdict(value: Mapping[str, Any]) -> tuple[bool, str, str]:
+    return value["genuine"], " ".join(value["reason"].split()), ""

@@ -1,0 +1,1 @@
+"""Scores: metrics, the judge, published benchmarks."""

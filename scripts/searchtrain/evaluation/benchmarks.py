@@ -1,0 +1,166 @@
+"""Published benchmark files as question files (SimpleDeepSearcher's `data/` folder).
+
+Invariant: nothing leaves this module but id, question, golden answers, source, type and the sites
+to exclude: worked solutions and annotations (AIME, GAIA, FRAMES) never come near a model.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from searchtrain.core.errors import InputError
+from searchtrain.core.text_table import format_table
+from searchtrain.data import question_file
+from searchtrain.data.answers import normalise_answer
+from searchtrain.data.records import read_records
+
+logger = logging.getLogger(__name__)
+
+EVALUATION = {**question_file.QUESTION, "type": pl.String}
+FIELDS = {
+    "2wiki": "id, Question, answer, source",
+    "bamboogle": "id, Question, answer, source",
+    "musique": "id, Question, answer, source",
+    "frames": "id, Question, answer (or Answer)",
+    "gaia": "id, task_id, Question, answer, source",
+    "aime": "id, Question, answer",
+    "browsecomp": "query_id, query, answer (decrypted)",
+}
+"""What the published files have of what is read."""
+OTHER = "id, question, answer"
+"""What the file of any other benchmark has."""
+KEY = ("id", "task_id", "query_id")
+QUESTION = ("Question", "question", "query")
+ANSWERS = ("answer", "golden_answers", "Answer")
+
+
+def load_benchmark(name: str, path: str | Path) -> pl.DataFrame:
+    """Read one benchmark file; returns its rows in its order, with the columns of `EVALUATION`.
+
+    The file is a JSON array or JSON Lines of one of the shapes in `FIELDS`, or of `OTHER`. `id` is
+    `<name>/<the row's id, task_id or query_id, else its number>`, `type` the benchmark's name,
+    `source` the row's own (GAIA's levels), else the name; an answer that is a plain text is one
+    golden answer.
+    Raises InputError naming file, row, id, field, value and remedy.
+    """
+    if not name or "/" in name or name != name.strip():
+        raise InputError(f"data.benchmarks: {name!r} is no name; give a word without a slash")
+    path = Path(path)
+    rows = [
+        _read_row(name, number, row, where)
+        for number, (where, row) in enumerate(read_records(path), 1)
+    ]
+    question_file.check_unique([row["id"] for row in rows], path)
+    return pl.DataFrame(rows, schema=EVALUATION)
+
+
+def load_benchmarks(paths: Mapping[str, str | Path]) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Read several benchmark files (name -> path) into one frame with the columns of `EVALUATION`.
+
+    The report has, per benchmark, its file, rows, rows per source and `unscorable`; in all,
+    `duplicates` (questions with the text of an earlier one: `{id, same_as}`) and `unscorable`: ids
+    of questions whose golden answers all normalise to nothing (FRAMES has one, "....-"), so that
+    the substring score never finds them and the others compare them as they stand. All are kept.
+    """
+    if not paths:
+        raise InputError("data.benchmarks: no benchmark is given; name at least one file")
+    frames = {name: load_benchmark(name, path) for name, path in paths.items()}
+    frame = pl.concat(frames.values())
+    unscorable = [key for key, golds in frame.select("id", "golden_answers").iter_rows()
+                  if not any(map(normalise_answer, golds))]  # fmt: skip
+    report = {
+        "rows": frame.height,
+        "benchmarks": {
+            name: {
+                "file": str(paths[name]),
+                "rows": part.height,
+                "sources": dict(sorted(part["source"].value_counts().iter_rows())),
+                "unscorable": sum(key in set(part["id"]) for key in unscorable),
+            }
+            for name, part in frames.items()
+        },
+        "duplicates": _find_duplicates(frame),
+        "unscorable": unscorable,
+    }
+    logger.info("benchmarks:\n%s", _format_report(report))
+    for key in unscorable:
+        logger.warning("%s: its golden answer normalises to nothing; it is kept", key)
+    return frame, report
+
+
+def read_evaluation(path: str | Path) -> pl.DataFrame:
+    """Read `benchmarks.json` as `make_file` laid it out; columns of `EVALUATION`."""
+    kinds = question_file.load_answers(path).select("id", "type")
+    return question_file.load_questions(path).join(
+        kinds, on="id", how="left", maintain_order="left"
+    )
+
+
+def make_file(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The rows of `benchmarks.json`, a question file: `{id, question, golden_answers, source,
+    type}`, and `exclude_urls` where there are any."""
+    return [
+        {key: row[key] for key in EVALUATION if key != "exclude_urls" or row[key]}
+        for row in frame.iter_rows(named=True)
+    ]
+
+
+def _read_row(name: str, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
+    key = next((row[field] for field in KEY if row.get(field) is not None), number)
+    text, where = question_file.read_id({"id": key}, where)
+    question, answers = (_find_field(name, row, fields, where) for fields in (QUESTION, ANSWERS))
+    golds = row[answers] if isinstance(row[answers], list) else [row[answers]]
+    if not golds:
+        raise InputError(f"{where}: {answers} is empty; give at least one acceptable answer")
+    source = name if row.get("source") is None else row["source"]
+    return {
+        "id": f"{name}/{text}",
+        "question": question_file.read_text(row[question], f"{where}: {question}"),
+        "golden_answers": question_file.read_texts(golds, f"{where}: {answers}"),
+        "source": question_file.read_text(source, f"{where}: source"),
+        "exclude_urls": question_file.read_texts(
+            row.get("exclude_urls", []), f"{where}: exclude_urls"
+        ),
+        "type": name,
+    }
+
+
+def _find_field(name: str, row: dict[str, Any], fields: tuple[str, ...], where: str) -> str:
+    """The first of the fields that the row fills; FRAMES has its answer twice."""
+    for field in fields:
+        if row.get(field) not in (None, []):
+            return field
+    empty = next((field for field in fields if field in row), None)
+    if empty:
+        return empty  # its own check says what is wrong
+    given = ", ".join(sorted(row)) or "no fields"
+    raise InputError(
+        f"{where}: field {fields[0]!r} is missing; a row of {name} has"
+        f" {FIELDS.get(name, OTHER)}, this one has {given}"
+    )
+
+
+def _find_duplicates(frame: pl.DataFrame) -> list[dict[str, str]]:
+    first: dict[str, str] = {}
+    pairs = []
+    for key, text in frame.select("id", "question").iter_rows():
+        same = first.setdefault(text.lower(), key)
+        if same != key:
+            pairs.append({"id": key, "same_as": same})
+    return pairs
+
+
+def _format_report(report: Mapping[str, Any]) -> str:
+    rows = [
+        {
+            "benchmark": name,
+            "rows": part["rows"],
+            "unscorable": part["unscorable"],
+            "sources": ", ".join(f"{key} {count}" for key, count in part["sources"].items()),
+        }
+        for name, part in report["benchmarks"].items()
+    ]
+    return format_table(rows) + f"\n{len(report['duplicates'])} questions stand there twice"

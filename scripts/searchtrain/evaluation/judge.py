@@ -1,0 +1,148 @@
+"""A model as judge of answers (SimpleDeepSearcher's LLM judge, LasJ).
+
+The judge sees question, golden answers and the predicted answer as one JSON object, so no answer
+can pose as the task. Invariant: every prediction has one row, and equal requests are asked once.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import polars as pl
+
+from searchtrain.core.errors import InputError, ModelError
+from searchtrain.core.text_table import format_table
+from searchtrain.data.schemas import Judgements, empty_table, validate_table
+from searchtrain.models.batch import ask_each
+from searchtrain.models.client import ModelClient
+
+logger = logging.getLogger(__name__)
+
+VERDICT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"reason": {"type": "string"}, "correct": {"type": "boolean"}},
+    "required": ["reason", "correct"],
+    "additionalProperties": False,
+}
+"""What a judge is asked for; the reason comes first, so that the verdict can follow from it."""
+
+BLANK = "There is no answer."
+"""The reason of a verdict that nobody was asked for."""
+
+
+def select_answers(
+    predictions: pl.DataFrame, golds: Mapping[str, pl.DataFrame], paths: Mapping[str, Any]
+) -> pl.DataFrame:
+    """The predictions whose golden answers are known, in their order, to be judged.
+
+    `predictions`: `schemas.Predictions`; `golds`: split -> `id` and `golden_answers`; `paths`:
+    split -> file, for messages. Returns `split`, `question_id`, `question`, `golden_answers` and
+    `answer`. Raises InputError for an id without golden answers, or predicted twice.
+    """
+    frames = []
+    for split, known in golds.items():
+        rows = predictions.filter(pl.col("split") == split)
+        frame = rows.select("split", "question_id", "question", "answer").join(
+            known.select(pl.col("id").alias("question_id"), "golden_answers"),
+            on="question_id", how="left", maintain_order="left",
+        )  # fmt: skip
+        unknown = frame.filter(pl.col("golden_answers").is_null())["question_id"]
+        repeated = frame.filter(pl.col("question_id").is_duplicated())["question_id"]
+        for fault, keys in (("is not in", unknown), ("has several predictions for", repeated)):
+            if not keys.is_empty():
+                raise InputError(
+                    f"predictions of split {split!r}: id {keys[0]!r} {fault} {paths[split]};"
+                    " predict again from the present file, one rollout a question"
+                )
+        frames.append(frame.select("split", "question_id", "question", "golden_answers", "answer"))
+    return pl.concat(frames)
+
+
+async def judge_predictions(
+    rows: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Ask whether each answer is right; returns `schemas.Judgements` and what it cost.
+
+    `rows`: as from `select_answers`; `system`: the rendered prompt; `config`: the section `judge`
+    (`seed`, `max_failed_share`). A blank answer is wrong and nobody is asked; every other is asked
+    for, since the verdict is a measure of its own. An answer without a usable verdict has
+    `correct` null. Raises SearchTrainError when more answers fail than the config allows.
+
+    The second value counts `requests`, `cached`, `retries`, `repairs`, tokens and `dollars` bought
+    now, and as `all_prompt_tokens`, `all_completion_tokens` and `all_dollars` what the verdicts
+    cost if none of them had been in the cache.
+    """
+    requests = [
+        _render_request(question, golds, answer) if answer.strip() else None
+        for question, golds, answer in rows.select(
+            "question", "golden_answers", "answer"
+        ).iter_rows()
+    ]
+    asked = list(dict.fromkeys(filter(None, requests)))
+    given = await ask_each(asked, system, client, VERDICT_SCHEMA, _read_verdict, config, "judge")
+    answers = [(None, "", v.kind) if isinstance(v, ModelError) else v for v in given]
+    verdicts = dict(zip(asked, answers, strict=True))
+    judged = [verdicts[request] if request else (False, BLANK, "") for request in requests]
+    columns = empty_table(Judgements).schema
+    frame = rows.select("split", "question_id").hstack(
+        pl.DataFrame(
+            judged, schema={name: columns[name] for name in ("correct", "reason", "error")},
+            orient="row",
+        )
+    )  # fmt: skip
+    return validate_table(frame, Judgements, "judgements"), _count_usage(client, len(asked))
+
+
+def make_report(
+    judgements: pl.DataFrame, usage: Mapping[str, Any], model: str, revision: str
+) -> dict[str, Any]:
+    """`judge_report.json`: the judge, its verdicts per split, and `cost` as `usage` has it."""
+    splits = {}
+    for split in judgements["split"].unique(maintain_order=True):
+        part = judgements.filter(pl.col("split") == split)
+        splits[split] = {
+            "n": part.height,
+            "correct": int(part["correct"].sum()),
+            "incorrect": int((~part["correct"]).sum()),
+            "invalid": part["correct"].null_count(),
+        }
+    errors = Counter(kind for kind in judgements["error"] if kind)
+    logger.info("verdicts:\n%s", format_table([{"split": key, **splits[key]} for key in splits]))
+    logger.info(
+        "cost: $%.4f now, $%.4f if nothing had been cached", usage["dollars"], usage["all_dollars"]
+    )
+    return {
+        "model": model,
+        "revision": revision,
+        "splits": splits,
+        "errors": dict(sorted(errors.items())),
+        "cost": dict(usage),
+    }
+
+
+def _render_request(question: str, golds: list[str], answer: str) -> str:
+    """The judge's user message; the golden answers stay a list."""
+    request = {"question": question, "golden_answers": golds, "predicted_answer": answer.strip()}
+    return orjson.dumps(request).decode()
+
+
+def _read_verdict(value: Mapping[str, Any]) -> tuple[bool, str, str]:
+    return value["correct"], " ".join(value["reason"].split()), ""
+
+
+def _count_usage(client: ModelClient, asked: int) -> dict[str, Any]:
+    usage = client.usage
+    kinds = ("prompt", "completion")
+    return {
+        "asked": asked,
+        **{name: usage[name] for name in ("requests", "cached", "retries", "repairs")},
+        **{f"{kind}_tokens": usage[f"{kind}_tokens"] for kind in kinds},
+        "dollars": round(client.cost(), 6),
+        **{
+            f"all_{kind}_tokens": usage[f"{kind}_tokens"] + usage[f"cached_{kind}_tokens"]
+            for kind in kinds
+        },
+        "all_dollars": round(client.cost(cached=True), 6),
+    }

@@ -1,0 +1,1 @@
+"""Asking a model: client, request cache, prompts, the pool of requests, progress."""

@@ -1,0 +1,79 @@
+"""Who a model server says it is: the cards of GET /v1/models.
+
+vLLM's cards have `root`, the folder or hub name that it loaded; others have the name alone.
+Invariant: a server that says it is another model is refused before it is asked anything.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from searchtrain.core.errors import ServiceError
+from searchtrain.core.network import is_loopback
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 20.0
+
+
+def is_same_model(name: str, other: str) -> bool:
+    """Whether two names mean one model: their last parts are equal but for letter case, so that a
+    hub name and a local folder compare."""
+    return name.rstrip("/").rpartition("/")[2].casefold() == (
+        other.rstrip("/").rpartition("/")[2].casefold()
+    )
+
+
+def read_cards(url: str, key: str) -> dict[str, dict[str, Any]] | None:
+    """The cards of an OpenAI-compatible server by model name; None when it does not say.
+
+    `url`: the server's base URL, with /v1 or without.
+    """
+    import openai  # slow to import, and the workflow itself reads no cards
+
+    base = url if url.endswith("/v1") else f"{url}/v1"
+    transport = openai.DefaultHttpxClient(trust_env=not is_loopback(base))
+    options = {"base_url": base, "api_key": key, "timeout": TIMEOUT_S, "max_retries": 1}
+    try:
+        with openai.OpenAI(http_client=transport, **options) as client:
+            return {card.id: card.model_dump() for card in client.models.list().data}
+    except (openai.APIError, ValueError, TypeError, AttributeError) as error:
+        logger.warning("%s: does not say which models it serves (%s)", url, error)
+        return None
+
+
+def check_name(url: str, key: str, model: str, only: str) -> None:
+    """Check that the server's `model` is `only`, by its root or, without one, by its name.
+
+    A server that does not answer /v1/models passes with a warning in the log. Raises ServiceError
+    naming what it serves.
+    """
+    cards = read_cards(url, key)
+    if cards is None:
+        return
+    root = _find(cards, url, model).get("root") or model
+    if not is_same_model(root, only):
+        raise ServiceError(
+            f"{url}: {model!r} is {root!r} there, and only {only!r} (task.teacher) may write"
+            " training data; serve that model, or correct task.teacher"
+        )
+
+
+def check_folder(url: str, key: str, model: str, folder: Path) -> None:
+    """Check that the server's `model` was loaded from `folder`.
+
+    Raises ServiceError when it was not, or when the server can not say.
+    """
+    root = _find(read_cards(url, key) or {}, url, model).get("root")
+    if root is None or Path(root).resolve() != folder.resolve():
+        raise ServiceError(
+            f"{url}: {model!r} is {root!r} there and not the checkpoint {folder}; let the workflow"
+            " serve it (models.student.endpoint: null), or serve this folder with vLLM"
+        )
+
+
+def _find(cards: dict[str, dict[str, Any]], url: str, model: str) -> dict[str, Any]:
+    if model not in cards:
+        known = ", ".join(map(repr, cards)) or "nothing"
+        raise ServiceError(f"{url}: serves {known}, not {model!r}; check the URL and the model")
+    return cards[model]

@@ -1,0 +1,1 @@
+"""The search-augmented task: constraints, plan, budget, submissions."""

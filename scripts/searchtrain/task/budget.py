@@ -1,0 +1,108 @@
+"""The task's budget of hours: whether a plan fits, and whether what is left of it still does.
+
+The clock starts with the first run and lies beside the request cache, so that it survives restarts,
+clean rebuilds, and is one for all submissions. Invariant: it is never set back but by deleting it.
+"""
+
+import time
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import read_json, write_json
+from searchtrain.task.plan import STAGES, count_rolled_out, make_plan, sum_known
+
+CLOCK = "task_clock.json"
+"""Its name in the folder of the request cache."""
+
+
+def check_budget(plan: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raise InputError when the planned hours exceed `task.budget_hours`.
+
+    The message has the value to which `sample.total` or `trajectories.rollouts` alone would have to
+    fall. Stages without rates count as nothing.
+    """
+    budget, needed = plan["budget_hours"], sum_known(plan)
+    if budget is None or needed <= budget:
+        return
+    fits = find_fit(config, plan["questions"])
+    remedies = [f"{key}: {value}" for key, value in fits.items()]
+    remedy = (
+        f"{' or '.join(remedies)} would fit"
+        if remedies
+        else "fewer questions or rollouts alone would not fit; look at the other stages"
+    )
+    largest = max(plan["stages"], key=lambda stage: stage["hours"] or 0)
+    raise InputError(
+        f"task.budget_hours: {budget:g}: the plan needs {needed:.2f} h on {plan['gpus']} GPUs, most"
+        f" of it in {largest['name']} ({largest['hours']:.2f} h); {remedy}"
+    )
+
+
+def find_fit(config: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, int]:
+    """The largest value of each knob that keeps the plan inside the budget; none if none does.
+
+    Knobs: `sample.total` and `trajectories.rollouts`, each alone.
+    """
+    found = {}
+    knobs = {
+        "sample.total": count_rolled_out(config, counts),
+        "trajectories.rollouts": config["trajectories"]["rollouts"],
+    }
+    for knob, present in knobs.items():
+        low, high = 0, present
+        while high - low > 1:  # low fits (0: nothing does), high does not
+            middle = (low + high) // 2
+            changed = _change(config, knob, middle)
+            if sum_known(make_plan(changed, counts)) <= config["task"]["budget_hours"]:
+                low = middle
+            else:
+                high = middle
+        if low:
+            found[knob] = low
+    return found
+
+
+def start_clock(cache: str | Path) -> float:
+    """When the first run began (seconds since the epoch); now, if this is the first."""
+    file = Path(cache) / CLOCK
+    if not file.exists():
+        write_json({"started": time.time()}, file)
+    return float(read_json(file)["started"])
+
+
+def check_rest(stage: str, rest: float, gone: float, budget: float, over_budget: str) -> str | None:
+    """Whether the hours gone by and those planned from `stage` on exceed the budget.
+
+    `rest`: as from `sum_rest`; `gone`: hours since the clock started; `over_budget`: `warn` or
+    `error`. Returns what there is to say, None when all fits; raises InputError instead with
+    `error`.
+    """
+    if gone + rest <= budget:
+        return None
+    said = (
+        f"task.budget_hours: {budget:g}: {gone:.2f} h have gone by since the first run, and from"
+        f" {stage} on the plan has {rest:.2f} h more (a new task: delete {CLOCK} in the folder of"
+        " the request cache)"
+    )
+    if over_budget == "error":
+        raise InputError(
+            f"{said}; lower sample.total or trajectories.rollouts, or go on with"
+            " task.over_budget: warn"
+        )
+    return said
+
+
+def sum_rest(plan: Mapping[str, Any], first: str) -> float:
+    """Planned hours from a stage on, as far as there are rates."""
+    later = STAGES[STAGES.index(first) :]
+    return sum_known({"stages": [stage for stage in plan["stages"] if stage["name"] in later]})
+
+
+def _change(config: Mapping[str, Any], knob: str, value: int) -> dict[str, Any]:
+    changed = deepcopy(dict(config))
+    section, key = knob.split(".")
+    changed[section][key] = value
+    return changed

@@ -1,0 +1,174 @@
+"""The search-augmented task's constraints, and where a config or a run breaks them.
+
+Invariant: with `task.teacher` set, what writes training data is that model, and nothing that
+answers an evaluation question is that model, its endpoint or holds its key; with
+`task.seed_data_only` nothing but the questions of `data.train` feeds synthesis.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from searchtrain.core.errors import InputError
+from searchtrain.models.identity import is_same_model
+
+TREE_ROLES = ("planner", "browser", "writer", "solver", "verifier")
+HELD_OUT = ("dev", "test", "test_answers")
+"""Files of section `data` that may not feed synthesis."""
+
+
+def check_task(config: Mapping[str, Any]) -> None:
+    """Check a whole config against its section `task`.
+
+    Raises InputError with a line for each breach: key, value, remedy.
+    """
+    task = config["task"]
+    faults = list(_check_submissions(task))
+    if task["seed_data_only"]:
+        faults += _check_sources(config)
+    if config["mix"]["file"] and (task["seed_data_only"] or task["teacher"]):
+        faults.append(
+            f"mix.file: {config['mix']['file']}: the task's training data is what its teacher"
+            " writes on seed questions; set mix.file: null"
+        )
+    if task["student"]:
+        faults += _check_student(config)
+    if task["teacher"]:
+        faults += _check_writers(config)
+        faults += _check_predictors(config)
+    if faults:
+        raise InputError("configuration: " + "\n".join(faults))
+
+
+def list_writers(config: Mapping[str, Any]) -> dict[str, str]:
+    """The roles that shape training data, and the setting that makes each of them do so."""
+    writers = {"teacher": "the teacher's role"}
+    if config["refine"]["enabled"]:
+        writers["refiner"] = "refine.enabled"
+    if config["shortcuts"]["enabled"]:
+        writers["judge"] = "shortcuts.enabled"
+    if config["trees"]["enabled"]:
+        writers |= dict.fromkeys(TREE_ROLES, "trees.enabled")
+    return writers
+
+
+def list_predictors(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a prediction or the scoring of one may ask: config key -> its section."""
+    search = config["search"]
+    roles = ["student"] + ["refiner"] * config["refine"]["enabled"]
+    roles += ["judge"] * config["judge"]["enabled"]
+    return {search: config[search]} | {
+        f"models.{role}": resolve_role(config, role) for role in roles
+    }
+
+
+def list_secrets(config: Mapping[str, Any]) -> list[str]:
+    """Environment variables that a prediction may not see: the keys of the teacher's endpoints."""
+    if not config["task"]["teacher"]:
+        return []
+    sections = [resolve_role(config, role) for role in list_writers(config)]
+    return sorted({section["api_key_env"] for section in sections if section.get("api_key_env")})
+
+
+def resolve_role(config: Mapping[str, Any], role: str) -> Mapping[str, Any]:
+    """The section that counts for a role, its own or that of `same_as`."""
+    section = config["models"][role]
+    return config["models"][section.get("same_as") or role]
+
+
+def _check_submissions(task: Mapping[str, Any]) -> Iterator[str]:
+    folders, most = task["submissions"], task["max_submissions"]
+    if len(folders) > most:
+        yield (
+            f"task.submissions: {len(folders)} ({', '.join(folders)}) where task.max_submissions is"
+            f" {most}; take {len(folders) - most} out"
+        )
+    places = [str(Path(folder)) for folder in folders.values()]
+    for folder in sorted({place for place in places if places.count(place) > 1}):
+        yield (
+            f"task.submissions: {folder!r} stands there twice; give each its own folder of results"
+        )
+
+
+def _check_sources(config: Mapping[str, Any]) -> Iterator[str]:
+    only = "task.seed_data_only is true, and only data.train may feed synthesis"
+    trees = config["trees"]
+    if trees["enabled"] and trees["roots"] != "answers":
+        yield (
+            f"trees.roots: {trees['roots']}: {only}; set trees.roots: answers (trees grown from"
+            " answers of seed questions) or trees.enabled: false"
+        )
+    if config["seeds"]["ngram"] is None:
+        yield (f"seeds.ngram: null: {only}, without what overlaps dev or test; set seeds.ngram: 8")
+    data = config["data"]
+    others = {f"data.{key}": data[key] for key in HELD_OUT if data.get(key)}
+    others |= {f"data.benchmarks.{name}": file for name, file in data["benchmarks"].items()}
+    for key, file in others.items():
+        if Path(file).resolve() == Path(data["train"]).resolve():
+            yield f"data.train: {data['train']}: is {key} as well, and {only}; name the seed file"
+
+
+def _check_student(config: Mapping[str, Any]) -> Iterator[str]:
+    name, base = config["task"]["student"], config["train"]["base"]
+    if not is_same_model(base, name):
+        yield (
+            f"train.base: {base}: is not the task's student {name!r} (task.student, compared with"
+            " the last part of the path); start from that model"
+        )
+
+
+def _check_writers(config: Mapping[str, Any]) -> Iterator[str]:
+    teacher = config["task"]["teacher"]
+    for role, reason in list_writers(config).items():
+        model = resolve_role(config, role)["model"]
+        if not is_same_model(model, teacher):
+            remedy = {
+                "teacher": f"set models.teacher.model: {teacher}",
+                # It works at inference, too, where the teacher may not.
+                "refiner": "set refine.enabled: false",
+            }.get(role, f"set models.{role}.same_as: teacher, or {reason}: false")
+            yield (
+                f"models.{role}.model: {model}: only {teacher!r} (task.teacher) may write training"
+                f" data, and this role does ({reason}); {remedy}"
+            )
+    rounds = config["rounds"]["count"]
+    if rounds > 1:
+        yield (
+            f"rounds.count: {rounds}: a later round learns from the student's own rollouts, and"
+            f" only {teacher!r} (task.teacher) may write training data; set rounds.count: 1"
+        )
+
+
+def _check_predictors(config: Mapping[str, Any]) -> Iterator[str]:
+    teacher = config["task"]["teacher"]
+    why = f"{teacher!r} (task.teacher) may not be reached from predictions"
+    sections = {role: resolve_role(config, role) for role in list_writers(config)}
+    hosts = {
+        urlsplit(section["endpoint"]).netloc: role
+        for role, section in sections.items()
+        if section.get("endpoint") and is_same_model(section["model"], teacher)
+    }
+    secrets = list_secrets(config)
+    for key, section in list_predictors(config).items():
+        remedy = {
+            "models.student": "let the workflow serve it (models.student.endpoint: null)",
+            "models.refiner": "set refine.enabled: false (a refiner works at inference, too)",
+            "models.judge": "set judge.enabled: false, or name another judge",
+        }.get(key, f"name another {key}.endpoint")
+        model, host = section.get("model"), urlsplit(section.get("endpoint") or "").netloc
+        if model and is_same_model(model, teacher):
+            yield f"{key}.model: {model}: {why}; {remedy}"
+        elif host and host in hosts:
+            yield (
+                f"{key}.endpoint: {section['endpoint']}: is where models.{hosts[host]} is, and"
+                f" {why}; {remedy}"
+            )
+        elif section.get("endpoint") and section.get("api_key_env") in secrets:
+            yield (
+                f"{key}.api_key_env: {section['api_key_env']}: is the teacher's key, and {why};"
+                " give it a key of its own"
+            )
+    base = config["train"]["base"]
+    if is_same_model(base, teacher):
+        yield f"train.base: {base}: {why}; start from the student's base"

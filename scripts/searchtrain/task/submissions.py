@@ -1,0 +1,119 @@
+"""The task's submissions side by side, as their folders of results have them.
+
+A submission is a folder with `metrics.json`, `test.json` and `sft_dataset.json`. Invariant: one
+that is not built has a row, too, which says how to build it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import hash_file, read_json
+from searchtrain.core.text_table import format_table
+
+FILES = ("metrics.json", "test.json", "sft_dataset.json")
+DEV = ("em_strict", "em_normalised", "f1", "mean_searches")
+
+
+def compare_submissions(folders: Mapping[str, str], commands: Mapping[str, str]) -> dict[str, Any]:
+    """`submissions.json`: a row per submission, the best of them on dev, and which are the same.
+
+    `folders`: name -> folder of results; `commands`: name -> command that builds it. The best has
+    the highest strict exact match on dev, then the highest normalised, then F1; several when all
+    three are equal. Raises InputError when none is built.
+    """
+    if not folders:
+        raise InputError("task.submissions: empty; name submissions and their folders of results")
+    rows = [_read_submission(name, Path(folder)) for name, folder in folders.items()]
+    built = [row for row in rows if not row["missing"]]
+    if not built:
+        raise InputError(
+            "task.submissions: none is built: "
+            + "; ".join(f"{name}: {commands[name]}" for name in folders)
+        )
+    for row in rows:
+        row["command"] = commands[row["name"]] if row["missing"] else None
+    scores = {row["name"]: [row["dev"][score] for score in DEV[:3]] for row in built}
+    best = max(scores.values())
+    return {
+        "submissions": rows,
+        "best": [name for name, own in scores.items() if own == best],
+        "same_training_data": _find_equal(built, "training_data"),
+        "same_answers": _find_equal(built, "answers"),
+    }
+
+
+def format_submissions(report: Mapping[str, Any]) -> str:
+    """The report as text."""
+    rows = [
+        {
+            "submission": row["name"],
+            "dev EM strict": row["dev"].get("em_strict"),
+            "dev EM normalised": row["dev"].get("em_normalised"),
+            "dev F1": row["dev"].get("f1"),
+            "searches": row["dev"].get("mean_searches"),
+            "records": row["records"],
+            "data": (row["training_data"] or "-")[:8],
+            "answers": (row["answers"] or "-")[:8],
+            "test.json": _describe_test(row),
+        }
+        for row in report["submissions"]
+    ]
+    lines = [format_table(rows), "", f"Best on dev: {' and '.join(report['best'])}."]
+    for key, what in (("same_training_data", "training data"), ("same_answers", "answers")):
+        for names in report[key]:
+            lines.append(
+                f"The same {what}: {', '.join(names)}; the task asks for submissions with different"
+                " training data."
+            )
+    for row in report["submissions"]:
+        if row["missing"]:
+            lines.append(
+                f"{row['name']}: {', '.join(row['missing'])} not there; build it: {row['command']}"
+            )
+    return "\n".join(lines)
+
+
+def _read_submission(name: str, folder: Path) -> dict[str, Any]:
+    missing = [str(folder / file) for file in FILES if not (folder / file).exists()]
+    row: dict[str, Any] = {
+        "name": name,
+        "folder": str(folder),
+        "missing": missing,
+        "dev": {},
+        "records": None,
+        "training_data": None,
+        "answers": None,
+        "test_json": None,
+    }
+    if missing:
+        return row
+    metrics = read_json(folder / "metrics.json")
+    try:
+        row["dev"] = {score: metrics["dev"][score] for score in DEV}
+        row["test_json"] = metrics["test_json"]
+    except KeyError as error:
+        raise InputError(
+            f"{folder / 'metrics.json'}: has no {error}; delete it and build the submission again"
+        ) from None
+    return row | {
+        "records": len(read_json(folder / "sft_dataset.json")),
+        "training_data": hash_file(folder / "sft_dataset.json"),
+        "answers": hash_file(folder / "test.json"),
+    }
+
+
+def _find_equal(rows: Sequence[Mapping[str, Any]], key: str) -> list[list[str]]:
+    """Names of the submissions that have the same value, for each value that several have."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row[key], []).append(row["name"])
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _describe_test(row: Mapping[str, Any]) -> str:
+    if row["missing"]:
+        return "not built"
+    form = row["test_json"]
+    return f"{form['answers']} answers, {form['empty']} empty, {form['broken']} not short"

@@ -1,0 +1,136 @@
+"""Curated rollouts as LLaMA-Factory sharegpt records.
+
+Invariant: record i is row i of `curated.parquet`, with the student's prompt in place of the
+teacher's and every other text exactly as it was; equal input gives equal bytes. Mixed records
+(`mixing`) come behind them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from searchtrain.agent import grammar
+from searchtrain.core.errors import InputError
+from searchtrain.models.identity import is_same_model
+
+DATASET = "sft_dataset"
+TURNS = (grammar.OBSERVATION, grammar.ASSISTANT)
+"""After the question they alternate: the odd messages are the assistant's."""
+SPEAKERS = {"user": "human", grammar.ASSISTANT: "gpt", grammar.OBSERVATION: "observation"}
+
+
+def make_records(curated: pl.DataFrame, system: str) -> list[dict[str, Any]]:
+    """One record per row of `schemas.Curated`: `{conversations: [{from, value}], system}`.
+
+    Raises InputError naming the rollout when its roles do not alternate as LLaMA-Factory demands
+    (it would drop such a record with no more than a warning), or when `system` is blank (the
+    template would put in a prompt of its own).
+    """
+    if not system.strip():
+        raise InputError("the student's prompt is blank; write config/prompts/agent.jinja")
+    return [
+        _make_record(key, messages, system)
+        for key, messages in curated.select("id", "messages").iter_rows()
+    ]
+
+
+def check_origins(
+    curated: pl.DataFrame, questions: pl.DataFrame, teacher: str | None, trees: bool
+) -> None:
+    """Check that every record traces to a seed question and was written by the named teacher.
+
+    `curated`: `schemas.Curated`; `questions`: `schemas.Questions`; `teacher`: null to leave the
+    model unchecked; `trees`: whether questions of research trees grown from seed answers count.
+    Raises InputError naming the rollout, what it traces to, and the remedy.
+    """
+    origins = ["seed", "tree"] if trees else ["seed"]
+    known = questions.filter(pl.col("origin").is_in(origins)).select(
+        pl.col("id").alias("question_id"), "question"
+    )
+    stray = curated.join(known, on=["question_id", "question"], how="anti")
+    if not stray.is_empty():
+        row = stray.row(0, named=True)
+        raise InputError(
+            f"task.seed_data_only: rollout {row['id']!r} ({row['question'][:60]!r}) traces to no"
+            f" seed question ({stray.height} such rollouts); rebuild questions.parquet and the"
+            " trajectories from data.train alone"
+        )
+    if teacher is None:
+        return
+    models = curated.select("id", model=pl.col("lineage").struct.field("model"))
+    for key, model in models.iter_rows():
+        if not is_same_model(model, teacher):
+            raise InputError(
+                f"task.teacher: rollout {key!r} was written by {model!r}, not by {teacher!r};"
+                " rebuild the trajectories with the named teacher"
+            )
+
+
+def make_dataset_info(file_name: str) -> dict[str, Any]:
+    """The content of `dataset_info.json`: every column and tag named, since LLaMA-Factory takes
+    an unnamed column for absent."""
+    return {
+        DATASET: {
+            "file_name": file_name,
+            "formatting": "sharegpt",
+            "columns": {"messages": "conversations", "system": "system"},
+            "tags": {
+                "role_tag": "from",
+                "content_tag": "value",
+                "user_tag": "human",
+                "assistant_tag": "gpt",
+                "observation_tag": "observation",
+                "function_tag": "function_call",
+                "system_tag": "system",
+            },
+        }
+    }
+
+
+def make_report(
+    records: Mapping[str, Sequence[Mapping[str, Any]]], mix: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """`sft_report.json`: what the data set is made of, so that nothing is left out in silence.
+
+    `records`: origin (`search`, `mixed`) -> its records; `mix`: as from `mixing.mix_records`, None
+    when nothing is mixed in. Words are those of all turns, without the system prompt.
+    """
+    return {
+        "records": sum(map(len, records.values())),
+        "origins": {name: _measure_words(part) for name, part in records.items()},
+        "mix": mix,
+    }
+
+
+def _measure_words(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    words = [
+        sum(len(turn["value"].split()) for turn in record["conversations"]) for record in records
+    ]
+    return {
+        "records": len(records),
+        "mean_words": round(sum(words) / max(len(words), 1), 1),
+        "longest_words": max(words, default=0),
+    }
+
+
+def _make_record(key: str, messages: Sequence[Mapping[str, str]], system: str) -> dict[str, Any]:
+    body = messages[1:] if messages and messages[0]["role"] == "system" else messages
+    for place, message in enumerate(body):
+        expected = "user" if place == 0 else TURNS[place % 2]
+        if message["role"] != expected:
+            raise InputError(
+                f"rollout {key!r}: message {place + 1} has role {message['role']!r} where"
+                f" {expected!r} belongs; switch curate.rules.valid_grammar on"
+            )
+    if not body or len(body) % 2:
+        raise InputError(
+            f"rollout {key!r}: ends without an assistant turn ({len(body)} messages);"
+            " switch curate.rules.answered and valid_grammar on"
+        )
+    return {
+        "conversations": [
+            {"from": SPEAKERS[message["role"]], "value": message["content"]} for message in body
+        ],
+        "system": system,
+    }

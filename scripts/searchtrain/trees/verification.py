@@ -1,0 +1,418 @@
+"""Which tree questions are kept: no model knows the answer, and their pages give exactly one.
+
+InfoSeek's two filters. Difficulty: a model answers without searching, and one right answer drops
+the question. Verifiability: a model reads the tree's pages among distractors and must find the
+one right answer. Invariant: every tree that comes in goes out, with what each filter saw of it.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import Any
+
+import orjson
+import polars as pl
+
+from searchtrain.config.settings import check_range
+from searchtrain.core.errors import BoundaryError, InputError
+from searchtrain.core.files import digest
+from searchtrain.core.text_table import format_table
+from searchtrain.data.answers import match_normalised, normalise_answer
+from searchtrain.data.schemas import TreeQuestions, empty_table, validate_table
+from searchtrain.models.client import ModelClient
+from searchtrain.models.pool import FailureLimit, run_pool
+from searchtrain.models.progress import StageProgress
+from searchtrain.search import Search
+from searchtrain.search.contents import split_contents
+from searchtrain.trees.pages import PageStore
+from searchtrain.trees.tree import find_letter
+
+logger = logging.getLogger(__name__)
+
+SOLVER_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"reason": {"type": "string"}, "answer": {"type": "string"}},
+    "required": ["reason", "answer"],
+    "additionalProperties": False,
+}
+"""What the solver is asked for, without a document."""
+VERIFIER_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string"},
+        "answers": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["reason", "answers"],
+    "additionalProperties": False,
+}
+"""What the verifier is asked for: every answer that fits the question by the documents."""
+
+REASONS = {
+    "not_done": "its tree was given up or cut short",
+    "no_question": "no question was written for it",
+    "leak": "a hidden name stands in its question",
+    "closed_book": "the solver knew the answer",
+    "error": "a filter failed on it",
+    "no_answer": "the verifier found no answer",
+    "wrong_answer": "the verifier found another answer",
+    "several_answers": "the verifier found several answers",
+}
+"""Why a tree yields no question, in the order in which the first one is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """The config section `verify`, without sampling."""
+
+    tries: int = 1
+    """Answers without searching, each with a seed of its own; 0: no such filter."""
+    distractors: int = 4
+    """Pages shown beside those of the tree (InfoSeek does not say how many)."""
+    max_document_chars: int = 2000
+    """Of one page as the verifier sees it."""
+    held_out: float = 0
+    """Kept questions set aside for evaluation; below 1 a share of them, else their number."""
+    seed: int = 1
+    max_failed_share: float = 0.02
+    """Of the questions that a filter may fail on."""
+
+    def __post_init__(self) -> None:
+        check_range(self.tries, 0, "verify.tries")
+        check_range(self.distractors, 0, "verify.distractors")
+        check_range(self.max_document_chars, 1, "verify.max_document_chars")
+        check_range(self.held_out, 0, "verify.held_out")
+        if self.held_out >= 1 and self.held_out % 1:
+            raise InputError(
+                f"verify.held_out: {self.held_out!r} is neither a share below 1 nor a whole number"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Who judges the questions, and where distractors come from."""
+
+    solver: ModelClient
+    solve_prompt: str
+    verifier: ModelClient
+    verify_prompt: str
+    search: Search
+
+    def stop(self) -> None:
+        """Begin no further request."""
+        for part in (self.solver, self.verifier, self.search):
+            part.stop()
+
+    async def close(self) -> None:
+        """Give back connections."""
+        for part in (self.solver, self.verifier, self.search):
+            await part.close()
+
+
+def list_gold_ids(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The passages of a tree's entities (`nodes` in flat form), each once, the root's first."""
+    return list(dict.fromkeys(node["page"] for node in nodes if node["entity"]))
+
+
+def select_open(trees: pl.DataFrame) -> pl.DataFrame:
+    """The trees that have a question to judge: finished, written and free of hidden names."""
+    return trees.filter(
+        (pl.col("status") == "done") & (pl.col("question") != "") & (pl.col("leak") == "")
+    )
+
+
+async def verify_trees(
+    trees: pl.DataFrame,
+    pages: PageStore,
+    panel: Panel,
+    settings: VerifySettings,
+) -> pl.DataFrame:
+    """Put every question before both filters; returns `schemas.TreeQuestions` in their order.
+
+    `trees`: `schemas.WrittenTrees`; `pages`: of the corpus from which they were grown.
+    Both filters see every question, so that each verdict stands on its row. Trees without a
+    question have verdicts of nobody and are not kept. Raises SearchTrainError when the filters
+    fail on more questions than allowed, InputError when nothing is kept or a tree's page is gone.
+    """
+    rows = select_open(trees).to_dicts()
+    for row in rows:
+        _check_pages(row, pages)
+    failures = FailureLimit(len(rows), settings.max_failed_share, "verify.max_failed_share")
+    progress = StageProgress(len(rows), [panel.solver, panel.verifier])
+
+    async def check(row: Mapping[str, Any]) -> dict[str, Any]:
+        verdict, error = await _check_question(row, pages, panel, settings)
+        progress.advance(failed=error is not None)
+        failures.count(error)
+        return verdict
+
+    workers = panel.solver.role.concurrency + panel.verifier.role.concurrency
+    try:
+        verdicts = await run_pool(rows, check, workers=workers, stop=panel.stop)
+    finally:
+        progress.finish()
+        await panel.close()
+    return _collect(trees, verdicts, settings)
+
+
+def split_kept(rows: pl.DataFrame, held_out: float, seed: int) -> list[str]:
+    """`train` or `test` for each kept question, `none` for the others.
+
+    `rows`: `page` and `kept`. All questions about one root are on one side, and a root's place in
+    the draw depends on `seed` and its page alone. Raises InputError when nothing would be left to
+    train on.
+    """
+    kept = rows.filter("kept")
+    wanted = round(held_out * kept.height) if held_out < 1 else int(held_out)
+    if wanted and wanted >= kept.height:
+        raise InputError(
+            f"verify.held_out: {held_out:g} of {kept.height} kept tree questions leaves none to"
+            " train on; lower it or grow more trees"
+        )
+    counts = kept["page"].value_counts().rows()
+    test: set[str] = set()
+    left = wanted
+    for page, count in sorted(counts, key=lambda item: digest([seed, item[0]])):
+        if count <= left:
+            test.add(page)
+            left -= count
+    return [
+        "none" if not keep else "test" if page in test else "train"
+        for page, keep in rows.select("page", "kept").iter_rows()
+    ]
+
+
+def list_held_out(questions: pl.DataFrame) -> list[dict[str, Any]]:
+    """The questions set aside, as the rows of a benchmark file `{id, question, answer}`."""
+    return [
+        {"id": row["id"], "question": row["question"], "answer": _list_golds(row)}
+        for row in questions.filter(pl.col("split") == "test").iter_rows(named=True)
+    ]
+
+
+def name_reason(row: Mapping[str, Any]) -> str:
+    """Why a row of `schemas.TreeQuestions` is not kept, one of `REASONS`; empty for a kept one."""
+    if row["kept"]:
+        return ""
+    if row["status"] != "done":
+        return "not_done"
+    if not row["question"]:
+        return "no_question"
+    if row["leak"]:
+        return "leak"
+    golds = _list_golds(row)
+    if any(match_normalised(answer, golds) for answer in row["closed_book"]):
+        return "closed_book"
+    if row["error"]:
+        return "error"
+    distinct = _list_distinct(row["found"], golds)
+    if len(distinct) > 1:
+        return "several_answers"
+    return "wrong_answer" if distinct else "no_answer"
+
+
+def make_report(
+    questions: pl.DataFrame, panel: Panel, statistics: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """`verify_report.json`: what became of the trees, why, and what the verdicts cost.
+
+    `questions`: `schemas.TreeQuestions`; `statistics`: the table in InfoSeek's shape. Requests,
+    tokens and `dollars` are those bought now, `all_dollars` as if nothing had been cached.
+    """
+    counts = _count_reasons(questions)
+    rows = [
+        {"questions": "trees", "rows": questions.height},
+        *({"questions": f"- {name}", "rows": count} for name, count in counts.items()),
+        *(
+            {"questions": name, "rows": questions.filter(pl.col("split") == name).height}
+            for name in ("train", "test")
+        ),
+    ]
+    logger.info("tree questions:\n%s\n%s", format_table(rows), format_table(statistics))
+    errors = Counter(kind for kind in questions["error"] if kind)
+    return {
+        "trees": questions.height,
+        "kept": int(questions["kept"].sum()),
+        "test": questions.filter(pl.col("split") == "test").height,
+        "reasons": counts,
+        "errors": dict(sorted(errors.items())),
+        "statistics": list(statistics),
+        "models": {
+            client.role.name: _describe(client) for client in (panel.solver, panel.verifier)
+        },
+        "search": panel.search.report(),
+    }
+
+
+async def _check_question(
+    row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: VerifySettings
+) -> tuple[dict[str, Any], BoundaryError | None]:
+    """Both filters on one question; the verdict's columns, and the failure that left it open."""
+    golds = _list_golds(row)
+    (found, fault), *answers = await asyncio.gather(
+        _verify(row, pages, panel, settings),
+        *(
+            _solve(row["question"], panel, settings.seed + number)
+            for number in range(settings.tries)
+        ),
+    )
+    closed_book = [answer for answer, _ in answers]
+    known = any(match_normalised(answer, golds) for answer in closed_book)
+    # One right answer settles the difficulty, whatever became of the other tries.
+    unsolved = None if known else next((error for _, error in answers if error), None)
+    difficult = not known and unsolved is None
+    verifiable = fault is None and _list_distinct(found, golds) == [golds[0]]
+    error = unsolved or fault
+    return {
+        "id": row["id"],
+        "closed_book": closed_book,
+        "difficult": difficult,
+        "found": found,
+        "verifiable": verifiable,
+        "error": error.kind if error else "",
+        "kept": difficult and verifiable,
+    }, error
+
+
+async def _solve(question: str, panel: Panel, seed: int) -> tuple[str, BoundaryError | None]:
+    """One answer without searching, blank when there is none, and why."""
+    messages = [
+        {"role": "system", "content": panel.solve_prompt},
+        {"role": "user", "content": orjson.dumps({"question": question}).decode()},
+    ]
+    try:
+        answer = await panel.solver.complete_json(
+            messages, SOLVER_SCHEMA, lambda value: " ".join(value["answer"].split()), seed=seed
+        )
+    except BoundaryError as error:
+        return "", error
+    return answer, None
+
+
+async def _verify(
+    row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: VerifySettings
+) -> tuple[list[str], BoundaryError | None]:
+    """The answers that the verifier finds in gold pages and distractors, or why there are none."""
+    try:
+        documents = await _gather_documents(row, pages, panel.search, settings)
+        request = {"question": row["question"], "documents": documents}
+        messages = [
+            {"role": "system", "content": panel.verify_prompt},
+            {"role": "user", "content": orjson.dumps(request).decode()},
+        ]
+        return await panel.verifier.complete_json(
+            messages, VERIFIER_SCHEMA, _read_answers, seed=settings.seed
+        ), None
+    except BoundaryError as error:
+        return [], error
+
+
+async def _gather_documents(
+    row: Mapping[str, Any], pages: PageStore, search: Search, settings: VerifySettings
+) -> list[dict[str, Any]]:
+    """Gold pages and distractors as the verifier sees them, in an order drawn for this question.
+
+    Distractors are what a search brings for the question and for single claims, the best of each
+    first: pages that look like the answer and are not.
+    """
+    documents = {}
+    for key in list_gold_ids(row["nodes"]):
+        page = pages.read(key)
+        assert page is not None  # checked before anything was asked
+        documents[key] = (page.title, page.text)
+    wanted = len(documents) + settings.distractors
+    if settings.distractors:
+        queries = [row["question"], *_list_claims(row["nodes"])]
+        found = await search.search(queries, wanted)
+        for passage in chain.from_iterable(zip_longest(*found)):
+            if len(documents) == wanted:
+                break
+            if passage is not None:
+                documents.setdefault(str(passage["id"]), split_contents(passage))
+    order = list(documents.values())
+    random.Random(digest([settings.seed, row["id"]])).shuffle(order)
+    return [
+        {"number": number, "title": title, "text": text[: settings.max_document_chars]}
+        for number, (title, text) in enumerate(order, 1)
+    ]
+
+
+def _list_claims(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each claim as a query: the child's title for its letter, nothing for the parent's."""
+    for node in nodes:
+        claim = node["claim"]
+        names = [(node["parent"], "")] + [(node["id"], node["entity"])] * bool(node["entity"])
+        for letter, name in names if claim else ():
+            # Only where the letter comes first: the E of "E lies at longitude 4 E" is no node.
+            if found := find_letter(claim, letter):
+                claim = claim[: found.start()] + name + claim[found.end() :]
+        if claim:
+            yield " ".join(claim.split())
+
+
+def _check_pages(row: Mapping[str, Any], pages: PageStore) -> None:
+    missing = next((key for key in list_gold_ids(row["nodes"]) if key not in pages), None)
+    if missing is not None:
+        raise InputError(
+            f"tree {row['id']!r}: its page {missing!r} is not in the corpus; grow the trees again"
+            " from the present one"
+        )
+
+
+def _read_answers(value: Mapping[str, Any]) -> list[str]:
+    return [answer for text in value["answers"] if (answer := " ".join(text.split()))]
+
+
+def _list_golds(row: Mapping[str, Any]) -> list[str]:
+    return [row["answer"], *row["aliases"]]
+
+
+def _list_distinct(found: Sequence[str], golds: Sequence[str]) -> list[str]:
+    """Different answers among those found; all names of the right one count as its first."""
+    folded = (
+        golds[0] if match_normalised(answer, golds) else normalise_answer(answer) or answer.lower()
+        for answer in found
+    )
+    return list(dict.fromkeys(folded))
+
+
+def _collect(
+    trees: pl.DataFrame, verdicts: Sequence[Mapping[str, Any]], settings: VerifySettings
+) -> pl.DataFrame:
+    """Put the verdicts beside the trees and split what is kept."""
+    columns = empty_table(TreeQuestions).schema
+    names = ("id", "closed_book", "difficult", "found", "verifiable", "error", "kept")
+    judged = pl.DataFrame(list(verdicts), schema={name: columns[name] for name in names})
+    frame = trees.join(judged, on="id", how="left", maintain_order="left").with_columns(
+        pl.col("difficult", "verifiable", "kept").fill_null(value=False),
+        pl.col("error").fill_null(""),
+        pl.col("closed_book", "found").fill_null([]),
+    )
+    if not frame["kept"].any():
+        counts = _count_reasons(frame)
+        failed = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+        raise InputError(
+            f"no question of {frame.height} trees is kept ({failed}); grow more trees, or see what"
+            " the models say of them"
+        )
+    split = split_kept(frame, settings.held_out, settings.seed)
+    frame = frame.with_columns(pl.Series("split", split, dtype=pl.String))
+    return validate_table(frame, TreeQuestions, "tree questions")
+
+
+def _count_reasons(frame: pl.DataFrame) -> dict[str, int]:
+    counts = Counter(map(name_reason, frame.iter_rows(named=True)))
+    return {name: counts[name] for name in REASONS}
+
+
+def _describe(client: ModelClient) -> dict[str, Any]:
+    return {
+        "model": client.role.model,
+        "revision": client.role.revision,
+        **client.usage,
+        "dollars": round(client.cost(), 6),
+        "all_dollars": round(client.cost(cached=True), 6),
+    }

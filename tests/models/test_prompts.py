@@ -1,0 +1,38 @@
+"""Prompt files: strict variables, includes, clear faults."""
+
+import pytest
+
+from searchtrain.core.errors import PromptError
+from searchtrain.models.prompts import list_prompt_files, render_prompt
+
+
+def test_renders_variables_and_includes(tmp_path):
+    (tmp_path / "a.jinja").write_text("Hello.\n")
+    (tmp_path / "b.jinja").write_text('{% include "a.jinja" %}\n\nUp to {{ max_turns }} turns.\n')
+    assert render_prompt(tmp_path / "b.jinja", max_turns=3) == "Hello.\nUp to 3 turns."
+    assert [f.name for f in list_prompt_files(tmp_path / "b.jinja")] == ["b.jinja", "a.jinja"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "{{ max_truns }}",
+            "'max_truns' is undefined; variables that this prompt may use: max_turns",
+        ),
+        ("one\n{% if %}", "line 2"),
+        ("  \n", "the prompt is empty"),
+        ('{% include "gone.jinja" %}', "'gone.jinja' not found"),
+    ],
+)
+def test_faults_name_the_file_and_the_place(tmp_path, text, said):
+    file = tmp_path / "p.jinja"
+    file.write_text(text)
+    with pytest.raises(PromptError) as caught:
+        render_prompt(file, max_turns=3)
+    assert str(file) in str(caught.value) and said in str(caught.value)
+
+
+def test_missing_prompt(tmp_path):
+    with pytest.raises(PromptError, match="not found"):
+        render_prompt(tmp_path / "gone.jinja")

@@ -1,0 +1,287 @@
+"""Question files and seeds: every kind of bad input, and what decontamination takes out."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from searchtrain.core.errors import InputError
+from searchtrain.data import question_file, schemas
+from searchtrain.data.question_file import load_questions
+from searchtrain.questions import seeds
+from searchtrain.questions.seeds import SeedSettings, make_seeds
+
+ROOT = Path(__file__).parents[2]
+NQ_OPEN = ROOT.parent / "shared" / "data" / "nq_open"
+GOOD = {"id": "a", "question": "Who wrote Emma?", "golden_answers": ["Jane Austen"]}
+LONG = "who was the first person to walk on the moon in july"
+
+
+def write(folder, rows, name="train.json"):
+    path = folder / name
+    path.write_text(rows if isinstance(rows, str) else json.dumps(rows), encoding="utf-8")
+    return path
+
+
+def make_frame(*texts, start=0):
+    return pl.DataFrame(
+        [
+            {**GOOD, "id": str(number), "question": text, "source": "train", "exclude_urls": []}
+            for number, text in enumerate(texts, start)
+        ],
+        schema=question_file.QUESTION,
+    )
+
+
+def find_reasons(train, held_out, **settings):
+    seeds, report = make_seeds(train, held_out, SeedSettings(**settings))
+    assert report["rows_in"] == train.height
+    assert report["rows_out"] == seeds.height == train.height - len(report["dropped"])
+    assert sum(report["reasons"].values()) == len(report["dropped"])
+    return {row["id"]: (row["reason"], row["match"]) for row in report["dropped"]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        ("", ["empty"]),
+        ("[{", ["line 1", "not valid JSON"]),
+        ('{"a": 1}', ["JSON array", "object"]),
+        ("[]", ["no questions"]),
+        ([GOOD, "what?"], ["row 2", "object", "'what?'"]),
+        ([{"question": "q"}], ["row 1", "'id'", "missing"]),
+        ([{**GOOD, "id": "  "}], ["row 1", "id", "'  '"]),
+        ([{**GOOD, "id": True}], ["row 1", "id", "True"]),
+        ([{**GOOD, "id": None}], ["row 1", "id", "None"]),
+        ([{"id": "a", "golden_answers": ["x"]}], ["row 1", "'a'", "'question'", "missing"]),
+        ([{**GOOD, "question": " \n"}], ["row 1", "'a'", "question", "blank"]),
+        ([{**GOOD, "question": 7}], ["row 1", "'a'", "question", "7", "text"]),
+        ([{**GOOD, "question": "\ud800"}], ["row 1", "'a'", "question", "Unicode"]),
+        ([{"id": "a", "question": "q"}], ["row 1", "'a'", "'golden_answers'", "missing"]),
+        ([{**GOOD, "golden_answers": []}], ["row 1", "'a'", "golden_answers", "empty"]),
+        ([{**GOOD, "golden_answers": "Jane"}], ["golden_answers", "'Jane'", "list"]),
+        ([{**GOOD, "golden_answers": [1815]}], ["golden_answers", "1815", "text"]),
+        ([{**GOOD, "golden_answers": ["x", " "]}], ["golden_answers", "blank"]),
+        ([GOOD, {**GOOD, "id": "b"}, GOOD], ["row 3", "'a'", "row 1"]),
+        ([{**GOOD, "id": 1}, {**GOOD, "id": "1"}], ["row 2", "'1'", "row 1"]),
+    ],
+)
+def test_bad_file_is_named_with_its_place(tmp_path, rows, parts):
+    path = write(tmp_path, rows)
+    with pytest.raises(InputError) as caught:
+        load_questions(path)
+    for part in [str(path), *parts]:
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.json: no such file"):
+        load_questions(tmp_path / "nowhere.json")
+
+
+def test_test_file_with_one_id_twice_is_an_error(tmp_path):
+    path = write(
+        tmp_path, [{"id": "t", "question": "q"}, {"id": "t", "question": "r"}], "test.json"
+    )
+    with pytest.raises(InputError, match=r"test\.json: row 2: id 't' is already that of row 1"):
+        load_questions(path, answers=False)
+
+
+def test_texts_are_tidied_ids_kept_and_foreign_fields_ignored(tmp_path):
+    row = {
+        "id": 7,
+        "question": " Who\n wrote  Emma? ",
+        "golden_answers": [" Jane  Austen "],
+        "x": 1,
+    }
+    frame = load_questions(
+        write(tmp_path, [row, {**GOOD, "source": "nq", "exclude_urls": ["answers.example"]}])
+    )
+    assert frame.to_dicts() == [
+        {
+            "id": "7",
+            "question": "Who wrote Emma?",
+            "golden_answers": ["Jane Austen"],
+            "source": "train",
+            "exclude_urls": [],
+        },
+        {**GOOD, "source": "nq", "exclude_urls": ["answers.example"]},
+    ]
+
+
+def test_answers_of_a_test_file_are_not_read(tmp_path):
+    frame = load_questions(write(tmp_path, [GOOD]), answers=False)
+    assert frame["golden_answers"].to_list() == [[]]
+
+
+def test_duplicates_differ_in_case_punctuation_and_space_only():
+    train = make_frame("Who wrote Emma?", "who  wrote 'Emma'", "Who wrote C++?", "Who wrote C?")
+    assert find_reasons(train, {}) == {"1": ("duplicate", "0")}
+
+
+def test_letters_with_combining_marks_are_no_duplicates():
+    assert find_reasons(make_frame("\u0915\u0940", "\u0915\u093e"), {}) == {}
+
+
+def test_equal_questions_of_dev_and_test_are_dropped():
+    train = make_frame("Who wrote Emma?", "Where is Oslo?", "Why?")
+    held_out = {
+        "dev": make_frame("who wrote emma", start=10),
+        "test": make_frame("where is Oslo", "who wrote emma", start=20),
+    }
+    assert find_reasons(train, held_out) == {
+        "0": ("equal_in_dev", "10"),
+        "1": ("equal_in_test", "20"),
+    }
+
+
+def test_eight_words_in_a_row_are_contamination_and_seven_are_not():
+    words = LONG.split()
+    train = make_frame(
+        "Say, " + " ".join(words[:8]) + "?", "Say, " + " ".join(words[:7]) + "?", "Why?"
+    )
+    held_out = {"test": make_frame(LONG, start=20)}
+    assert find_reasons(train, held_out) == {"0": ("ngram_in_test", "20")}
+    assert set(find_reasons(train, held_out, ngram=7)) == {"0", "1"}
+    for off in (0, None):
+        assert find_reasons(train, held_out, ngram=off) == {}
+
+
+def test_short_questions_are_compared_as_a_whole_only():
+    train = make_frame("the moon in july", "who was the first person")
+    assert find_reasons(train, {"test": make_frame(LONG, start=20)}) == {}
+
+
+def test_phrase_of_many_training_questions_is_no_leak_but_a_whole_question_is():
+    frame = "what is the currency code of the country where {} is?"
+    train = make_frame(*(frame.format(f"city{i}") for i in range(5)), frame.format("oslo"))
+    held_out = {"dev": make_frame(frame.format("rome"), frame.format("Oslo"), start=10)}
+    assert len(find_reasons(train.head(5).vstack(make_frame("why", start=9)), held_out)) == 5
+    assert find_reasons(train, held_out, phrase_count=5) == {"5": ("equal_in_dev", "11")}
+
+
+def test_nothing_left_is_an_error_with_the_reasons():
+    train = make_frame("Why?", "why")
+    with pytest.raises(InputError, match=r"no question is left of 2 .*duplicate 1, equal_in_dev 1"):
+        make_seeds(train, {"dev": make_frame("why")}, SeedSettings())
+
+
+def run_seeds(folder, train, config="{}"):
+    files = {
+        "train": write(folder, train, "train.json"),
+        "dev": write(folder, [{**GOOD, "question": "Where is Rome?"}], "dev.json"),
+        "test": write(folder, [{"id": "t", "question": "Why?"}], "test.json"),
+        "out": folder / "seeds.parquet",
+        "report": folder / "report.json",
+        "log": folder / "seeds.log",
+    }
+    options = [text for name, path in files.items() for text in (f"--{name}", str(path))]
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "seeds.py"), *options, "--config", config],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_script_writes_seeds_and_report_and_a_fault_leaves_them_alone(tmp_path):
+    ended = run_seeds(tmp_path, [GOOD, {**GOOD, "id": "b"}, {**GOOD, "id": "c", "question": "why"}])
+    assert ended.returncode == 0, ended.stderr
+    seeds = schemas.read_table(tmp_path / "seeds.parquet", schemas.Seeds)
+    assert seeds.to_dicts() == [{**GOOD, "source": "train", "exclude_urls": []}]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["rows_in"], report["rows_out"]) == (3, 1)
+    assert report["reasons"] == {
+        "duplicate": 1, "equal_in_dev": 0, "ngram_in_dev": 0,
+        "equal_in_test": 1, "ngram_in_test": 0,
+    }  # fmt: skip
+    assert "- duplicate" in (tmp_path / "seeds.log").read_text()
+    before = (tmp_path / "seeds.parquet").read_bytes()
+
+    ended = run_seeds(tmp_path, [{**GOOD, "golden_answers": []}])
+    assert ended.returncode == 1
+    assert "golden_answers is empty" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (tmp_path / "seeds.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("config", "part"),
+    [
+        ('{"ngrams": 8}', "seeds.ngrams: unknown setting"),
+        ('{"ngram": -1}', "seeds.ngram: -1 is out of range"),
+        ('{"ngram": "8"}', "seeds.ngram: '8' is not allowed"),
+    ],
+)
+def test_script_refuses_a_wrong_setting(tmp_path, config, part):
+    ended = run_seeds(tmp_path, [GOOD], config)
+    assert ended.returncode == 1
+    assert part in ended.stderr
+
+
+@pytest.mark.skipif(not NQ_OPEN.exists(), reason="real data is not here")
+def test_real_questions_come_through():
+    held_out = {
+        "dev": load_questions(NQ_OPEN / "dev.json"),
+        "test": load_questions(NQ_OPEN / "test.json", answers=False),
+    }
+    train = load_questions(NQ_OPEN / "train.json")
+    seeds, report = make_seeds(train, held_out, SeedSettings())
+    assert (report["rows_in"], report["rows_out"]) == (2600, 2600)
+    leak = held_out["test"].head(3).with_columns(golden_answers=pl.Series([["x"]] * 3))
+    _, report = make_seeds(train.vstack(leak), held_out, SeedSettings())
+    assert report["reasons"]["equal_in_test"] == 3
+    assert seeds["golden_answers"].list.len().min() >= 1
+
+
+def make_sources(*tree_texts):
+    """One sampled seed, and a tree question per text: the first held out, the second dropped."""
+    seed = make_frame("Who wrote Emma?").with_columns(
+        domain=pl.lit("books"), key_points=pl.lit([], pl.List(pl.String)), units=1,
+        bucket=pl.lit("books"), sampling_pass=1,
+    ).rename({"sampling_pass": "pass"})  # fmt: skip
+    splits = ["test", "none"]
+    trees = [
+        {
+            **dict.fromkeys(("fault", "leak", "error"), ""), "id": f"tree-{number}",
+            "status": "done", "page": "p", "answer": "Lyon", "aliases": ["Lyons"], "vertices": 3,
+            "nodes": [], "levels": [["b"], ["p"]], "steps": 2, "cost": 0.0, "question": text,
+            "closed_book": [], "difficult": True, "found": ["Lyon"], "verifiable": True,
+            "kept": number != 1, "split": splits[number] if number < 2 else "train",
+        }
+        for number, text in enumerate(tree_texts)
+    ]  # fmt: skip
+    return seed, pl.DataFrame(trees, schema=schemas.empty_table(schemas.TreeQuestions).schema)
+
+
+def test_tree_questions_for_training_join_the_seeds_without_contaminated_ones():
+    sampled, trees = make_sources("Held out?", "Dropped?", "Which city is it?", LONG)
+    held_out = {"test": make_frame(LONG)}
+    joined, report = seeds.join_sources(sampled, trees, held_out, SeedSettings())
+    assert joined["id"].to_list() == ["0", "tree-2"]
+    tree = joined.row(1, named=True)
+    assert tree["golden_answers"] == ["Lyon", "Lyons"] and tree["origin"] == "tree"
+    assert (tree["vertices"], tree["levels"]) == (3, [["b"], ["p"]])
+    assert joined.row(0, named=True)["levels"] == []
+    assert report["tree"]["rows"] == 1 and report["tree"]["reasons"]["equal_in_test"] == 1
+    without, _ = seeds.join_sources(sampled, trees, held_out, SeedSettings(), most=0)
+    assert without["id"].to_list() == ["0"]
+
+
+def test_without_trees_the_questions_are_the_sampled_ones():
+    sampled, _ = make_sources()
+    joined, report = seeds.join_sources(sampled, None, {}, SeedSettings())
+    assert joined["question"].to_list() == sampled["question"].to_list()
+    assert report == {"seed": {"rows": 1}}
+
+
+def test_a_larger_draw_keeps_the_smaller_one_whatever_the_order():
+    frame = make_frame(*(f"Question {number}?" for number in range(50)))
+    few, more = (set(seeds.draw_questions(frame, count, 3)["id"]) for count in (10, 20))
+    assert len(few) == 10 and len(more) == 20 and few < more
+    assert set(seeds.draw_questions(frame.reverse(), 10, 3)["id"]) == few
+    assert set(seeds.draw_questions(frame, 10, 4)["id"]) != few
+    assert seeds.draw_questions(frame, None, 3).equals(frame)

@@ -1,0 +1,91 @@
+"""Submissions side by side: what is built, what is best, what is the same, and what is missing."""
+
+import json
+
+import pytest
+
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import read_json
+from searchtrain.task.submissions import compare_submissions, format_submissions
+
+COMMANDS = {name: f"snakemake results/{name}/test.json" for name in "abc"}
+
+
+def build(folder, strict, *, records=2, answer="Oslo", f1=0.5):
+    folder.mkdir(parents=True)
+    dev = {"em_strict": strict, "em_normalised": strict, "f1": f1, "mean_searches": 1.5, "n": 4}
+    form = {"answers": 1, "empty": 0, "broken": 0, "faults": {}}
+    (folder / "metrics.json").write_text(json.dumps({"dev": dev, "test_json": form}))
+    (folder / "sft_dataset.json").write_text(json.dumps([{"system": "s"}] * records))
+    (folder / "test.json").write_text(json.dumps([{"id": 1, "predicted_answer": answer}]))
+
+
+def test_the_best_on_dev_and_what_is_the_same(tmp_path):
+    folders = {name: str(tmp_path / name) for name in "abc"}
+    build(tmp_path / "a", 0.31, f1=0.4)
+    build(tmp_path / "b", 0.31, answer="Rome")
+    build(tmp_path / "c", 0.30, records=3)
+    report = compare_submissions(folders, COMMANDS)
+    assert report["best"] == ["b"]  # as many right, and a higher F1
+    assert report["same_training_data"] == [["a", "b"]]
+    assert report["same_answers"] == [["a", "c"]]
+    assert [row["records"] for row in report["submissions"]] == [2, 2, 3]
+    text = format_submissions(report)
+    assert "Best on dev: b." in text and "The same training data: a, b;" in text
+    assert "1 answers, 0 empty, 0 not short" in text
+
+
+def test_a_tie_names_all_that_are_best(tmp_path):
+    for name, strict in {"a": 0.3, "b": 0.4, "c": 0.4}.items():
+        build(tmp_path / name, strict)
+    report = compare_submissions({name: str(tmp_path / name) for name in "abc"}, COMMANDS)
+    assert report["best"] == ["b", "c"]
+    assert "Best on dev: b and c." in format_submissions(report)
+
+
+def test_one_that_is_not_built_has_a_row_with_its_command(tmp_path):
+    build(tmp_path / "a", 0.3)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/test.json").write_text("[]")
+    folders = {"a": str(tmp_path / "a"), "b": str(tmp_path / "b")}
+    report = compare_submissions(folders, COMMANDS)
+    assert [row["command"] for row in report["submissions"]] == [None, COMMANDS["b"]]
+    assert report["submissions"][1]["missing"] == [
+        str(tmp_path / "b" / file) for file in ("metrics.json", "sft_dataset.json")
+    ]
+    assert f"build it: {COMMANDS['b']}" in format_submissions(report)
+
+
+def test_none_built_and_none_named(tmp_path):
+    with pytest.raises(InputError, match=f"none is built: a: {COMMANDS['a']}"):
+        compare_submissions({"a": str(tmp_path)}, COMMANDS)
+    with pytest.raises(InputError, match="empty"):
+        compare_submissions({}, {})
+
+
+def test_scores_of_an_earlier_version_are_refused(tmp_path):
+    build(tmp_path / "a", 0.3)
+    (tmp_path / "a/metrics.json").write_text('{"dev": {"em_strict": 1}}')
+    with pytest.raises(InputError, match="has no 'em_normalised'"):
+        compare_submissions({"a": str(tmp_path / "a")}, COMMANDS)
+
+
+def test_the_target_says_which_command_builds_what_is_missing(checkout):
+    """The whole target, on folders as builds leave them; no build."""
+    build(checkout.path / "results/one_rollout", 0.4)
+    target = "out/results/submissions.md"
+    preset = "config/presets/search_sft.yaml"
+    ended = checkout.run(target, configfiles=[preset])
+    assert ended.returncode == 0, ended.stdout
+    report = read_json(checkout.path / "out/results/submissions.json")
+    assert report["best"] == ["one_rollout"]
+    command = report["submissions"][1]["command"]
+    assert command == (
+        "snakemake results/hardest_first/test.json --cores all --configfile tests/small.yaml"
+        f" {preset} config/submissions/hardest_first.yaml"
+    )
+    # Once another is built the table is stale, and not before.
+    assert checkout.run(target, "-n", configfiles=[preset]).stdout.count("Nothing to be done") == 1
+    build(checkout.path / "results/hardest_first", 0.5)
+    ended = checkout.run(target, configfiles=[preset])
+    assert read_json(checkout.path / "out/results/submissions.json")["best"] == ["hardest_first"]

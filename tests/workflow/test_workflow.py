@@ -1,0 +1,281 @@
+"""The workflow as its users meet it: one build, then what is stale after which change.
+
+The tests of this file run in order on one small build (`built`), because a build takes minutes.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from conftest import TARGET, copy_repository, wait_until
+
+from searchtrain.core.files import hash_file, read_json
+from searchtrain.data import schemas
+from searchtrain.training.trainer import list_messages, tokenize_record
+
+QUESTIONS = {"tag", "sample", "questions"}
+EXPORT = {"curate", "sft_dataset"}
+DATA = {"trajectories"} | EXPORT
+LEDGER = "out/cache/scripted_teacher.ledger"
+STUDENT = {"checkpoint", "predict", "metrics"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The small build; everything up to test.json."""
+    checkout = copy_repository(tmp_path_factory.mktemp("small"))
+    ended = checkout.run(TARGET)
+    assert ended.returncode == 0, ended.stdout[-6000:]
+    assert checkout.left_machine() == ""
+    return checkout
+
+
+def test_default_configuration_dry_run(checkout):
+    ended = checkout.run("--dry-run", "--quiet", "rules")
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_the_build_has_answers_in_the_order_of_the_test_file(built):
+    results = built.path / "out/results"
+    asked = read_json(results / "world/test.json")
+    answers = read_json(results / "test.json")
+    assert [row["id"] for row in answers] == [row["id"] for row in asked]
+    assert all(set(row) == {"id", "predicted_answer"} for row in answers)
+    metrics = read_json(results / "metrics.json")
+    assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained", "test_json"}
+    assert metrics["test_json"]["answers"] == 12
+    assert metrics["test"]["n"] == 12 and metrics["dev"]["n"] == 8
+    assert {"em_strict", "em_normalised", "f1", "mean_searches", "by_type"} <= set(metrics["test"])
+    assert metrics["test_closed_book"]["mean_searches"] == 0
+
+
+def test_the_artefacts_fit_their_schemas(built):
+    results = built.path / "out/results"
+    tables = {
+        "seeds": schemas.Seeds, "tagged": schemas.Tagged, "sampled": schemas.Sampled,
+        "questions": schemas.Questions, "trajectories": schemas.Trajectories,
+        "curated": schemas.Curated, "curation": schemas.Verdicts,
+        "predictions": schemas.Predictions,
+    }  # fmt: skip
+    for name, table in tables.items():
+        assert schemas.read_table(results / f"{name}.parquet", table).height > 0
+    manifest = read_json(results / "checkpoint/manifest.json")
+    assert manifest["data"] == hash_file(results / "sft_dataset.json")
+    assert [point["step"] for point in manifest["loss"]] == [2, 4, 6, 8, 10, 12]
+    assert manifest["packages"]["llamafactory"] == "0.9.5"
+
+
+def test_the_student_reads_in_training_what_it_reads_when_served(built):
+    """Token for token, with nothing but the student's own turns trained (design 4)."""
+    from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_tokenizer
+    from transformers import AutoTokenizer
+
+    results = built.path / "out/results"
+    recipe = yaml.safe_load((results / "checkpoint/sft.yaml").read_text())
+    # One record a row, in this process: packing only puts rows one behind the other.
+    del recipe["neat_packing"], recipe["ddp_backend"]
+    recipe |= {
+        "model_name_or_path": str(results / "world/base"),
+        "dataset_dir": str(results),
+        "output_dir": str(built.path / "unused"),
+    }
+    model_args, data_args, training_args, _, _ = get_train_args(recipe)
+    loaded = load_tokenizer(model_args)
+    template = get_template_and_fix_tokenizer(loaded["tokenizer"], data_args)
+    trained = get_dataset(template, model_args, data_args, training_args, stage="sft", **loaded)[
+        "train_dataset"
+    ]
+    served = AutoTokenizer.from_pretrained(results / "checkpoint")
+    records = read_json(results / "sft_dataset.json")
+    assert len(trained) == len(records) > 50
+    for row, record in zip(trained, records, strict=True):
+        assert row["input_ids"] == tokenize_record(record, served)
+        messages = list_messages(record)
+        own = set()
+        for place, message in enumerate(messages):
+            if message["role"] == "assistant":
+                asked = render(served, messages[:place], add_generation_prompt=True)
+                said = render(served, messages[: place + 1])
+                assert row["input_ids"][: len(asked)] == asked
+                own |= set(range(len(asked), len(said)))
+        labels = {place for place, label in enumerate(row["labels"]) if label != -100}
+        assert labels == own
+        assert all(row["labels"][place] == row["input_ids"][place] for place in own)
+        assert any(message["role"] == "tool" for message in messages)
+
+
+def test_no_server_is_left(built):
+    assert not list((built.path / "out/results/.serve").glob("*.json"))
+    # Snakemake tells a service to stop and does not wait for it.
+    wait_until(lambda: not find_processes(built.path))
+
+
+def test_second_run_has_nothing_to_do(built):
+    ended = built.run(TARGET)
+    assert ended.returncode == 0 and "Nothing to be done" in ended.stdout
+
+
+def test_touching_files_reordering_keys_and_comments_make_nothing_stale(built):
+    for prompt in (built.path / "config/prompts").iterdir():
+        prompt.touch()
+    built.edit("tests/small.yaml", "total: 100, min_domain: 10", "min_domain: 10, total: 100")
+    built.edit("config/config.yaml", "    k1: 0.9", "    k1: 0.9  # a remark: ")
+    module = built.path / "scripts/searchtrain/curation.py"
+    module.write_text("# a remark\n" + module.read_text())
+    ended = built.run("--dry-run", TARGET)
+    assert "Nothing to be done" in ended.stdout, ended.stdout
+
+
+def test_budget_and_rates_make_nothing_stale(built):
+    overlay = built.path / "budget.yaml"
+    rates = {"teacher": {"prompt": 1000, "output": 100}}
+    overlay.write_text(json.dumps({"task": {"budget_hours": 24}, "plan": {"rates": rates}}))
+    ended = built.run("--dry-run", TARGET, configfiles=[str(overlay)])
+    assert "Nothing to be done" in ended.stdout, ended.stdout
+
+
+def test_concurrency_and_supervisor_make_nothing_stale(built):
+    built.edit("config/config.yaml", "concurrency: 32", "concurrency: 8")
+    serve = built.path / "scripts/serve.py"
+    serve.write_text(serve.read_text() + "\nUNUSED = 1\n")
+    assert built.plan() == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale"),
+    [
+        ("config/prompts/tag.jinja", "questions", "queries", QUESTIONS | DATA | STUDENT),
+        ("config/prompts/agent_teacher.jinja", "short sentences", "sentences", DATA | STUDENT),
+        (
+            "config/prompts/agent.jinja", "short answer", "brief answer",
+            DATA | STUDENT | {"predict_untrained"},
+        ),
+        ("config/config.yaml", "turn_words: 60", "turn_words: 61", EXPORT | STUDENT),
+        ("config/config.yaml", "min_domain: 100", "min_domain: 100 ", set()),
+        ("tests/small.yaml", "max_steps: 12", "max_steps: 13", STUDENT),
+        ("scripts/searchtrain/sharegpt.py", '"human"', '"user"', {"sft_dataset"} | STUDENT),
+        ("scripts/searchtrain/metrics.py", "import logging", "import logging\nX = 1", {"metrics"}),
+    ],
+)  # fmt: skip
+def test_a_change_reruns_its_stage_and_what_follows(built, file, old, new, stale):
+    before = (built.path / file).read_text()
+    built.edit(file, old, new)
+    try:
+        assert built.plan() == stale
+    finally:
+        (built.path / file).write_text(before)
+
+
+def test_a_second_clone_builds_the_same_training_data(built, tmp_path):
+    other = copy_repository(tmp_path)
+    dataset = "out/results/sft_dataset.json"
+    ended = other.run(dataset)
+    assert ended.returncode == 0, ended.stdout[-4000:]
+    assert (other.path / dataset).read_bytes() == (built.path / dataset).read_bytes()
+
+
+@pytest.mark.parametrize("interrupt", ["kill -9 of Snakemake", "Ctrl-C"])
+def test_an_interrupted_run_goes_on_and_buys_nothing_twice(tmp_path, interrupt):
+    checkout = copy_repository(tmp_path)
+    target = "out/results/trajectories.parquet"
+    ended = checkout.run("out/results/sampled.parquet", "out/results/index")
+    assert ended.returncode == 0, ended.stdout[-4000:]
+    ledger = checkout.path / LEDGER
+    tagged = count_lines(ledger)
+    run = subprocess.Popen(
+        checkout.command(target), cwd=checkout.path, env=checkout.environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: count_lines(ledger) > tagged + 40)
+    if interrupt == "Ctrl-C":
+        os.killpg(run.pid, signal.SIGINT)
+    else:
+        run.send_signal(signal.SIGKILL)
+    run.wait()
+    wait_until(lambda: not find_processes(checkout.path))
+    answered = count_lines(ledger)
+    assert not (checkout.path / target).exists(), "the run ended before it was interrupted"
+    ended = checkout.run(target)
+    assert ended.returncode == 0, ended.stdout[-4000:]
+    lines = ledger.read_text().splitlines()
+    assert len(lines) > answered
+    assert len(lines) == len(set(lines)), "a request was answered twice"
+    wait_until(lambda: not find_processes(checkout.path))
+
+
+def test_ten_more_questions_cost_ten_questions(tmp_path):
+    checkout = copy_repository(tmp_path)
+    assert checkout.run("out/results/world/train.json").returncode == 0
+    questions = read_json(tmp_path / "out/results/world/train.json")
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("data: {train: mine.json}")
+    costs = []
+    for number in (60, 70):
+        (tmp_path / "mine.json").write_text(json.dumps(questions[:number]))
+        ended = checkout.run("out/results/trajectories.parquet", configfiles=[str(overlay)])
+        assert ended.returncode == 0, ended.stdout[-4000:]
+        costs.append(count_lines(tmp_path / LEDGER))
+    # At least a tag and two turns for a question, at most a repaired tag and six turns.
+    assert costs[0] > 3 * 60 * 0.8
+    assert 3 * 10 * 0.8 < costs[1] - costs[0] <= 8 * 10
+
+
+def test_killed_training_goes_on_from_its_saved_state(built):
+    target = "out/results/checkpoint"
+    overlay = built.path / "long.yaml"
+    overlay.write_text("train: {args: {max_steps: 60, save_steps: 5, logging_steps: 1}}")
+    work = built.path / "out/results/.partial/train"
+    runs = set(work.iterdir())
+    run = subprocess.Popen(
+        built.command(target, configfiles=[str(overlay)]), cwd=built.path,
+        env=built.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: any(work.glob("*/checkpoint-2?")), seconds=900)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    wait_until(lambda: not find_processes(built.path))
+    ended = built.run(target, configfiles=[str(overlay)])
+    assert ended.returncode == 0, ended.stdout[-4000:]
+    assert "going on from" in ended.stdout
+    [run_dir] = set(work.iterdir()) - runs
+    steps = [json.loads(line) for line in (run_dir / "trainer_log.jsonl").open()]
+    seen = [step["current_steps"] for step in steps if "loss" in step]
+    assert seen.count(1) == 1, "training began again at the first step"
+    assert seen[-1] == 60
+
+
+def test_a_real_test_file_needs_no_answers_and_no_untrained_model(built, tmp_path):
+    overlay = tmp_path / "real.yaml"
+    overlay.write_text("data: {test_answers: null, types: null}")
+    plan = built.run(TARGET, "--dry-run", "--printshellcmds", configfiles=[str(overlay)]).stdout
+    assert "--splits dev test --prompt" in plan and "rule predict_untrained" not in plan
+    assert "--test-answers" not in plan
+
+
+def render(tokenizer, messages: list[dict[str, str]], **options) -> list[int]:
+    text = tokenizer.apply_chat_template(messages, tokenize=False, **options)
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def count_lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def find_processes(folder: Path) -> list[str]:
+    """Command lines of the processes that work in `folder`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and Path(process.cwd()) == folder:
+                found.append(" ".join(process.cmdline()))
+        except (psutil.Error, OSError):
+            continue
+    return found
