@@ -17,7 +17,6 @@ pathvars:
 
 
 include: "rules/common.smk"
-include: "rules/runs.smk"
 include: "rules/world.smk"
 include: "rules/corpus.smk"
 include: "rules/trees.smk"
@@ -25,8 +24,6 @@ include: "rules/questions.smk"
 include: "rules/trajectories.smk"
 include: "rules/curation.smk"
 include: "rules/training.smk"
-include: "rules/rounds.smk"
-include: "rules/grpo.smk"
 include: "rules/prediction.smk"
 include: "rules/serving.smk"
 include: "rules/report.smk"

@@ -6,7 +6,7 @@ Inputs: data.corpus. Outputs: corpus.jsonl, index/.
 
 rule corpus:
     input:
-        config["data"]["corpus"],
+        DATA.corpus,
     output:
         "<shared>/corpus.jsonl",
     log:
@@ -16,20 +16,18 @@ rule corpus:
     conda:
         "../envs/workflow.yaml"
     params:
-        config=settings(),
-        code=code("corpus"),
+        **stage("corpus"),
     shell:
         "exec python scripts/corpus.py"
         " --source {input:q}"
         " --out {output:q}"
-        " --config {params.config:q}"
         " --log {log:q}"
 
 
 rule index:
     input:
         corpus="<shared>/corpus.jsonl",
-        encoder=encoder(),
+        encoder=PROJECT.encoder,
     output:
         directory("<shared>/index"),
     log:
@@ -39,17 +37,15 @@ rule index:
     conda:
         "../envs/retriever.yaml"
     resources:
-        gpu=ENCODER_GPUS,
-        mem_mb=index_memory,
+        gpu=CONFIG.retriever.embedder.gpu if PROJECT.encoder else 0,
+        mem_mb=PROJECT.estimate_index_memory(),
     params:
-        encoder=encoder_options,
         work=subpath(output[0], parent=True),
-        config=indexing(),
-        code=code("index"),
+        **stage("index", encoder="encoder"),
     shell:
         "exec python scripts/index.py"
         " --corpus {input.corpus:q}"
-        " {params.encoder:q}"
+        " {params.options:q}"
         " --work {params.work:q}"
         " --out {output:q}"
         " --config {params.config:q}"

@@ -4,81 +4,64 @@ Inputs: trajectories.parquet, prompts/agent.jinja, mix.file; with trees question
 rejection sampling prompts/judge_trajectory.jinja.
 Outputs: curated.parquet, curation.parquet (the funnel), sft_dataset.json, dataset_info.json,
 sft_report.json; with rejection sampling shortcuts.parquet, shortcuts_report.json; on demand
-defects.json.
+defects.json. A later round's are in rounds/<n>/.
 """
-
-REJECTING = config["shortcuts"]["enabled"]
 
 
 rule shortcuts:
     input:
-        trajectories="<results>/trajectories.parquet",
+        **servers("shortcuts"),
+        trajectories="<results>/{round}trajectories.parquet",
         questions="<results>/questions.parquet",
         prompt=prompt("judge_trajectory"),
         included=included("judge_trajectory"),
-        judge=service_of("shortcuts", "judge") if REJECTING else [],
     output:
-        shortcuts="<results>/shortcuts.parquet",
-        report="<results>/shortcuts_report.json",
+        shortcuts="<results>/{round}shortcuts.parquet",
+        report="<results>/{round}shortcuts_report.json",
     log:
-        "<logs>/shortcuts.log",
+        "<logs>/{round}shortcuts.log",
     benchmark:
-        "<benchmarks>/shortcuts.tsv"
+        "<benchmarks>/{round}shortcuts.tsv"
     conda:
         "../envs/workflow.yaml"
     threads: 0
     resources:
         stages=1,
     params:
-        judge=address("judge"),
-        cache=config["cache"],
-        config=settings(
-            **split_sampling(config["shortcuts"]),
-            judge=identity("judge", config["shortcuts"]["sampling"]),
-        ),
-        runtime=runtime("judge"),
-        code=code("shortcuts"),
+        **stage("shortcuts"),
     shell:
         "exec python scripts/shortcuts.py"
         " --trajectories {input.trajectories:q}"
         " --questions {input.questions:q}"
         " --prompt {input.prompt:q}"
-        " --judge {params.judge:q}"
-        " --cache {params.cache:q}"
+        " --servers {params.servers:q}"
         " --out {output.shortcuts:q}"
         " --report {output.report:q}"
         " --config {params.config:q}"
-        " --runtime {params.runtime:q}"
         " --log {log:q}"
 
 
 rule curate:
     input:
-        trajectories="<results>/trajectories.parquet",
-        questions="<results>/questions.parquet" if TREES else [],
-        shortcuts="<results>/shortcuts.parquet" if REJECTING else [],
+        trajectories="<results>/{round}trajectories.parquet",
+        questions="<results>/questions.parquet" if CONFIG.trees.enabled else [],
+        shortcuts="<results>/{round}shortcuts.parquet" if CONFIG.shortcuts.enabled else [],
     output:
-        curated="<results>/curated.parquet",
-        verdicts="<results>/curation.parquet",
+        curated="<results>/{round}curated.parquet",
+        verdicts="<results>/{round}curation.parquet",
     log:
-        "<logs>/curate.log",
+        "<logs>/{round}curate.log",
     benchmark:
-        "<benchmarks>/curate.tsv"
+        "<benchmarks>/{round}curate.tsv"
     conda:
         "../envs/workflow.yaml"
     threads: 2
     params:
-        questions=option("--questions", "questions"),
-        shortcuts=option("--shortcuts", "shortcuts"),
-        may_be_empty=[],
-        config=settings(**config["curate"]),
-        code=code("curate"),
+        **stage("curate", round="round", questions="questions", shortcuts="shortcuts"),
     shell:
         "exec python scripts/curate.py"
         " --trajectories {input.trajectories:q}"
-        " {params.questions:q}"
-        " {params.shortcuts:q}"
-        " {params.may_be_empty:q}"
+        " {params.options:q}"
         " --out {output.curated:q}"
         " --verdicts {output.verdicts:q}"
         " --workers {threads}"
@@ -88,29 +71,23 @@ rule curate:
 
 rule sft_dataset:
     input:
-        curated="<results>/curated.parquet",
+        curated=PROJECT.list_curated,
         prompt=prompt("agent"),
         included=included("agent"),
-        mix=config["mix"]["file"] or [],
-        questions="<results>/questions.parquet" if TRACED else [],
+        mix=CONFIG.mix.file or [],
+        questions="<results>/questions.parquet" if PROJECT.traced else [],
     output:
-        dataset="<results>/sft_dataset.json",
-        info="<results>/dataset_info.json",
-        report="<results>/sft_report.json",
+        dataset="<results>/{round}sft_dataset.json",
+        info="<results>/{round}dataset_info.json",
+        report="<results>/{round}sft_report.json",
     log:
-        "<logs>/sft_dataset.log",
+        "<logs>/{round}sft_dataset.log",
     benchmark:
-        "<benchmarks>/sft_dataset.tsv"
+        "<benchmarks>/{round}sft_dataset.tsv"
     conda:
         "../envs/workflow.yaml"
     params:
-        mix=option("--mix", "mix"),
-        task=task_options,
-        config=settings(
-            limits=describe_limits(Limits(**config["predict"]["limits"])),
-            **({"mix": config["mix"]} if config["mix"]["file"] else {}),
-        ),
-        code=code("sft_dataset"),
+        **stage("sft_dataset", mix="mix", questions="questions"),
     shell:
         "exec python scripts/sft_dataset.py"
         " --curated {input.curated:q}"
@@ -118,8 +95,7 @@ rule sft_dataset:
         " --out {output.dataset:q}"
         " --info {output.info:q}"
         " --report {output.report:q}"
-        " {params.mix:q}"
-        " {params.task:q}"
+        " {params.options:q}"
         " --config {params.config:q}"
         " --log {log:q}"
 
@@ -137,8 +113,7 @@ rule defects:
     conda:
         "../envs/workflow.yaml"
     params:
-        config=settings(rates=config["models"]["teacher"]["scripted"]),
-        code=code("defects"),
+        **stage("defects"),
     shell:
         "exec python scripts/defects.py"
         " --trajectories {input.trajectories:q}"

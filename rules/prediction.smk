@@ -1,35 +1,20 @@
-"""The student's answers and their scores.
+"""The students' answers and their scores.
 
 Inputs: checkpoint/, data.dev, data.test, data.test_answers, data.benchmarks, prompts/agent.jinja,
 prompts/judge.jinja.
-Outputs: predictions.parquet, predictions_untrained.parquet, dev_predictions.json, metrics.json,
-test.json; with benchmarks benchmarks.json, benchmarks_report.json, benchmark_predictions.json;
-with a judge judgements.parquet, judge_report.json. On demand the same for another stage of the
-student's training, in grpo/ or rounds/<n>/, and browsecomp/<benchmark>/: runs/, report.json.
+Outputs: predictions.parquet, dev_predictions.json, metrics.json, test.json; with benchmarks
+benchmarks.json, benchmarks_report.json, benchmark_predictions.json; with a judge judgements.parquet,
+judge_report.json; and browsecomp/<benchmark>/: runs/, report.json. Of the untrained model
+untrained/predictions.parquet; on demand everything for another student, in grpo/ or rounds/<n>/.
 """
 
-ANSWERS_KNOWN = config["data"]["test_answers"] is not None
-UNTRAINED = (
-    ANSWERS_KNOWN and config["predict"]["untrained"] and not config["models"]["student"]["endpoint"]
-)
-PREDICTIONS = ["<results>/predictions.parquet"] + [
-    "<results>/predictions_untrained.parquet"
-] * UNTRAINED
-BENCHMARK_FILE = "<results>/benchmarks.json" if BENCHMARKS else []
-JUDGED = config["judge"]["enabled"]
-STUDENT = identity("student", config["models"]["student"]["sampling"])
-SHORT = ("max_answer_words", "max_long_share")
-PREDICT = settings(
-    **{k: v for k, v in config["predict"].items() if k not in ("untrained", *SHORT)},
-    student=STUDENT,
-    **searching(),
-    **refining(),
-)
+BENCHMARKS = "<results>/benchmarks.json" if DATA.benchmarks else []
+JUDGED = CONFIG.judge.enabled
 
 
 rule benchmarks:
     input:
-        list(BENCHMARKS.values()),
+        list(DATA.benchmarks.values()),
     output:
         questions="<results>/benchmarks.json",
         report="<results>/benchmarks_report.json",
@@ -40,8 +25,8 @@ rule benchmarks:
     conda:
         "../envs/workflow.yaml"
     params:
-        names=list(BENCHMARKS),
-        code=code("benchmarks"),
+        names=list(DATA.benchmarks),
+        **stage("benchmarks"),
     shell:
         "exec python scripts/benchmarks.py"
         " --names {params.names:q}"
@@ -53,222 +38,113 @@ rule benchmarks:
 
 rule predict:
     input:
-        dev=config["data"]["dev"],
-        test=config["data"]["test"],
+        **servers("predict"),
+        dev=DATA.dev,
+        test=DATA.test,
         prompt=prompt("agent"),
         included=included("agent"),
-        model="<results>/checkpoint",
-        refine_prompt=prompt("refine") if REFINER else [],
-        benchmarks=BENCHMARK_FILE,
-        student=service_of("predict", "student"),
-        search=service_of("predict", SEARCH),
-        refiner=refiner_of("predict"),
+        model=PROJECT.find_student,
+        benchmarks=BENCHMARKS,
     output:
-        "<results>/predictions.parquet",
+        f"<results>/{{student,{students.STUDENT}}}predictions.parquet",
     log:
-        "<logs>/predict.log",
+        "<logs>/{student}predict.log",
     benchmark:
-        "<benchmarks>/predict.tsv"
+        "<benchmarks>/{student}predict.tsv"
     conda:
         "../envs/workflow.yaml"
     threads: 1
     resources:
         stages=1,
     params:
-        splits=["dev", "test"]
-        + ["test_closed_book"] * ANSWERS_KNOWN
-        + ["benchmarks"] * bool(BENCHMARKS),
-        student=address("student"),
-        search=address(SEARCH, "search"),
-        refiner=refiner_options,
-        benchmarks=option("--benchmarks", "benchmarks"),
-        cache=config["cache"],
-        config=PREDICT,
-        runtime=runtime("student", SEARCH, *REFINER),
-        without_secrets=without_secrets,
-        budget=within_budget("predict"),
-        code=code("predict"),
+        splits=PROJECT.list_splits,
+        **stage("predict", benchmarks="benchmarks", refine_prompt="refine_prompt"),
     shell:
-        "{params.budget}{params.without_secrets}exec python scripts/predict.py"
+        "{params.before}exec python scripts/predict.py"
         " --dev {input.dev:q}"
         " --test {input.test:q}"
         " --splits {params.splits:q}"
         " --prompt {input.prompt:q}"
         " --model {input.model:q}"
-        " --student {params.student:q}"
-        " --search {params.search:q}"
-        " {params.refiner:q}"
-        " {params.benchmarks:q}"
-        " --cache {params.cache:q}"
+        " {params.options:q}"
+        " --servers {params.servers:q}"
         " --out {output:q}"
         " --config {params.config:q}"
-        " --runtime {params.runtime:q}"
         " --log {log:q}"
-
-
-use rule predict as predict_untrained with:
-    input:
-        dev=config["data"]["dev"],
-        test=config["data"]["test"],
-        prompt=prompt("agent"),
-        included=included("agent"),
-        model=config["train"]["base"],
-        refine_prompt=prompt("refine") if REFINER else [],
-        benchmarks=[],
-        student=service_of("untrained", "base"),
-        search=service_of("untrained", SEARCH),
-        refiner=refiner_of("untrained"),
-    output:
-        "<results>/predictions_untrained.parquet",
-    log:
-        "<logs>/predict_untrained.log",
-    benchmark:
-        "<benchmarks>/predict_untrained.tsv"
-    params:
-        splits=["test_untrained"],
-        student=address("student"),
-        search=address(SEARCH, "search"),
-        refiner=refiner_options,
-        benchmarks=option("--benchmarks", "benchmarks"),
-        cache=config["cache"],
-        config=PREDICT,
-        runtime=runtime("student", SEARCH, *REFINER),
-        without_secrets=without_secrets,
-        budget=within_budget("predict_untrained"),
-        code=code("predict"),
-
-
-wildcard_constraints:
-    student=r"grpo|rounds/\d+",
-    name="|".join(QRELS) or "none",
-
-
-use rule predict as predict_student with:
-    input:
-        dev=config["data"]["dev"],
-        test=config["data"]["test"],
-        prompt=prompt("agent"),
-        included=included("agent"),
-        model=lambda wildcards: STUDENTS[served_as(wildcards)],
-        refine_prompt=prompt("refine") if REFINER else [],
-        benchmarks=BENCHMARK_FILE,
-        student=lambda wildcards: service_of(
-            f"predict_{served_as(wildcards)}", served_as(wildcards)
-        ),
-        search=lambda wildcards: service_of(f"predict_{served_as(wildcards)}", SEARCH),
-        refiner=lambda wildcards: refiner_of(f"predict_{served_as(wildcards)}"),
-    output:
-        "<results>/{student}/predictions.parquet",
-    log:
-        "<logs>/{student}/predict.log",
-    benchmark:
-        "<benchmarks>/{student}/predict.tsv"
-    params:
-        splits=["dev", "test"] + ["benchmarks"] * bool(BENCHMARKS),
-        student=address("student"),
-        search=address(SEARCH, "search"),
-        refiner=refiner_options,
-        benchmarks=option("--benchmarks", "benchmarks"),
-        cache=config["cache"],
-        config=PREDICT,
-        runtime=runtime("student", SEARCH, *REFINER),
-        without_secrets=without_secrets,
-        budget="",
-        code=code("predict"),
 
 
 rule judge:
     input:
-        predictions=PREDICTIONS,
-        dev=config["data"]["dev"],
-        answers=config["data"]["test_answers"] or [],
-        benchmarks=BENCHMARK_FILE,
+        **servers("judge"),
+        predictions=PROJECT.list_predictions,
+        dev=DATA.dev,
+        answers=DATA.test_answers or [],
+        benchmarks=BENCHMARKS,
         prompt=prompt("judge"),
         included=included("judge"),
-        judge=service_of("judge", "judge") if JUDGED else [],
     output:
-        judgements="<results>/judgements.parquet",
-        report="<results>/judge_report.json",
+        judgements="<results>/{student}judgements.parquet",
+        report="<results>/{student}judge_report.json",
     log:
-        "<logs>/judge.log",
+        "<logs>/{student}judge.log",
     benchmark:
-        "<benchmarks>/judge.tsv"
+        "<benchmarks>/{student}judge.tsv"
     conda:
         "../envs/workflow.yaml"
     threads: 0
     resources:
         stages=1,
     params:
-        answers=option("--test-answers", "answers"),
-        benchmarks=option("--benchmarks", "benchmarks"),
-        judge=address("judge"),
-        cache=config["cache"],
-        config=settings(
-            seed=config["judge"]["seed"],
-            max_failed_share=config["judge"]["max_failed_share"],
-            judge=identity("judge", config["judge"]["sampling"]),
-        ),
-        runtime=runtime("judge"),
-        code=code("judge"),
+        **stage("judge", test_answers="answers", benchmarks="benchmarks"),
     shell:
         "exec python scripts/judge.py"
         " --predictions {input.predictions:q}"
         " --dev {input.dev:q}"
-        " {params.answers:q}"
-        " {params.benchmarks:q}"
+        " {params.options:q}"
         " --prompt {input.prompt:q}"
-        " --judge {params.judge:q}"
-        " --cache {params.cache:q}"
+        " --servers {params.servers:q}"
         " --out {output.judgements:q}"
         " --report {output.report:q}"
         " --config {params.config:q}"
-        " --runtime {params.runtime:q}"
         " --log {log:q}"
 
 
 rule metrics:
     input:
-        predictions=PREDICTIONS,
-        dev=config["data"]["dev"],
-        test=config["data"]["test"],
-        answers=config["data"]["test_answers"] or [],
-        types=config["data"]["types"] or [],
-        benchmarks=BENCHMARK_FILE,
-        judgements="<results>/judgements.parquet" if JUDGED else [],
-        judge_report="<results>/judge_report.json" if JUDGED else [],
+        predictions=PROJECT.list_predictions,
+        dev=DATA.dev,
+        test=DATA.test,
+        answers=DATA.test_answers or [],
+        types=DATA.types or [],
+        benchmarks=BENCHMARKS,
+        judgements="<results>/{student}judgements.parquet" if JUDGED else [],
+        judge_report="<results>/{student}judge_report.json" if JUDGED else [],
     output:
-        **({"benchmarks": "<results>/benchmark_predictions.json"} if BENCHMARKS else {}),
-        metrics="<results>/metrics.json",
-        dev="<results>/dev_predictions.json",
-        test="<results>/test.json",
+        **({"benchmarks": "<results>/{student}benchmark_predictions.json"} if BENCHMARKS else {}),
+        metrics="<results>/{student}metrics.json",
+        dev="<results>/{student}dev_predictions.json",
+        test="<results>/{student}test.json",
     log:
-        "<logs>/metrics.log",
+        "<logs>/{student}metrics.log",
     benchmark:
-        "<benchmarks>/metrics.tsv"
+        "<benchmarks>/{student}metrics.tsv"
     conda:
         "../envs/workflow.yaml"
     params:
-        answers=option("--test-answers", "answers"),
-        types=option("--types", "types"),
-        benchmarks=option("--benchmarks", "benchmarks"),
-        benchmark_predictions=lambda wildcards, output: (
-            ["--benchmark-predictions", output.benchmarks] if BENCHMARKS else []
+        **stage(
+            "metrics",
+            test_answers="answers",
+            types="types",
+            benchmarks="benchmarks",
+            judgements="judgements",
+            judge_report="judge_report",
         ),
-        judgements=option("--judgements", "judgements"),
-        judge_report=option("--judge-report", "judge_report"),
-        config=settings(**{key: config["predict"][key] for key in SHORT}),
-        code=code("metrics"),
     shell:
         "exec python scripts/metrics.py"
         " --predictions {input.predictions:q}"
         " --dev {input.dev:q}"
         " --test {input.test:q}"
-        " {params.answers:q}"
-        " {params.types:q}"
-        " {params.benchmarks:q}"
-        " {params.benchmark_predictions:q}"
-        " {params.judgements:q}"
-        " {params.judge_report:q}"
+        " {params.options:q}"
         " --metrics {output.metrics:q}"
         " --dev-predictions {output.dev:q}"
         " --out {output.test:q}"
@@ -276,33 +152,12 @@ rule metrics:
         " --log {log:q}"
 
 
-use rule metrics as metrics_student with:
-    input:
-        predictions="<results>/{student}/predictions.parquet",
-        dev=config["data"]["dev"],
-        test=config["data"]["test"],
-        answers=config["data"]["test_answers"] or [],
-        types=config["data"]["types"] or [],
-        benchmarks=BENCHMARK_FILE,
-        judgements=[],
-        judge_report=[],
-    output:
-        **({"benchmarks": "<results>/{student}/benchmark_predictions.json"} if BENCHMARKS else {}),
-        metrics="<results>/{student}/metrics.json",
-        dev="<results>/{student}/dev_predictions.json",
-        test="<results>/{student}/test.json",
-    log:
-        "<logs>/{student}/metrics.log",
-    benchmark:
-        "<benchmarks>/{student}/metrics.tsv"
-
-
 rule browsecomp:
     input:
         predictions="<results>/predictions.parquet",
-        benchmarks=BENCHMARK_FILE,
-        evidence=lambda wildcards: QRELS[wildcards.name]["evidence"],
-        gold=lambda wildcards: QRELS[wildcards.name].get("gold") or [],
+        benchmarks=BENCHMARKS,
+        evidence=lambda wildcards: DATA.qrels[wildcards.name].evidence,
+        gold=lambda wildcards: DATA.qrels[wildcards.name].gold or [],
     output:
         runs=directory("<results>/browsecomp/{name}/runs"),
         report="<results>/browsecomp/{name}/report.json",
@@ -313,14 +168,13 @@ rule browsecomp:
     conda:
         "../envs/workflow.yaml"
     params:
-        gold=option("--gold", "gold"),
-        code=code("browsecomp"),
+        **stage("browsecomp", gold="gold"),
     shell:
         "exec python scripts/browsecomp.py"
         " --predictions {input.predictions:q}"
         " --benchmarks {input.benchmarks:q}"
         " --qrels {input.evidence:q}"
-        " {params.gold:q}"
+        " {params.options:q}"
         " --name {wildcards.name:q}"
         " --out {output.runs:q}"
         " --report {output.report:q}"

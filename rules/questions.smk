@@ -8,9 +8,9 @@ questions.parquet, questions_report.json.
 
 rule seeds:
     input:
-        train=config["data"]["train"],
-        dev=config["data"]["dev"],
-        test=config["data"]["test"],
+        train=DATA.train,
+        dev=DATA.dev,
+        test=DATA.test,
     output:
         seeds="<results>/seeds.parquet",
         report="<results>/seeds_report.json",
@@ -21,8 +21,7 @@ rule seeds:
     conda:
         "../envs/workflow.yaml"
     params:
-        config=settings(**config["seeds"]),
-        code=code("seeds"),
+        **stage("seeds"),
     shell:
         "exec python scripts/seeds.py"
         " --train {input.train:q}"
@@ -36,10 +35,10 @@ rule seeds:
 
 rule tag:
     input:
+        **servers("tag"),
         seeds="<results>/seeds.parquet",
         prompt=prompt("tag"),
         included=included("tag"),
-        teacher=service_of("tag", "teacher"),
     output:
         "<results>/tagged.parquet",
     log:
@@ -52,24 +51,14 @@ rule tag:
     resources:
         stages=1,
     params:
-        teacher=address("teacher"),
-        cache=config["cache"],
-        config=settings(
-            **split_sampling(config["tag"]),
-            teacher=identity("teacher", config["tag"]["sampling"]),
-        ),
-        runtime=runtime("teacher"),
-        budget=within_budget("tag"),
-        code=code("tag"),
+        **stage("tag"),
     shell:
-        "{params.budget}exec python scripts/tag.py"
+        "{params.before}exec python scripts/tag.py"
         " --seeds {input.seeds:q}"
         " --prompt {input.prompt:q}"
-        " --teacher {params.teacher:q}"
-        " --cache {params.cache:q}"
+        " --servers {params.servers:q}"
         " --out {output:q}"
         " --config {params.config:q}"
-        " --runtime {params.runtime:q}"
         " --log {log:q}"
 
 
@@ -87,8 +76,7 @@ rule sample:
     conda:
         "../envs/workflow.yaml"
     params:
-        config=settings(**config["sample"]),
-        code=code("sample"),
+        **stage("sample"),
     shell:
         "exec python scripts/sample.py"
         " --tagged {input:q}"
@@ -102,9 +90,9 @@ rule sample:
 rule questions:
     input:
         sampled="<results>/sampled.parquet",
-        trees="<results>/tree_questions.parquet" if TREES else [],
-        dev=config["data"]["dev"],
-        test=config["data"]["test"],
+        trees="<results>/tree_questions.parquet" if CONFIG.trees.enabled else [],
+        dev=DATA.dev,
+        test=DATA.test,
     output:
         questions="<results>/questions.parquet",
         report="<results>/questions_report.json",
@@ -115,19 +103,11 @@ rule questions:
     conda:
         "../envs/workflow.yaml"
     params:
-        trees=option("--trees", "trees"),
-        most=(
-            []
-            if config["trees"]["train_questions"] is None
-            else ["--most-trees", config["trees"]["train_questions"]]
-        ),
-        config=settings(**config["seeds"]),
-        code=code("questions"),
+        **stage("questions", trees="trees"),
     shell:
         "exec python scripts/questions.py"
         " --sampled {input.sampled:q}"
-        " {params.trees:q}"
-        " {params.most:q}"
+        " {params.options:q}"
         " --dev {input.dev:q}"
         " --test {input.test:q}"
         " --out {output.questions:q}"

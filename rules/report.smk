@@ -7,9 +7,9 @@ Outputs: plan.json, plan.md; hours.json, hours.md; submissions.json, submissions
 
 rule plan:
     input:
-        train=config["data"]["train"],
-        dev=config["data"]["dev"],
-        test=config["data"]["test"],
+        train=DATA.train,
+        dev=DATA.dev,
+        test=DATA.test,
     output:
         plan="<results>/plan.json",
         text="<results>/plan.md",
@@ -20,9 +20,8 @@ rule plan:
     conda:
         "../envs/workflow.yaml"
     params:
-        config=PLANNED,
         results=subpath(output.plan, parent=True),
-        code=code("plan"),
+        **stage("plan"),
     shell:
         "exec python scripts/plan.py"
         " --config {params.config:q}"
@@ -46,12 +45,12 @@ rule hours:
     conda:
         "../envs/workflow.yaml"
     params:
-        folder=BENCHMARKS_FOLDER,
-        code=code("hours"),
+        timings=CONFIG.pathvars.get("benchmarks", "benchmarks"),
+        **stage("hours"),
     shell:
         "exec python scripts/hours.py"
         " --plan {input.plan:q}"
-        " --benchmarks {params.folder:q}"
+        " --benchmarks {params.timings:q}"
         " --out {output.hours:q}"
         " --text {output.text:q}"
         " --log {log:q}"
@@ -59,7 +58,7 @@ rule hours:
 
 rule submissions:
     input:
-        built_submissions,
+        PROJECT.list_submitted(),
     output:
         submissions="<results>/submissions.json",
         text="<results>/submissions.md",
@@ -70,13 +69,12 @@ rule submissions:
     conda:
         "../envs/workflow.yaml"
     params:
-        folders=settings(**TASK["submissions"]),
-        commands=submission_commands,
-        code=code("submissions"),
+        commands=PROJECT.list_commands(RUN),
+        **stage("submissions"),
     shell:
         "exec python scripts/submissions.py"
-        " --folders {params.folders:q}"
         " --commands {params.commands:q}"
         " --out {output.submissions:q}"
         " --text {output.text:q}"
+        " --config {params.config:q}"
         " --log {log:q}"

@@ -1,25 +1,25 @@
 """The one generic service rule: each stage gets each server that it needs, for itself alone.
 
 Snakemake starts a service and its consumer together and ends them together, so a server has one
-consumer. Outputs: .serve/<stage>-<server>.json, the endpoint file, gone when the stage is done.
+consumer. Outputs: .serve/<job>-<server>.json, the endpoint file, gone when the job is done.
 """
 
 
 rule serve:
     input:
-        served_files,
+        PROJECT.list_served_files,
     output:
-        service("<results>/.serve/{stage}-{server}.json"),
+        service("<results>/.serve/{job}-{server}.json"),
     log:
-        "<logs>/serve-{stage}-{server}.log",
+        "<logs>/serve-{job}-{server}.log",
     conda:
-        served_env
+        PROJECT.name_environment
     threads: 0
     resources:
-        gpu=lambda wildcards: section_of(wildcards.server).get("gpu", 0),
+        gpu=PROJECT.count_server_gpus,
     params:
-        identity=served_identity,
-        spec=launch_spec,
+        identity=PROJECT.identify_server,
+        spec=PROJECT.launch,
     shell:
         "exec python scripts/serve.py"
         " --server {wildcards.server:q}"

@@ -1,39 +1,77 @@
-"""Train the student.
+"""Train the students: by SFT in one round or more, and further by GRPO.
 
-Inputs: sft_dataset.json and dataset_info.json (of the last round), train.base (or the student of
-the round before). Outputs: checkpoint/.
+Inputs: sft_dataset.json and dataset_info.json of the round, train.base (or the student of the round
+before); for GRPO checkpoint/, questions.parquet, prompts/agent.jinja. Outputs: checkpoint/ (of an
+earlier round rounds/<n>/checkpoint/); on demand grpo/checkpoint/, grpo/history.jsonl,
+grpo/training.png.
 """
 
 
 rule checkpoint:
     input:
-        dataset=dataset_of(ROUNDS),
-        info=dataset_of(ROUNDS, "dataset_info.json"),
-        base=base_of(ROUNDS),
+        **PROJECT.list_lessons(),
     output:
-        directory("<results>/checkpoint"),
+        directory(f"<results>/{{student,{students.ROUND}}}checkpoint"),
     log:
-        "<logs>/checkpoint.log",
+        "<logs>/{student}checkpoint.log",
     benchmark:
-        "<benchmarks>/checkpoint.tsv"
+        "<benchmarks>/{student}checkpoint.tsv"
     conda:
         "../envs/llamafactory.yaml"
-    threads: config["train"]["threads"]
+    threads: CONFIG.train.threads
     resources:
-        gpu=config["train"]["gpu"],
+        gpu=CONFIG.train.gpu,
     params:
-        config=recipe_of(ROUNDS),
         work=subpath(output[0], parent=True),
-        budget=within_budget("checkpoint"),
-        gpus=gpus_of("train"),
-        code=code("checkpoint") + code("searchtrain/training/worker"),
+        number=PROJECT.find_round,
+        **stage("checkpoint"),
     shell:
-        "{params.budget}exec python scripts/checkpoint.py"
+        "{params.before}exec python scripts/checkpoint.py"
         " --dataset {input.dataset:q}"
         " --info {input.info:q}"
         " --base {input.base:q}"
-        " --gpus {params.gpus}"
+        " --round {params.number}"
         " --work {params.work:q}"
         " --out {output:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
+rule grpo:
+    input:
+        **servers("grpo"),
+        checkpoint="<results>/checkpoint",
+        questions="<results>/questions.parquet",
+        prompt=prompt("agent"),
+        included=included("agent"),
+    output:
+        checkpoint=directory("<results>/grpo/checkpoint"),
+        history="<results>/grpo/history.jsonl",
+        picture="<results>/grpo/training.png",
+    log:
+        "<logs>/grpo.log",
+    benchmark:
+        "<benchmarks>/grpo.tsv"
+    conda:
+        "../envs/trl.yaml"
+    threads: CONFIG.grpo.threads
+    resources:
+        gpu=CONFIG.grpo.gpu,
+        stages=1,
+    params:
+        python=PROJECT.untracked(CONFIG.grpo.python),
+        work=subpath(output.checkpoint, parent=True),
+        **stage("grpo", refine_prompt="refine_prompt"),
+    shell:
+        "exec {params.python:q} scripts/grpo.py"
+        " --checkpoint {input.checkpoint:q}"
+        " --questions {input.questions:q}"
+        " --prompt {input.prompt:q}"
+        " {params.options:q}"
+        " --servers {params.servers:q}"
+        " --work {params.work:q}"
+        " --out {output.checkpoint:q}"
+        " --history {output.history:q}"
+        " --picture {output.picture:q}"
         " --config {params.config:q}"
         " --log {log:q}"

@@ -1,84 +1,73 @@
-"""The teacher's rollouts over the questions.
+"""Rollouts over the questions: the teacher's, and in later rounds those of the student before.
 
-Inputs: questions.parquet, prompts/agent_teacher.jinja, prompts/refine.jinja.
-Outputs: trajectories.parquet, trajectories_report.json; of several shards, each a job with servers
-of its own, trajectories/<shard>.parquet and trajectories/<shard>_report.json.
+Inputs: questions.parquet, prompts/agent_teacher.jinja (agent.jinja), prompts/refine.jinja; of a
+later round the student before. Outputs: trajectories.parquet, trajectories_report.json; of several
+shards, each a job with servers of its own, trajectories/<shard>.parquet and
+trajectories/<shard>_report.json. A later round's are in rounds/<n>/.
 """
 
-SHARDS = config["trajectories"]["shards"]
-PLACE = "trajectories/{shard}" if SHARDS > 1 else "trajectories"
-
-ADAPTIVE = config["trajectories"]["accepted"] and {
-    "accepted": config["trajectories"]["accepted"],
-    "rules": config["curate"]["rules"],
-    "code": code("searchtrain/curation/choice"),
-}
-
-
-wildcard_constraints:
-    shard=r"[1-9]\d*",
+SHARDS = CONFIG.trajectories.shards
+PIECE = "{round}trajectories/{shard}" if SHARDS > 1 else "{round}trajectories"
 
 
 rule trajectories:
     input:
+        **servers("trajectories"),
         questions="<results>/questions.parquet",
-        prompt=prompt("agent_teacher"),
-        included=included("agent_teacher"),
-        refine_prompt=prompt("refine") if REFINER else [],
-        model=[],
-        teacher=shard_service("teacher"),
-        search=shard_service(SEARCH),
-        refiner=shard_service("refiner") if REFINER else [],
+        prompt=PROJECT.find_agent_prompt,
+        included=PROJECT.list_included_in_agent_prompt,
+        model=PROJECT.find_student_before,
     output:
-        trajectories=f"<results>/{PLACE}.parquet",
-        report=f"<results>/{PLACE}_report.json",
+        trajectories=f"<results>/{PIECE}.parquet",
+        report=f"<results>/{PIECE}_report.json",
     log:
-        f"<logs>/{PLACE}.log",
+        f"<logs>/{PIECE}.log",
     benchmark:
-        f"<benchmarks>/{PLACE}.tsv"
+        f"<benchmarks>/{PIECE}.tsv"
     conda:
         "../envs/workflow.yaml"
     threads: 0
     resources:
         stages=1,
     params:
-        shard=["--shard", f"{{shard}}/{SHARDS}"] if SHARDS > 1 else [],
-        model=option("--model", "model"),
-        teacher=address("teacher"),
-        search=address(SEARCH, "search"),
-        refiner=refiner_options,
-        cache=config["cache"],
-        config=settings(
-            rollouts=config["trajectories"]["rollouts"],
-            questions=None,
-            seed=config["trajectories"]["seed"],
-            max_failed_share=config["trajectories"]["max_failed_share"],
-            limits=config["trajectories"]["limits"],
-            adaptive=ADAPTIVE,
-            teacher=identity("teacher", config["trajectories"]["sampling"]),
-            **searching(),
-            **refining(),
-        ),
-        runtime=runtime("teacher", SEARCH, *REFINER),
-        budget=within_budget("trajectories"),
-        code=code("trajectories"),
+        **stage("trajectories", round="round", shard="shard", model="model", refine_prompt="refine_prompt"),
     shell:
-        "{params.budget}exec python scripts/trajectories.py"
+        "{params.before}exec python scripts/trajectories.py"
         " --questions {input.questions:q}"
         " --prompt {input.prompt:q}"
-        " --teacher {params.teacher:q}"
-        " {params.model:q}"
-        " {params.shard:q}"
-        " --search {params.search:q}"
-        " {params.refiner:q}"
-        " --cache {params.cache:q}"
+        " {params.options:q}"
+        " --servers {params.servers:q}"
         " --out {output.trajectories:q}"
         " --report {output.report:q}"
         " --config {params.config:q}"
-        " --runtime {params.runtime:q}"
         " --log {log:q}"
 
 
 if SHARDS > 1:
 
-    include: "shards.smk"
+    rule shards:
+        input:
+            questions="<results>/questions.parquet",
+            tables=expand(f"<results>/{PIECE}.parquet", shard=range(1, SHARDS + 1), allow_missing=True),
+            reports=expand(
+                f"<results>/{PIECE}_report.json", shard=range(1, SHARDS + 1), allow_missing=True
+            ),
+        output:
+            trajectories="<results>/{round}trajectories.parquet",
+            report="<results>/{round}trajectories_report.json",
+        log:
+            "<logs>/{round}shards.log",
+        benchmark:
+            "<benchmarks>/{round}shards.tsv"
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            **stage("shards"),
+        shell:
+            "exec python scripts/shards.py"
+            " --questions {input.questions:q}"
+            " --tables {input.tables:q}"
+            " --reports {input.reports:q}"
+            " --out {output.trajectories:q}"
+            " --report {output.report:q}"
+            " --log {log:q}"

@@ -21,8 +21,7 @@ rule world:
         "../envs/workflow.yaml"
     params:
         out=subpath(output.passages, parent=True),
-        config=settings(**config["world"]),
-        code=code("world"),
+        **stage("world"),
     shell:
         "exec python scripts/world.py"
         " --out {params.out:q}"
@@ -43,8 +42,7 @@ rule base:
     conda:
         "../envs/llamafactory.yaml"
     params:
-        config=settings(**config["base"]),
-        code=code("base"),
+        **stage("base"),
     shell:
         "exec python scripts/base.py"
         " --passages {input.passages:q}"

@@ -1,8 +1,8 @@
 """Write the tiny base model: random Qwen2 weights and a tokenizer trained on the world's text."""
 
-import json
 from pathlib import Path
 
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli
 from searchtrain.demo.base import write_base
 
@@ -12,9 +12,9 @@ def main() -> None:
     parser.add_argument("--passages", type=Path, required=True, help="passages.jsonl")
     parser.add_argument("--train", type=Path, required=True, help="train.json")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--config", type=json.loads, required=True, help="`base` as JSON")
+    add_config_argument(parser)
     args = cli.parse(parser)
-    write_base(args.out, args.passages, args.train, args.config)
+    write_base(args.out, args.passages, args.train, args.config.base)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Fine-tune the student with LLaMA-Factory (rule checkpoint)."""
 
-import json
-import os
 from pathlib import Path
 
+from searchtrain.config.config import add_config_argument
+from searchtrain.config.rounds import plan_training, read_round
 from searchtrain.core import cli
 from searchtrain.core.files import hash_file
 from searchtrain.data.lineage import hash_model
@@ -17,34 +17,30 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, required=True, help="sft_dataset.json")
     parser.add_argument("--info", type=Path, required=True, help="dataset_info.json")
     parser.add_argument("--base", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
     parser.add_argument(
         "--work",
         type=Path,
         required=True,
         help="folder of results: runs keep their state in .partial/train/",
     )
-    parser.add_argument("--gpus", type=int, default=0, help="devices that training gets for itself")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--config", type=json.loads, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
-    config = args.config
+    settings = plan_training(args.config, args.round)
     check_model_folder(args.base, "train.base")
     lengths = trainer.check_lengths(
-        args.dataset, args.base, config["args"]["cutoff_len"], config["max_cut_share"]
+        args.dataset, args.base, settings.args["cutoff_len"], settings.max_cut_share
     )
-    # Snakemake sets thread counts for every numerical library; here config["env"] decides.
-    inherited = {key: value for key, value in os.environ.items() if "_THREADS" not in key}
-    merged = {**inherited, **config["env"]}
-    env = {key: value for key, value in merged.items() if value is not None}
-    with devices.lease(args.gpus, "train") as leased:
-        env |= leased.variables
+    with devices.lease(settings.gpu, "train") as leased:
         run_dir = trainer.train(
-            args.dataset, args.info, args.base, args.work / ".partial/train", config, env
-        )
+            args.dataset, args.info, args.base, args.work / ".partial/train", settings,
+            trainer.make_environment(settings.env, leased.variables),
+        )  # fmt: skip
     facts = {
         "data": hash_file(args.dataset),
         "base": hash_model(args.base),
-        "config": config,
+        "config": settings.tracked(),
         **lengths,
     }
     trainer.publish(run_dir, args.out, facts)

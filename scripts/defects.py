@@ -1,9 +1,9 @@
 """Measure which of the scripted teacher's mistakes curation catches (rule defects)."""
 
-import json
 import logging
 from pathlib import Path
 
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
@@ -17,11 +17,12 @@ def main() -> None:
     parser.add_argument("--trajectories", type=Path, required=True)
     parser.add_argument("--verdicts", type=Path, required=True, help="what curation wrote of them")
     parser.add_argument("--out", type=Path, required=True, help="the figures, JSON")
-    parser.add_argument("--config", type=json.loads, required=True, help='{"rates": {kind: share}}')
+    add_config_argument(parser)
     args = cli.parse(parser)
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
     verdicts = schemas.read_table(args.verdicts, schemas.Verdicts)
-    measured = mistakes.measure_defects(trajectories, verdicts, args.config["rates"])
+    rates = args.config.models.teacher.scripted.tracked()
+    measured = mistakes.measure_defects(trajectories, verdicts, rates)
     logger.info("defects:\n%s", format_table(mistakes.list_lines(measured)))
     files.write_json(measured, args.out)
 

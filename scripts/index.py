@@ -1,34 +1,32 @@
 """Build the index of a corpus, a folder that the retriever serves."""
 
-import json
 import os
 from pathlib import Path
 
-from searchtrain.config.settings import parse_settings
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 from searchtrain.serving import devices
 
 
 def main() -> None:
-    """Run the rule `index`."""
     parser = cli.make_parser(__doc__)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, help="dense, hybrid: the encoder's folder")
-    parser.add_argument("--gpus", type=int, default=0, help="dense, hybrid: that encode")
     parser.add_argument(
         "--work", type=Path, required=True,
         help="folder of results: an interrupted build leaves its vectors in .partial/index/",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--config", type=json.loads, default={}, help="settings as JSON")
+    add_config_argument(parser)
     args = cli.parse(parser)
-    settings = parse_settings(IndexSettings, args.config, "index")
-    with devices.lease(args.gpus, "index") as leased:
+    retriever = args.config.retriever
+    gpus = retriever.embedder.gpu if args.encoder else 0
+    with devices.lease(gpus, "index") as leased:
         os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
         build_index(
-            args.corpus, args.out, settings,
-            partial=args.work / ".partial/index", model=args.encoder, gpus=args.gpus,
+            args.corpus, args.out, retriever.index, embedder=retriever.embedder,
+            partial=args.work / ".partial/index", model=args.encoder, gpus=gpus,
         )  # fmt: skip
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import polars as pl
 
 from searchtrain.agent import setup
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import judge, metrics
+from searchtrain.models.prompts import render_prompt
+from searchtrain.models.request_cache import RequestCache
 
 
 def main() -> None:
@@ -17,8 +20,13 @@ def main() -> None:
     parser.add_argument("--dev", type=Path, required=True)
     parser.add_argument("--test-answers", type=Path, help="array of {id, golden_answers}")
     parser.add_argument("--benchmarks", type=Path, help="question file of the benchmarks")
-    setup.add_judge_arguments(parser)
+    parser.add_argument("--prompt", type=Path, required=True)
+    setup.add_server_argument(parser)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
+    config = args.config
     predictions = pl.concat(
         schemas.read_table(path, schemas.Predictions) for path in args.predictions
     )
@@ -34,8 +42,9 @@ def main() -> None:
         for split, path in paths.items()
     }
     rows = judge.select_answers(predictions, golds, paths)
-    system, client = setup.open_judge(args, "judge")
-    frame, usage = asyncio.run(judge.judge_predictions(rows, system, client, args.config))
+    system, cache = render_prompt(args.prompt), RequestCache(config.cache, "judge")
+    client = setup.open_model(config, "judge", args.servers, config.judge.sampling, cache)
+    frame, usage = asyncio.run(judge.judge_predictions(rows, system, client, config.judge))
     schemas.write_table(frame, args.out, schemas.Judgements)
     report = judge.make_report(frame, usage, client.role.model, client.role.revision)
     files.write_json(report, args.report)

@@ -1,10 +1,10 @@
 """Score the predictions; write metrics.json, the predictions listed, test.json (rule metrics)."""
 
-import json
 from pathlib import Path
 
 import polars as pl
 
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import benchmarks, metrics
@@ -22,14 +22,9 @@ def main() -> None:
     parser.add_argument("--judge-report", type=Path, help="judge_report.json, for its cost")
     parser.add_argument("--metrics", type=Path, required=True)
     parser.add_argument("--dev-predictions", type=Path, required=True)
-    parser.add_argument("--benchmark-predictions", type=Path, help="needed with --benchmarks")
     parser.add_argument("--out", type=Path, required=True, help="test.json")
-    parser.add_argument(
-        "--config", type=json.loads, required=True, help="predict.max_answer_words, max_long_share"
-    )
+    add_config_argument(parser)
     args = cli.parse(parser)
-    if (args.benchmarks is None) != (args.benchmark_predictions is None):
-        parser.error("--benchmarks and --benchmark-predictions go together")
     predictions = pl.concat(
         schemas.read_table(path, schemas.Predictions) for path in args.predictions
     )
@@ -58,13 +53,14 @@ def main() -> None:
         test,
         question_file.load_ids(args.test),
         args.test,
-        args.config["max_answer_words"],
-        args.config["max_long_share"],
+        args.config.predict.max_answer_words,
+        args.config.predict.max_long_share,
     )
     files.write_json(scores, args.metrics)
     files.write_json(listings["dev"], args.dev_predictions)
-    if args.benchmark_predictions:
-        files.write_json(listings["benchmarks"], args.benchmark_predictions)
+    if args.benchmarks:
+        beside = args.metrics.with_name("benchmark_predictions.json")
+        files.write_json(listings["benchmarks"], beside)
     files.write_json(submission, args.out)
 
 

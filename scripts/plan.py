@@ -2,17 +2,14 @@
 
 By hand, for other numbers of questions:
 
-    python scripts/plan.py --configfile config/config.yaml config/presets/search_sft.yaml \\
+    python scripts/plan.py --config config/presets/search_sft.yaml \\
         config/scale/h200x8.yaml --questions 2000 10000
 """
 
-import json
 import logging
 from pathlib import Path
 
-import yaml
-from snakemake.utils import update_config
-
+from searchtrain.config.config import add_config_argument, change_setting
 from searchtrain.core import cli, files
 from searchtrain.task import budget, plan
 
@@ -21,9 +18,7 @@ logger = logging.getLogger("plan")
 
 def main() -> None:
     parser = cli.make_parser(__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--config", type=json.loads, help="sections of the config as JSON")
-    source.add_argument("--configfile", type=Path, nargs="+", help="config files, each on the last")
+    add_config_argument(parser)
     parser.add_argument("--results", default="results", help="what <results> stands for")
     parser.add_argument(
         "--questions", type=int, nargs="+", help="print plans for so many training questions"
@@ -33,17 +28,14 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="plan.md")
     args = cli.parse(parser)
     config = args.config
-    if args.configfile:
-        config = {}
-        for file in args.configfile:
-            update_config(config, yaml.safe_load(files.read_text(file, "YAML")))
     if args.rollouts:
-        config["trajectories"]["rollouts"] = args.rollouts
+        config = change_setting(config, "trajectories.rollouts", args.rollouts)
+    for number in args.questions or ():
+        planned = change_setting(config, "plan.questions.train", number)
+        planned = change_setting(planned, "sample.total", number)
+        made = plan.make_plan(planned, plan.count_questions(planned, args.results))
+        print(plan.format_plan(made), end="\n\n")
     if args.questions:
-        for number in args.questions:
-            config["plan"]["questions"]["train"] = config["sample"]["total"] = number
-            made = plan.make_plan(config, plan.count_questions(config, args.results))
-            print(plan.format_plan(made), end="\n\n")
         return
     made = plan.make_plan(config, plan.count_questions(config, args.results))
     logger.info("%s", plan.format_plan(made))

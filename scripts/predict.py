@@ -1,20 +1,20 @@
-"""Let a model answer the evaluation questions with the agent of the trajectories (rule predict).
+"""Let a student answer the evaluation questions with the agent of the trajectories (rule predict).
 
 Splits are `dev`, `test`, `test_closed_book` (no search allowed), `test_untrained` and
 `benchmarks`.
 """
 
 import asyncio
-import json
 from pathlib import Path
 
 import polars as pl
 
 from searchtrain.agent import loop, setup
+from searchtrain.config.config import Config, add_config_argument
 from searchtrain.core import cli
-from searchtrain.data import question_file, schemas
+from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model
-from searchtrain.models.client import open_model
+from searchtrain.data.question_file import load_questions
 from searchtrain.models.identity import check_folder
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
@@ -27,48 +27,45 @@ def main() -> None:
     parser.add_argument("--benchmarks", type=Path, help="question file of the benchmarks")
     parser.add_argument("--splits", nargs="+", required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of the served model")
-    parser.add_argument("--student", required=True, help="URL or endpoint file")
     setup.add_agent_arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--config", type=json.loads, required=True)
-    parser.add_argument("--runtime", type=json.loads, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
-    config, runtime = args.config, args.runtime
+    config = args.config
     files = {"dev": args.dev, "benchmarks": args.benchmarks}
-    asked = {
-        split: question_file.load_questions(files.get(split, args.test), answers=split in files)
+    questions = {
+        split: load_questions(files.get(split, args.test), answers=split in files)
         for split in args.splits
     }
-    cache = RequestCache(args.cache, args.out.stem)
-    model = open_model(
-        "student",
-        args.student,
-        config["student"],
-        runtime["student"],
-        cache,
-        revision=hash_model(args.model),
-    )
-    if runtime["student"].get("only_checkpoint"):
+    revision = hash_model(args.model)
+    # A file for each student: their predictions may run on several machines at a time.
+    writer = f"predictions-{revision[:8]}"
+    cache = RequestCache(config.cache, writer)
+    model = setup.open_model(
+        config, "student", args.servers, config.models.student.sampling, cache,
+        revision=revision,
+    )  # fmt: skip
+    if config.task.teacher:
         check_folder(model.url, model.role.read_key(), model.role.model, args.model)
-    policy = setup.open_policy(args, model, config, runtime, cache)
-    search = setup.open_search(args.search, config, runtime, args.out.stem)
-    frames = asyncio.run(_predict(asked, policy, search, config))
+    policy = setup.open_policy(config, model, config.predict.limits, args, cache)
+    search = setup.open_search(config, args.servers, writer)
+    frames = asyncio.run(_predict(questions, policy, search, config))
     schemas.write_table(pl.concat(frames), args.out, schemas.Predictions)
 
 
 async def _predict(
-    asked: dict[str, pl.DataFrame], policy: loop.Policy, search: Search, config: dict
+    questions: dict[str, pl.DataFrame], policy: loop.Policy, search: Search, config: Config
 ) -> list[pl.DataFrame]:
     """Answer one split after the other; returns one frame of `schemas.Predictions` each."""
     frames = []
     try:
-        for split, rows in asked.items():
+        for split, rows in questions.items():
             closed = split == "test_closed_book"
             frame = await loop.run_rollouts(
-                loop.make_tasks(rows, 1, config["seed"]),
+                loop.make_attempts(rows, 1, config.predict.seed),
                 loop.forbid_search(policy) if closed else policy,
                 search,
-                config["max_failed_share"],
+                config.predict.max_failed_share,
                 "predict.max_failed_share",
             )
             frames.append(

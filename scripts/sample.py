@@ -1,9 +1,8 @@
 """Choose questions of many domains and key points (rule sample)."""
 
-import json
 from pathlib import Path
 
-from searchtrain.config.settings import parse_settings
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.questions import sampling
@@ -16,16 +15,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--picture", type=Path, help="PNG of the labels before and after")
     parser.add_argument("--report", type=Path, help="JSON of the counts before and after")
-    parser.add_argument("--config", type=json.loads, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
-    settings = parse_settings(sampling.SampleSettings, args.config, "sample")
+    settings = args.config.sample
     tagged = schemas.read_table(args.tagged, schemas.Tagged)
     sampled = sampling.sample_questions(tagged, settings)
     if args.picture:
         charts.draw_sampling(tagged, sampled, args.picture)
     if args.report:
-        report = sampling.describe_sampling(tagged, sampled, settings)
-        files.write_json(report, args.report)
+        files.write_json(sampling.describe_sampling(tagged, sampled, settings), args.report)
     schemas.write_table(sampled, args.out, schemas.Sampled)
 
 

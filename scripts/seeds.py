@@ -1,12 +1,12 @@
 """Make seeds of a question file: validated, de-duplicated, decontaminated (rule seeds)."""
 
-import json
 from pathlib import Path
 
-from searchtrain.config.settings import parse_settings
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
-from searchtrain.data import question_file, schemas
-from searchtrain.questions.seeds import SeedSettings, make_seeds
+from searchtrain.data import schemas
+from searchtrain.data.question_file import load_questions
+from searchtrain.questions.seeds import make_seeds
 
 
 def main() -> None:
@@ -16,15 +16,10 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True, help="counts and dropped rows, JSON")
-    parser.add_argument("--config", type=json.loads, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
-    settings = parse_settings(SeedSettings, args.config, "seeds")
-    train = question_file.load_questions(args.train)
-    held_out = {
-        "dev": question_file.load_questions(args.dev),
-        "test": question_file.load_questions(args.test, answers=False),
-    }
-    seeds, report = make_seeds(train, held_out, settings)
+    held_out = {"dev": load_questions(args.dev), "test": load_questions(args.test, answers=False)}
+    seeds, report = make_seeds(load_questions(args.train), held_out, args.config.seeds)
     schemas.write_table(seeds, args.out, schemas.Seeds)
     files.write_json(report, args.report)
 

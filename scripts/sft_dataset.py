@@ -1,14 +1,13 @@
 """Write the curated rollouts, and what is mixed in, as LLaMA-Factory's data set
 (rule sft_dataset)."""
 
-import json
 import logging
 from pathlib import Path
 
 import polars as pl
 
-from searchtrain.config.limits import Limits, describe_limits
-from searchtrain.config.settings import parse_settings
+from searchtrain.config.config import add_config_argument
+from searchtrain.config.rollouts import describe_limits
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
@@ -26,26 +25,23 @@ def main() -> None:
     parser.add_argument("--prompt", type=Path, required=True, help="the student's system prompt")
     parser.add_argument("--mix", type=Path, help="other chat data; config has ratio and seed")
     parser.add_argument("--questions", type=Path, help="every record must trace to a seed of these")
-    parser.add_argument("--teacher", help="with --questions: the model that wrote every record")
-    parser.add_argument("--trees", action="store_true", help="trees grown from seeds count as such")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--info", type=Path, required=True, help="dataset_info.json, beside --out")
     parser.add_argument("--report", type=Path, help="sft_report.json")
-    parser.add_argument("--config", type=json.loads, required=True, help="the student's limits")
+    add_config_argument(parser)
     args = cli.parse(parser)
-    limits = Limits(**args.config["limits"])
-    system = render_prompt(args.prompt, **describe_limits(limits))
+    config = args.config
+    system = render_prompt(args.prompt, **describe_limits(config.predict.limits))
     curated = pl.concat(schemas.read_table(path, schemas.Curated) for path in args.curated)
     if args.questions:
         if args.mix:
             parser.error("--mix holds what traces to no seed question: leave it or --questions out")
-        asked = schemas.read_table(args.questions, schemas.Questions)
-        sharegpt.check_origins(curated, asked, args.teacher, args.trees)
+        questions = schemas.read_table(args.questions, schemas.Questions)
+        sharegpt.check_origins(curated, questions, config.task.teacher, config.trees.enabled)
     records = {"search": sharegpt.make_records(curated, system)}
     mixed = None
     if args.mix:
-        settings = parse_settings(mixing.MixSettings, args.config.get("mix", {}), "mix")
-        records["mixed"], mixed = mixing.mix_records(args.mix, curated.height, settings)
+        records["mixed"], mixed = mixing.mix_records(args.mix, curated.height, config.mix)
     report = sharegpt.make_report(records, mixed)
     logger.info(
         "records:\n%s",

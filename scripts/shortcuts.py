@@ -4,22 +4,31 @@ import asyncio
 from pathlib import Path
 
 from searchtrain.agent import setup
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.curation import shortcuts
 from searchtrain.data import schemas
+from searchtrain.models.prompts import render_prompt
+from searchtrain.models.request_cache import RequestCache
 
 
 def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--trajectories", type=Path, required=True)
     parser.add_argument("--questions", type=Path, required=True, help="with the trees' levels")
-    setup.add_judge_arguments(parser)
+    parser.add_argument("--prompt", type=Path, required=True)
+    setup.add_server_argument(parser)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
+    config = args.config
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
     questions = schemas.read_table(args.questions, schemas.Questions)
     rollouts = shortcuts.select_rollouts(trajectories, questions)
-    system, client = setup.open_judge(args, "shortcuts")
-    frame = asyncio.run(shortcuts.judge_shortcuts(rollouts, system, client, args.config))
+    system, cache = render_prompt(args.prompt), RequestCache(config.cache, "shortcuts")
+    client = setup.open_model(config, "judge", args.servers, config.shortcuts.sampling, cache)
+    frame = asyncio.run(shortcuts.judge_shortcuts(rollouts, system, client, config.shortcuts))
     report = shortcuts.make_report(frame, trajectories.height, client)
     schemas.write_table(frame, args.out, schemas.Shortcuts)
     files.write_json(report, args.report)

@@ -1,18 +1,17 @@
 """Let the teacher, or an earlier student, answer questions by searching (rule trajectories)."""
 
 import asyncio
-import importlib
-import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from searchtrain.agent import loop, setup, shards
+from searchtrain.config.config import Config, add_config_argument
+from searchtrain.config.rounds import RolloutPlan, plan_rollouts, read_round
 from searchtrain.core import cli, files
+from searchtrain.curation import choice
 from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model
-from searchtrain.models.client import open_model
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.questions import seeds
 from searchtrain.search import Search
@@ -21,62 +20,54 @@ from searchtrain.search import Search
 def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--questions", type=Path, required=True)
-    parser.add_argument("--teacher", required=True, help="URL or endpoint file of who answers")
-    parser.add_argument("--shard", type=read_shard, help="number/count: only these questions")
-    parser.add_argument("--model", type=Path, help="folder of the model, if this workflow made it")
+    parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
+    parser.add_argument("--shard", type=int, help="only the questions of this shard, from 1")
+    parser.add_argument("--model", type=Path, help="folder of the student, in a later round")
     setup.add_agent_arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
-    parser.add_argument("--config", type=json.loads, required=True)
-    parser.add_argument("--runtime", type=json.loads, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
-    config, runtime = args.config, args.runtime
+    config = args.config
+    plan = plan_rollouts(config, args.round)
     frame = schemas.read_table(args.questions, schemas.Questions)
-    asked = seeds.draw_questions(frame, config["questions"], config["seed"])
-    writer = "trajectories"
+    questions = seeds.draw_questions(frame, plan.questions, plan.seed)
+    writer = "trajectories" + (f"-round{args.round}" if args.round > 1 else "")
     if args.shard:
-        number, count = args.shard
-        asked = shards.take_shard(asked, number, count)
-        # While a shard writes, others read only what was bought with another number of shards.
-        writer += f"-{number}-of-{count}"
-    cache = RequestCache(args.cache, writer)
-    role, changes = "teacher", {}
-    if args.model:
-        role, changes = "student", {"revision": hash_model(args.model)}
-    model = open_model(role, args.teacher, config["teacher"], runtime[role], cache, **changes)
-    policy = setup.open_policy(args, model, config, runtime, cache)
-    search = setup.open_search(args.search, config, runtime, writer)
-    tasks = loop.make_tasks(asked, config["rollouts"], config["seed"])
-    rows = asyncio.run(_roll_out(tasks, policy, search, config))
-    report = loop.report_rollouts(rows, len(tasks), policy, search)
+        count = config.trajectories.shards
+        questions = shards.take_shard(questions, args.shard, count)
+        # While a shard writes, others read only what was paid for with another number of shards.
+        writer += f"-{args.shard}-of-{count}"
+    cache = RequestCache(config.cache, writer)
+    revision = hash_model(args.model) if args.model else None
+    model = setup.open_model(
+        config, plan.role, args.servers, plan.sampling, cache, server="teacher", revision=revision
+    )
+    policy = setup.open_policy(config, model, plan.limits, args, cache)
+    search = setup.open_search(config, args.servers, writer)
+    attempts = loop.make_attempts(questions, plan.rollouts, plan.seed)
+    rows = asyncio.run(_roll_out(attempts, policy, search, config, plan))
+    report = loop.report_rollouts(rows, len(attempts), policy, search)
     schemas.write_table(rows, args.out, schemas.Trajectories)
     files.write_json(report, args.report)
 
 
-def read_shard(text: str) -> tuple[int, int]:
-    """`2/3` as numbers."""
-    number, count = map(int, text.split("/"))
-    if not 1 <= number <= count:
-        raise ValueError(text)
-    return number, count
-
-
 async def _roll_out(
-    tasks: list[loop.Task], policy: loop.Policy, search: Search, config: dict[str, Any]
+    attempts: list[loop.Attempt],
+    policy: loop.Policy,
+    search: Search,
+    config: Config,
+    plan: RolloutPlan,
 ) -> pl.DataFrame:
-    adaptive = config["adaptive"]
     enough = None
-    if adaptive:
-        # Not imported above: without adaptive mode no curation rule makes trajectories stale.
-        curation = importlib.import_module("searchtrain.curation.choice")
-        accept = curation.make_acceptance(adaptive["rules"])
-        enough = loop.Enough(adaptive["accepted"], accept)
+    if plan.accepted:
+        enough = loop.Enough(plan.accepted, choice.make_acceptance(config.curate.rules))
     try:
         return await loop.run_rollouts(
-            tasks,
+            attempts,
             policy,
             search,
-            config["max_failed_share"],
+            config.trajectories.max_failed_share,
             "trajectories.max_failed_share",
             enough,
         )

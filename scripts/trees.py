@@ -1,17 +1,16 @@
 """Grow research trees over the corpus (rule trees)."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from searchtrain.agent import setup
-from searchtrain.config.settings import parse_settings
+from searchtrain.config.config import add_config_argument
+from searchtrain.config.trees import Trees
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
-from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
@@ -21,8 +20,6 @@ from searchtrain.trees.pages import Page, PageStore
 from searchtrain.trees.quality import Quality
 from searchtrain.trees.roots import HeldOut, RootDraw
 
-ROLES = ("planner", "browser")
-
 
 def main() -> None:
     parser = cli.make_parser(__doc__)
@@ -30,23 +27,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=Path, required=True, help="for roots from seed answers")
     parser.add_argument("--dev", type=Path, required=True)
     parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--search", required=True, help="URL or endpoint file of the retriever")
     parser.add_argument("--plan-prompt", type=Path, required=True)
     parser.add_argument("--browse-prompt", type=Path, required=True)
-    for role in ROLES:
-        parser.add_argument(f"--{role}", required=True, help="URL or endpoint file")
-    parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
+    setup.add_server_argument(parser)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
-    parser.add_argument("--config", type=json.loads, required=True)
-    parser.add_argument("--runtime", type=json.loads, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
-    config, runtime = args.config, args.runtime
-    settings = parse_settings(
-        growth.TreeSettings,
-        {name: value for name, value in config.items() if name not in (*ROLES, "search")},
-        "trees",
-    )
+    config, settings = args.config, args.config.trees
     held_out = HeldOut(
         text
         for path in (args.dev, args.test)
@@ -54,20 +42,20 @@ def main() -> None:
     )
     answers = schemas.read_table(args.seeds, schemas.Seeds)["golden_answers"].list.first().to_list()
     pages = PageStore(args.corpus)
-    cache = RequestCache(args.cache, "trees")
+    cache = RequestCache(config.cache, "trees")
     askers = [
         Asker(
-            open_model(role, address, config[role], runtime[role], cache),
+            setup.open_model(config, role, args.servers, sampling, cache),
             render_prompt(prompt),
             schema,
             settings.max_reply_chars,
         )
-        for role, address, prompt, schema in (
-            ("planner", args.planner, args.plan_prompt, growth.PLAN_SCHEMA),
-            ("browser", args.browser, args.browse_prompt, growth.BROWSE_SCHEMA),
+        for role, sampling, prompt, schema in (
+            ("planner", settings.sampling.planner, args.plan_prompt, growth.PLAN_SCHEMA),
+            ("browser", settings.sampling.browser, args.browse_prompt, growth.BROWSE_SCHEMA),
         )
     ]
-    search = setup.open_search(args.search, config, runtime, "trees")
+    search = setup.open_search(config, args.servers, "trees", "retriever")
     draw = RootDraw(pages, held_out, settings.min_text)
     frame, report = asyncio.run(_grow(askers, search, pages, draw, answers, settings))
     schemas.write_table(frame, args.out, schemas.Trees)
@@ -80,9 +68,9 @@ async def _grow(
     pages: PageStore,
     draw: RootDraw,
     answers: list[str],
-    settings: growth.TreeSettings,
+    settings: Trees,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    clients = [asker.client for asker in askers]
+    models = [asker.client for asker in askers]
     quality = Quality(
         search,
         pages,
@@ -97,12 +85,12 @@ async def _grow(
             if settings.roots == "corpus"
             else await draw.draw_from_answers(answers, settings.count, settings.seed, search)
         )
-        frame = await growth.grow_trees(roots, grower, clients, search, settings)
+        frame = await growth.grow_trees(roots, grower, models, search, settings)
     finally:
-        for part in (*clients, search):
+        for part in (*models, search):
             await part.close()
     report = growth.report_growth(
-        frame, grower.refused, draw.passed_over, pages.broken_links, clients
+        frame, grower.refused, draw.passed_over, pages.broken_links, models
     )
     return frame, report
 

@@ -1,14 +1,12 @@
 """Keep the tree questions that are hard and have one answer (rule verify)."""
 
 import asyncio
-import json
 from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.settings import parse_settings
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
-from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.trees import verification
@@ -20,32 +18,26 @@ def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--trees", type=Path, required=True, help="trees with their questions")
     parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--search", required=True, help="URL or endpoint file of the retriever")
     parser.add_argument("--solve-prompt", type=Path, required=True)
     parser.add_argument("--verify-prompt", type=Path, required=True)
-    parser.add_argument("--solver", required=True, help="URL or endpoint file")
-    parser.add_argument("--verifier", required=True, help="URL or endpoint file")
-    parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
+    setup.add_server_argument(parser)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--held-out", type=Path, required=True, help="benchmark file to write")
     parser.add_argument("--report", type=Path, required=True)
-    parser.add_argument("--config", type=json.loads, required=True)
-    parser.add_argument("--runtime", type=json.loads, required=True)
+    add_config_argument(parser)
     args = cli.parse(parser)
-    config, runtime = args.config, args.runtime
-    own = {key: config[key] for key in config if key not in ("solver", "verifier", "search")}
-    settings = parse_settings(verification.VerifySettings, own, "verify")
+    config, sampling = args.config, args.config.verify.sampling
     trees = schemas.read_table(args.trees, schemas.WrittenTrees)
     pages = PageStore(args.corpus)
-    cache = RequestCache(args.cache, "verify")
+    cache = RequestCache(config.cache, "verify")
     panel = verification.Panel(
-        open_model("solver", args.solver, config["solver"], runtime["solver"], cache),
+        setup.open_model(config, "solver", args.servers, sampling.solver, cache),
         render_prompt(args.solve_prompt),
-        open_model("verifier", args.verifier, config["verifier"], runtime["verifier"], cache),
+        setup.open_model(config, "verifier", args.servers, sampling.verifier, cache),
         render_prompt(args.verify_prompt),
-        setup.open_search(args.search, config, runtime, "verify"),
+        setup.open_search(config, args.servers, "verify", "retriever"),
     )
-    frame = asyncio.run(verification.verify_trees(trees, pages, panel, settings))
+    frame = asyncio.run(verification.verify_trees(trees, pages, panel, config.verify))
     report = verification.make_report(frame, panel, describe_trees(verification.select_open(frame)))
     schemas.write_table(frame, args.out, schemas.TreeQuestions)
     files.write_json(verification.list_held_out(frame), args.held_out)

@@ -1,8 +1,8 @@
 """Write the laptop world: passages, train, dev and test questions, and the test answers."""
 
-import json
 from pathlib import Path
 
+from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli
 from searchtrain.demo.world import write_world
 
@@ -10,9 +10,9 @@ from searchtrain.demo.world import write_world
 def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--config", type=json.loads, required=True, help="`world` as JSON")
+    add_config_argument(parser)
     args = cli.parse(parser)
-    write_world(args.out, args.config)
+    write_world(args.out, args.config.world)
 
 
 if __name__ == "__main__":

@@ -1,118 +1,116 @@
-"""How a stage's script reaches what it talks to: models, the refiner, and what it searches.
+"""What a stage's script opens before it begins: models, the refiner, and what it searches.
 
-Whatever the workflow serves has an endpoint file, the rest a URL; `config` is what makes a result
-stale, `runtime` (concurrency, timeouts, keys, prices) is not. Invariant: a client is made only
+Whatever the workflow serves has an endpoint file, the rest a URL. Invariant: a client is made only
 when its server is ready.
 """
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from searchtrain.agent.loop import Policy
 from searchtrain.agent.refiner import Refiner
-from searchtrain.config.limits import Limits, describe_limits
-from searchtrain.config.settings import parse_settings
+from searchtrain.config.config import Config, list_writers
+from searchtrain.config.rollouts import Limits, describe_limits
+from searchtrain.config.models import Sampling
 from searchtrain.core.files import digest
-from searchtrain.models.client import ModelClient, open_model
+from searchtrain.models.client import ModelClient, Role
+from searchtrain.models.identity import check_name
+from searchtrain.models.model import Model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
 from searchtrain.search.retriever import RetrieverClient
-from searchtrain.search.web import WebSearch, WebSettings
-from searchtrain.serving import endpoint
+from searchtrain.search.web import WebSearch
+from searchtrain.serving.endpoint import wait_ready
 
 SERVED = "served"
 """In `web.pages.hosts`: the web server that the workflow started."""
+
+Servers = Mapping[str, str]
+"""Server (a role, `search`, `retriever`) -> URL or endpoint file."""
+
+
+def add_server_argument(parser: argparse.ArgumentParser) -> None:
+    """The argument of every stage that talks to servers."""
+    parser.add_argument(
+        "--servers", type=json.loads, required=True,
+        help='JSON object of server: URL or endpoint file, as {"teacher": "http://host/v1"}',
+    )  # fmt: skip
 
 
 def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of every stage that runs the agent."""
     parser.add_argument("--prompt", type=Path, required=True, help="the agent's system prompt")
-    parser.add_argument("--search", required=True, help="URL or endpoint file of what it searches")
-    parser.add_argument("--refiner", help="URL or endpoint file; left out: no refiner")
-    parser.add_argument("--refine-prompt", type=Path, help="the refiner's system prompt")
-    parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
+    parser.add_argument("--refine-prompt", type=Path, help="the refiner's; left out: no refiner")
+    add_server_argument(parser)
 
 
-def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every stage that asks the judge about each row of a table."""
-    parser.add_argument("--prompt", type=Path, required=True)
-    parser.add_argument("--judge", required=True, help="URL or endpoint file")
-    parser.add_argument("--cache", type=Path, required=True, help="folder of the request cache")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    parser.add_argument("--config", type=json.loads, required=True)
-    parser.add_argument("--runtime", type=json.loads, required=True)
+def open_model(
+    config: Config,
+    role: str,
+    servers: Servers,
+    sampling: Sampling,
+    cache: RequestCache | None,
+    *,
+    server: str = "",
+    revision: str | None = None,
+) -> ModelClient:
+    """A client of a role as soon as its server is ready.
 
-
-def open_judge(args: argparse.Namespace, writer: str) -> tuple[str, ModelClient]:
-    """The judge's rendered prompt and its client; `writer` names this stage's cache file."""
-    system = render_prompt(args.prompt)
-    cache = RequestCache(args.cache, writer)
-    return system, open_model(
-        "judge", args.judge, args.config["judge"], args.runtime["judge"], cache
-    )
+    `server`: the name under which `servers` has it, if it is not the role's; `revision`: in place
+    of the role's own. Raises ServiceError when the server fails to start, or says that it is not
+    the model that the task demands of this role.
+    """
+    section = config.models.resolve(role)
+    only = (config.task.teacher or "") if role in list_writers(config) else ""
+    client_role = Role.from_section(role, section, sampling, revision=revision, only=only)
+    url = wait_ready(servers[server or role], section.ready_timeout)
+    if only:
+        check_name(url, client_role.read_key(), client_role.model, only)
+    return ModelClient(client_role, url, cache)
 
 
 def open_policy(
+    config: Config,
+    model: Model,
+    limits: Limits,
     args: argparse.Namespace,
-    model: ModelClient,
-    config: Mapping[str, Any],
-    runtime: Mapping[str, Any],
     cache: RequestCache,
 ) -> Policy:
-    """The agent's policy: `model` with its prompt and limits, and the refiner if there is one."""
-    limits = Limits(**config["limits"])
+    """The agent's policy: `model` with its prompt and limits, and the refiner if there is one.
+
+    `args`: those of `add_agent_arguments`.
+    """
     system = render_prompt(args.prompt, **describe_limits(limits))
-    return Policy(model, system, digest(system), limits, open_refiner(args, config, runtime, cache))
+    refiner = open_refiner(config, args.servers, args.refine_prompt, cache)
+    return Policy(model, system, digest(system), limits, refiner)
 
 
 def open_refiner(
-    args: argparse.Namespace,
-    config: Mapping[str, Any],
-    runtime: Mapping[str, Any],
-    cache: RequestCache,
+    config: Config, servers: Servers, prompt: Path | None, cache: RequestCache
 ) -> Refiner | None:
-    """The refiner of config section `refine`, or None when the stage has none."""
-    if not args.refiner:
+    """The refiner of section `refine`, or None when it is not enabled."""
+    if not config.refine.enabled or prompt is None:
         return None
-    settings = config["refine"]
-    client = open_model("refiner", args.refiner, settings["model"], runtime["refiner"], cache)
-    return Refiner(
-        client,
-        render_prompt(args.refine_prompt),
-        seed=settings["seed"],
-        max_document_chars=settings["max_document_chars"],
-        max_failed_share=settings["max_failed_share"],
-    )
+    client = open_model(config, "refiner", servers, config.refine.sampling, cache)
+    return Refiner(client, render_prompt(prompt), config.refine)
 
 
-def open_search(
-    address: str, config: Mapping[str, Any], runtime: Mapping[str, Any], writer: str
-) -> Search:
-    """What the agent searches: the retriever, or (`config.search.web`) the web.
+def open_search(config: Config, servers: Servers, writer: str, name: str = "search") -> Search:
+    """What the agent searches: the retriever or the web, as `search` says.
 
-    `writer` names this stage's file in the web cache.
+    `writer` names this stage's file in the web cache; `name`: `retriever` for that one alone.
     """
-    web = config["search"].get("web")
-    if web is None:
-        return RetrieverClient(endpoint.wait_ready(address, runtime["retriever"]["ready_timeout"]))
-    fleeting = runtime["web"]
-    url = endpoint.wait_ready(address, fleeting["ready_timeout"])
-    merged = {
-        **web,
-        **{key: value for key, value in fleeting.items() if key != "ready_timeout"},
-        "pages": {**web["pages"], **fleeting["pages"]},
-    }
-    settings = parse_settings(WebSettings, merged, "web")
-    hosts = dict(web["pages"]["hosts"])
+    if name == "retriever" or config.search == "retriever":
+        return RetrieverClient(wait_ready(servers[name], config.retriever.ready_timeout))
+    url = wait_ready(servers[name], config.web.ready_timeout)
+    hosts = dict(config.web.pages.hosts)
     for host in [host for host, target in hosts.items() if target == SERVED]:
-        if address == url:
+        if servers[name] == url:
             del hosts[host]  # an engine elsewhere: the workflow has started no web
         else:
             hosts[host] = urlsplit(url).netloc
-    return WebSearch(url, settings, RequestCache(settings.cache, writer), hosts)
+    return WebSearch(url, config.web, RequestCache(config.web.cache, writer), hosts)

@@ -1,0 +1,55 @@
+"""What an SFT round does: how it rolls out and how it trains, from the first round to the last.
+
+Invariant: the first round is the teacher's rollouts and the recipe of `train`; later ones differ in
+what section `rounds` says and in nothing else.
+"""
+
+from dataclasses import dataclass
+
+from searchtrain.config.config import Config
+from searchtrain.config.models import Sampling
+from searchtrain.config.rollouts import Limits
+from searchtrain.config.training import Train
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPlan:
+    """How one round rolls out."""
+
+    role: str
+    """The model that writes: `teacher`, or `student` (the one of the round before)."""
+    rollouts: int
+    """Per question."""
+    questions: int | None
+    """Drawn for the round; None: all."""
+    seed: int
+    sampling: Sampling
+    limits: Limits
+    accepted: int | None
+    """Rollouts that end a question once they pass the curation rules; None: never."""
+
+
+def plan_rollouts(config: Config, number: int) -> RolloutPlan:
+    """How round `number` (from 1) rolls out."""
+    first, later = config.trajectories, config.rounds
+    if number == 1:
+        return RolloutPlan(
+            "teacher",
+            first.rollouts,
+            None,
+            first.seed,
+            first.sampling,
+            first.limits,
+            first.accepted,
+        )
+    return RolloutPlan(
+        "student", later.rollouts, later.questions, later.seed, later.sampling,
+        config.predict.limits, None,
+    )  # fmt: skip
+
+
+def plan_training(config: Config, number: int) -> Train:
+    """How round `number` trains: `train`, with the changes of `rounds.args` from the second on."""
+    if number == 1:
+        return config.train
+    return config.train.model_copy(update={"args": {**config.train.args, **config.rounds.args}})

@@ -1,0 +1,346 @@
+"""What rules call: one checkout with its config, and what its rules say of stages and servers.
+
+Invariant: a rule names its stage, and everything about staleness, servers, budget and secrets
+follows from the tables (`stages`, `servers`, `students`).
+"""
+
+import shlex
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from searchtrain.config.config import Config, read_config
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import canonical_json
+from searchtrain.models.prompts import list_prompt_files
+from searchtrain.task.budget import check_budget, start_clock, sum_rest
+from searchtrain.task.constraints import check_task
+from searchtrain.task.plan import STAGES as PLANNED_STAGES
+from searchtrain.task.plan import count_questions, make_plan
+from searchtrain.task.submissions import FILES as SUBMITTED
+from searchtrain.workflow import servers, students
+from searchtrain.workflow.adapter import (
+    Parameter,
+    Run,
+    list_gpu_requests,
+    make_untracked,
+    reported,
+)
+from searchtrain.workflow.stages import STAGES, digest_stage, list_settings
+
+PROMPTS = "config/prompts"
+
+
+class Project:
+    """A checkout and its validated config."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        """Raises WorkflowError with one line for each fault of the config."""
+        self.folder = folder
+        self.config = reported(load_config)(config)
+        self.results = self.config.pathvars.get("results", "results")
+        self.students = students.list_students(self.config)
+
+    def stage(self, name: str, **options: str) -> dict[str, Any]:
+        """The parameters of a rule: what makes it stale, and what its command line needs.
+
+        `settings` and `code` are compared by Snakemake; `config`, `servers`, `options` and `before`
+        (what the command begins with) make nothing stale. `options`: option of the script ->
+        the input, output or wildcard that gives its value; what is empty or not there is left out.
+        """
+        stage = STAGES[name]
+        asked = self._list_servers(name)
+        return {
+            "settings": lambda wildcards: list_settings(self.config, name, find_place(wildcards)),
+            "code": digest_stage(self.config, name),
+            "config": make_untracked(lambda wildcards, input: self._command_config),
+            "servers": make_untracked(
+                lambda wildcards, input: canonical_json(self._find_addresses(asked, input))
+            ),
+            "options": make_untracked(
+                lambda wildcards, input: list_options(options, wildcards, input)
+            ),
+            "before": make_untracked(lambda wildcards, input: self._begin(name, wildcards)),
+        }
+
+    def servers(self, name: str) -> dict[str, Any]:
+        """The inputs of a rule that are servers: nothing where the config has a URL."""
+        inputs: dict[str, Any] = {}
+        for server in self._list_servers(name):
+            inputs[server] = self._name_service(name, server)
+        if "refiner" in inputs:
+            inputs["refine_prompt"] = self.prompt("refine")
+        return inputs
+
+    # What depends on the round or the student, for inputs and parameters with wildcards.
+
+    def find_agent_prompt(self, wildcards: Any) -> str:
+        """The prompt of a round's rollouts: the teacher's, or the student's own."""
+        return self.prompt("agent" if wildcards.round else "agent_teacher")
+
+    def list_included_in_agent_prompt(self, wildcards: Any) -> list[str]:
+        """What that prompt includes."""
+        return self.included(Path(self.find_agent_prompt(wildcards)).stem)
+
+    def find_student_before(self, wildcards: Any) -> str | list[str]:
+        """The folder of the student whose rollouts a later round learns from."""
+        if not wildcards.round:
+            return []
+        number = students.number_of(wildcards.round)
+        return students.student_after(self.config, number - 1).folder
+
+    def list_curated(self, wildcards: Any) -> list[str]:
+        """The kept rollouts that a round learns from."""
+        return students.list_curated(self.config, students.number_of(wildcards.round))
+
+    def list_lessons(self) -> dict[str, Callable[[Any], str]]:
+        """The inputs of training: the data of the student's round and the model it starts from."""
+
+        def find(name: str) -> Callable[[Any], str]:
+            def render(wildcards: Any) -> str:
+                number = students.round_of(self.config, wildcards.student)
+                return f"<results>/{students.place_of(number)}{name}.json"
+
+            return render
+
+        def find_base(wildcards: Any) -> str:
+            number = students.round_of(self.config, wildcards.student)
+            return students.base_of(self.config, number)
+
+        return {"dataset": find("sft_dataset"), "info": find("dataset_info"), "base": find_base}
+
+    def find_round(self, wildcards: Any) -> int:
+        """The number of the round that trains a student."""
+        return students.round_of(self.config, wildcards.student)
+
+    def find_student(self, wildcards: Any) -> str:
+        """The folder of a student's weights."""
+        return self.students[wildcards.student].folder
+
+    def list_splits(self, wildcards: Any) -> list[str]:
+        """The questions that a student answers."""
+        return list(self.students[wildcards.student].splits)
+
+    def list_predictions(self, wildcards: Any) -> list[str]:
+        """The predictions that are scored together: beside the product's the untrained model's."""
+        own = f"<results>/{wildcards.student}predictions.parquet"
+        untrained = not wildcards.student and students.scores_untrained(self.config)
+        return [own, *["<results>/untrained/predictions.parquet"] * untrained]
+
+    # The service rule.
+
+    @reported
+    def list_served_files(self, wildcards: Any) -> list[str]:
+        """What must exist before a server can start."""
+        return servers.list_served_files(self.config, wildcards.server)
+
+    def name_environment(self, wildcards: Any) -> str:
+        """The conda environment of a server."""
+        return servers.name_environment(self.config, wildcards.server)
+
+    def count_server_gpus(self, wildcards: Any) -> int:
+        """The GPUs that a server asks for."""
+        return servers.count_gpus(self.config, wildcards.server)[0]
+
+    def identify_server(self, wildcards: Any) -> str:
+        """What decides a server's answers: makes the stages stale that use it."""
+        return canonical_json(servers.identify_server(self.config, wildcards.server))
+
+    @property
+    def launch(self) -> Parameter:
+        """How a server is started: makes nothing stale."""
+        return make_untracked(
+            lambda wildcards, input: servers.describe_launch(
+                self.config, wildcards.job, wildcards.server, list(input)
+            )
+        )
+
+    @cached_property
+    def encoder(self) -> list[str]:
+        """The folder of the encoder, if the index is one of vectors."""
+        return servers.list_encoder(self.config)
+
+    @property
+    def traced(self) -> bool:
+        """Whether training data must trace to seed questions and the named teacher."""
+        return bool(self.config.task.seed_data_only or self.config.task.teacher)
+
+    def prompt(self, name: str) -> str:
+        """A prompt file."""
+        return f"{PROMPTS}/{name}.jinja"
+
+    def included(self, *names: str) -> list[str]:
+        """The files that prompt files include."""
+        files = [list_prompt_files(self.folder / self.prompt(name))[1:] for name in names]
+        return [file.relative_to(self.folder).as_posix() for part in files for file in part]
+
+    def untracked(self, value: Any) -> Parameter:
+        """A parameter that makes nothing stale, whatever its value."""
+        return make_untracked(lambda wildcards, input: value)
+
+    def begin(self, run: Run) -> None:
+        """Before a run: one at a time, within the task's hours and the GPUs that there are."""
+        # Not when the workflow is read: plan.md and dry runs of a plan that is too long must work.
+        run.begin(self._check_hours, lambda jobs: self._check_gpus(jobs, run.count_gpus()))
+
+    def list_submitted(self) -> list[str]:
+        """The files that the table of submissions compares, as far as they are there."""
+        folders = self.config.task.submissions.values()
+        files = [Path(folder) / name for folder in folders for name in SUBMITTED]
+        return [file.as_posix() for file in files if file.exists()]
+
+    def list_commands(self, run: Run) -> str:
+        """How each submission is built, as far as this run's own command line tells, as JSON."""
+        commands = {}
+        for name, folder in self.config.task.submissions.items():
+            change = Path("config/submissions") / f"{name}.yaml"
+            files = [*run.list_configfiles(), *[str(change)] * change.exists()]
+            target = ["snakemake", f"{folder}/test.json", "--cores", "all"]
+            commands[name] = shlex.join([*target, *["--configfile"] * bool(files), *files])
+        return canonical_json(commands)
+
+    def estimate_index_memory(self) -> int:
+        """Megabytes that building the index takes (measured: 3.3 times the corpus, for BM25)."""
+        corpus = Path(self.config.data.corpus)  # the laptop's is not there yet, and small
+        return int(2000 + 5 * (corpus.stat().st_size / 1e6 if corpus.exists() else 0))
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """The plan of the run's hours; made when it is first needed."""
+        return make_plan(self.config, count_questions(self.config, self.results))
+
+    @cached_property
+    def _command_config(self) -> str:
+        """What scripts get: how the config differs from the defaults."""
+        return canonical_json(self.config.changes())
+
+    def _list_servers(self, name: str) -> list[str]:
+        stage = STAGES[name]
+        search = ["search"] * (stage.search == "agent") + ["retriever"] * (
+            stage.search == "retriever"
+        )
+        refiner = ["refiner"] * (stage.search == "agent" and self.config.refine.enabled)
+        writer = ["teacher"] * (name == "trajectories") + ["student"] * stage.student
+        return [*stage.roles, *writer, *search, *refiner]
+
+    def _name_service(self, name: str, server: str) -> Callable[[Any], str | list[str]]:
+        @reported
+        def render(wildcards: Any) -> str | list[str]:
+            place = find_place(wildcards)
+            wanted = server
+            if name == "predict" and server == "student":
+                wanted = self.students[place].name
+            if name == "trajectories" and server == "teacher" and place:
+                # A later round's rollouts are those of the student before.
+                number = students.number_of(place)
+                wanted = students.student_after(self.config, number - 1).name
+            return servers.name_service(self.config, name_job(name, wildcards), wanted) or []
+
+        return render
+
+    def _find_addresses(self, names: list[str], input: Any) -> dict[str, str]:
+        """Where a stage finds its servers: endpoint files among its inputs, else URLs."""
+        return {
+            name: str(getattr(input, name, ""))
+            or servers.find_server(self.config, name).section.endpoint
+            for name in names
+        }
+
+    def _begin(self, name: str, wildcards: Any) -> str:
+        """What a command begins with: the task's hours checked, the teacher's keys taken away."""
+        place, hours = find_place(wildcards), self.config.task.budget_hours
+        before = ""
+        planned = {"untrained/": f"{name}_untrained", "": name}.get(place)
+        if STAGES[name].timed and hours is not None and planned in PLANNED_STAGES:
+            rest = ["--rest", f"{sum_rest(self.plan, planned):.4f}", "--budget", f"{hours:g}"]
+            over = ["--over-budget", self.config.task.over_budget, "--cache", self.config.cache]
+            check = ["python", "scripts/budget.py", "--stage", planned, *rest, *over]
+            before = shlex.join(check) + " && "
+        if name in servers.PREDICTING:
+            before += servers.hide_secrets(self.config)
+        return before
+
+    def _check_hours(self, jobs: list[Any]) -> None:
+        """Start the task's clock; refuse long stages that the plan has no time for."""
+        rules = {rule for rule, _ in list_gpu_requests(jobs)}
+        if self.config.task.budget_hours is None or not rules.intersection(PLANNED_STAGES):
+            return
+        start_clock(self.config.cache)
+        check_budget(self.plan, self.config)
+
+    def _check_gpus(self, jobs: list[Any], most: int | None) -> None:
+        """Snakemake would give a job fewer GPUs than it asks for, and say nothing."""
+        for rule, server in list_gpu_requests(jobs) if most is not None else ():
+            wanted, key = self._count_gpus(rule, server)
+            if wanted > (most or 0):
+                raise InputError(
+                    f"configuration: {key}: rule {rule} asks for {wanted} GPUs, and this run may"
+                    f" use {most}: lower {key}, or take another profile or --resources gpu={wanted}"
+                )
+
+    def _count_gpus(self, rule: str, server: str) -> tuple[int, str]:
+        if server:
+            return servers.count_gpus(self.config, server)
+        encoder = self.config.retriever.embedder.gpu if self.encoder else 0
+        return {
+            "checkpoint": (self.config.train.gpu, "train.gpu"),
+            "grpo": (self.config.grpo.gpu, "grpo.gpu"),
+            "index": (encoder, "retriever.embedder.gpu"),
+        }.get(rule, (0, ""))
+
+
+def load_config(values: Mapping[str, Any]) -> Config:
+    """Validate a config and check what it names: constraints, files, encoder.
+
+    Raises InputError with a line for each fault.
+    """
+    config = read_config(values)
+    if not config.task.enforced:
+        # A scale file names the models; whether nothing else may be used is the preset's to say.
+        task = {"teacher": None, "student": None, "seed_data_only": False}
+        config = config.model_copy(update={"task": config.task.model_copy(update=task)})
+    check_task(config)
+    for key, file in list_named_files(config).items():
+        # Snakemake would go on with what an earlier run made of a file that is gone.
+        if file and not file.startswith("<results>") and not Path(file).exists():
+            raise InputError(f"configuration: {key}: {file}: no such file; check the path")
+    servers.list_encoder(config)
+    return servers.revise_scripted(config)
+
+
+def list_named_files(config: Config) -> dict[str, str | None]:
+    """The files and folders that the config names, by their keys."""
+    data = config.data
+    files = {f"data.{key}": value for key, value in data if isinstance(value, str)}
+    files |= {f"data.benchmarks.{name}": file for name, file in data.benchmarks.items()}
+    for name, qrels in data.qrels.items():
+        files |= {f"data.qrels.{name}.{kind}": file for kind, file in qrels if file}
+    encoder = servers.list_encoder(config)
+    return {
+        **files,
+        "train.base": config.train.base,
+        "mix.file": config.mix.file,
+        "retriever.embedder.model": encoder[0] if encoder else None,
+    }
+
+
+def find_place(wildcards: Any) -> str:
+    """The place that a job is about: of a student or of a round's data."""
+    return getattr(wildcards, "student", "") or getattr(wildcards, "round", "")
+
+
+def name_job(stage: str, wildcards: Any) -> str:
+    """A stage's job in one word, for the endpoint files of its servers: `predict.rounds1`."""
+    return ".".join([stage, *filter(None, (value.replace("/", "") for value in wildcards))])
+
+
+def list_options(options: Mapping[str, str], wildcards: Any, input: Any) -> list[str]:
+    """Command-line options whose inputs or wildcards are there."""
+    rendered: list[str] = []
+    for option, source in options.items():
+        value = getattr(input, source, None) or getattr(wildcards, source, None)
+        if value:
+            values = [value] if isinstance(value, str) else [str(each) for each in value]
+            rendered += [f"--{option.replace('_', '-')}", *values]
+    return rendered

@@ -1,0 +1,188 @@
+"""The servers that stages talk to: which, whether the workflow starts them, and how.
+
+A stage's servers are roles of `models`, and `search`: what its agent searches (the retriever or the
+web). Invariant: each stage gets a server of its own, since Snakemake starts and ends a server and
+its one consumer together.
+"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from searchtrain.config.config import Config
+from searchtrain.config.models import Role, Student
+from searchtrain.core.errors import InputError
+from searchtrain.core.files import canonical_json
+from searchtrain.task.constraints import list_secrets
+from searchtrain.workflow.code import digest_modules
+from searchtrain.workflow.students import list_students
+
+SCRIPTED_CODE = ("demo.server",)
+"""What answers for the scripted roles."""
+WEB_CODE = ("demo.web",)
+PREDICTING = ("predict",)
+"""Stages that answer evaluation questions, from which the task keeps its teacher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server as the config has it."""
+
+    name: str
+    """`retriever`, `web`, a role that owns its server, or a student's name."""
+    key: str
+    """Its section, for messages."""
+    section: Any
+
+
+def find_server(config: Config, name: str) -> Server:
+    """The server of a role, of `search`, or of a student."""
+    if name == "search":
+        name = config.search
+    if name in ("retriever", "web"):
+        return Server(name, name, getattr(config, name))
+    if name in {student.name for student in list_students(config).values()}:
+        return Server(name, "models.student", config.models.student)
+    owner = config.models.owner(name)
+    return Server(owner, f"models.{owner}", config.models.resolve(name))
+
+
+def name_service(config: Config, stage: str, name: str) -> str | None:
+    """The endpoint file of the server that the workflow starts for one job, None for a URL.
+
+    `stage` names the job. Raises InputError when the config has neither.
+    """
+    server = find_server(config, name)
+    if server.section.endpoint:
+        return None
+    if getattr(server.section, "serve", "by default") is None:
+        raise InputError(f"configuration: {server.key}: set endpoint to a URL, or serve")
+    return f"<results>/.serve/{stage}-{server.name}.json"
+
+
+def list_served_files(config: Config, name: str) -> list[str]:
+    """What must exist before a server can start."""
+    server = find_server(config, name)
+    dense = config.retriever.index.engine != "bm25"
+    if name == "web" and dense:
+        raise InputError(
+            "configuration: web.serve: the laptop's web needs retriever.index.engine: bm25"
+        )
+    if name in ("retriever", "web"):
+        return ["<shared>/index", "<shared>/corpus.jsonl", *list_encoder(config)]
+    if isinstance(server.section, Student):
+        return [folder_of(config, name)]
+    return []
+
+
+def list_encoder(config: Config) -> list[str]:
+    """The folder of the encoder, if the index is one of vectors."""
+    if config.retriever.index.engine == "bm25":
+        return []
+    model = config.retriever.embedder.model
+    if not model:
+        raise InputError(
+            "configuration: retriever.embedder.model: missing; set it to the folder of an encoder,"
+            " or retriever.index.engine to bm25"
+        )
+    return [model]
+
+
+def folder_of(config: Config, student: str) -> str:
+    """The folder of a student's weights, by the student's name."""
+    return next(each.folder for each in list_students(config).values() if each.name == student)
+
+
+def identify_server(config: Config, name: str) -> dict[str, Any]:
+    """What decides a server's answers; a change reruns the stage that asks it.
+
+    The index, the corpus and a student's weights are files, which Snakemake compares itself.
+    """
+    section = find_server(config, name).section
+    if name == "retriever":
+        engine = config.retriever.index.engine
+        fusion = {"fusion": config.retriever.fusion.tracked()} if engine == "hybrid" else {}
+        return {"code": digest_modules([f"search.{engine}"]), **fusion}
+    if name == "web":
+        return {"rates": section.scripted.tracked(), "code": digest_modules(WEB_CODE)}
+    if isinstance(section, Role) and section.serve == "scripted":
+        return identify_role(section)
+    return {"model": section.model, "args": section.vllm.args}
+
+
+def identify_role(role: Role | Student) -> dict[str, Any]:
+    """What decides a role's answers, but for its sampling."""
+    return role.tracked()
+
+
+def revise_scripted(config: Config) -> Config:
+    """The same config, where the revision of a scripted role tells its code and its mistakes too."""
+    code, changes = "", config.changes()
+    for name, role in config.models:
+        if isinstance(role, Role) and role.serve == "scripted" and not role.endpoint:
+            code = code or digest_modules(SCRIPTED_CODE)
+            revision = role.revision + canonical_json(role.scripted.tracked()) + code
+            changes.setdefault("models", {}).setdefault(name, {})["revision"] = revision
+    return Config.read(changes)
+
+
+def name_environment(config: Config, name: str) -> str:
+    """The conda environment of a server, as a rule names it."""
+    if name == "retriever":
+        return "../envs/retriever.yaml"
+    scripted = getattr(find_server(config, name).section, "serve", None) == "scripted"
+    return "../envs/workflow.yaml" if scripted else "../envs/vllm.yaml"
+
+
+def count_gpus(config: Config, name: str) -> tuple[int, str]:
+    """The GPUs that a server asks for, and the key of that setting."""
+    server = find_server(config, name)
+    return getattr(server.section, "gpu", 0), f"{server.key}.gpu"
+
+
+def describe_launch(config: Config, stage: str, name: str, files: list[str]) -> str:
+    """How `scripts/serve.py` starts a server for a job, as JSON; makes nothing stale.
+
+    `files`: those of `list_served_files`, as they lie on disk.
+    """
+    section = find_server(config, name).section
+    predicting = stage.split(".")[0] in PREDICTING
+    hidden = dict.fromkeys(list_secrets(config) if predicting else ())
+    vllm = getattr(section, "vllm", None)
+    spec: dict[str, Any] = {
+        "port": section.port,
+        "ready_timeout": section.ready_timeout,
+        "gpus": getattr(section, "gpu", 0),
+        "env": {**(vllm.env if vllm else {}), **hidden},
+    }
+    if name in ("retriever", "web"):
+        spec |= {"index": files[0], "corpus": files[1]}
+    if name == "retriever":
+        args: dict[str, Any] = {"encoder": files[2], "gpus": section.gpu} if files[2:] else {}
+        if section.index.engine == "hybrid":
+            args["fusion"] = section.fusion.tracked()
+        spec |= {"serve": "retriever", "args": args}
+    elif getattr(section, "serve", None) == "scripted":
+        ledger = "laptop_web" if name == "web" else "scripted_teacher"
+        spec |= {
+            "serve": "web" if name == "web" else "scripted",
+            "ledger": str(Path(config.cache) / f"{ledger}.ledger"),
+            "rates": section.scripted.tracked(),
+        }
+        if name != "web":
+            spec["model"] = section.model
+    else:
+        spec |= {
+            "serve": "vllm",
+            "model": files[0] if files else section.model,
+            "served_model_name": section.model,
+            "args": {**section.vllm.args, **section.vllm.tuning},
+        }
+    return canonical_json(spec)
+
+
+def hide_secrets(config: Config) -> str:
+    """What takes the keys of the task's teacher out of a prediction's environment."""
+    secrets = list_secrets(config)
+    return shlex.join(["unset", *secrets]) + " && " if secrets else ""

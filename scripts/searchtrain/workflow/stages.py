@@ -1,0 +1,179 @@
+"""The table of stages: for each rule the settings, models, search and code that decide its result.
+
+Invariant: what is not named here makes no result of a rule stale. Inputs and prompts are files, which
+Snakemake compares itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from searchtrain.config.config import Config
+from searchtrain.config.rollouts import describe_limits
+from searchtrain.config.rounds import plan_rollouts, plan_training
+from searchtrain.core.files import canonical_json
+from searchtrain.task.constraints import list_writers
+from searchtrain.workflow.code import digest_modules
+from searchtrain.workflow.servers import identify_role
+from searchtrain.workflow.students import number_of, round_of
+
+PLANNED = (
+    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
+    "models", "refine", "judge", "shortcuts", "trees", "rounds",
+)  # fmt: skip
+"""The sections that a plan of hours depends on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What decides the result of one rule."""
+
+    code: tuple[str, ...]
+    """Modules of the library; what they import counts as well."""
+    settings: tuple[str, ...] = ()
+    """Sections whose tracked settings count; `trees:questions`: those that are read by another
+    stage than the section's own (`Section.tracked`)."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Role that is asked -> the section that holds its sampling, `trees.sampling.planner`."""
+    search: str = ""
+    """`agent`: whatever `search` names, with the refiner; `retriever`: that one alone."""
+    student: bool = False
+    """Whether it asks a student."""
+    timed: bool = False
+    """Whether it is a long stage, before which the task's hours are checked."""
+
+
+TREE = "trees.sampling"
+STAGES = {
+    "world": Stage(("demo.world",), ("world",)),
+    "base": Stage(("demo.base",), ("base",)),
+    "corpus": Stage(("search.corpus",)),
+    "index": Stage((), ("retriever.index",)),
+    "seeds": Stage(("questions.seeds",), ("seeds",)),
+    "tag": Stage(("questions.tagging",), ("tag",), {"teacher": "tag.sampling"}, timed=True),
+    "sample": Stage(("questions.sampling",), ("sample",)),
+    "trees": Stage(
+        ("trees.growth", "trees.roots", "trees.quality"), ("trees",),
+        {"planner": f"{TREE}.planner", "browser": f"{TREE}.browser"}, search="retriever",
+    ),
+    "written_trees": Stage(
+        ("trees.writing",), ("trees:writing",), {"writer": f"{TREE}.writer"}
+    ),
+    "verify": Stage(
+        ("trees.verification",), ("verify",),
+        {"solver": "verify.sampling.solver", "verifier": "verify.sampling.verifier"},
+        search="retriever",
+    ),
+    "questions": Stage(("questions.seeds",), ("seeds", "trees:questions")),
+    "trajectories": Stage(("agent.loop",), search="agent", timed=True),
+    "shards": Stage(("agent.shards",)),
+    "shortcuts": Stage(("curation.shortcuts",), ("shortcuts",), {"judge": "shortcuts.sampling"}),
+    "curate": Stage(("curation.choice",), ("curate",)),
+    "sft_dataset": Stage(("training.sharegpt", "training.mixing")),
+    "defects": Stage(("demo.mistakes",), ("models.teacher.scripted",)),
+    "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
+    "grpo": Stage(("rl.trainer",), ("grpo",), search="agent"),
+    "predict": Stage(("agent.loop",), ("predict",), search="agent", student=True, timed=True),
+    "benchmarks": Stage(("evaluation.benchmarks",)),
+    "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
+    "metrics": Stage(("evaluation.metrics",), ("predict:metrics",)),
+    "browsecomp": Stage(("evaluation.browsecomp",)),
+    "plan": Stage(("task.plan",), PLANNED),
+    "hours": Stage(("task.plan",)),
+    "submissions": Stage(("task.submissions",)),
+}  # fmt: skip
+
+
+def list_modules(config: Config, name: str) -> tuple[str, ...]:
+    """The code of a stage, of the backends that the config names and no other."""
+    modules = list(STAGES[name].code)
+    if STAGES[name].search == "agent":
+        modules += ["search.web"] * (config.search == "web")
+        modules += ["agent.refiner"] * config.refine.enabled
+    if name == "trajectories" and config.trajectories.accepted:
+        modules.append("curation.choice")
+    if name == "index":
+        modules.append(f"search.{config.retriever.index.engine}")
+    if name == "checkpoint" and config.train.attention == "varlen":
+        modules.append("training.attention")
+    return tuple(modules)
+
+
+def digest_stage(config: Config, name: str) -> str:
+    """What the code of a stage does, as a digest."""
+    return digest_modules(list_modules(config, name))
+
+
+def list_settings(config: Config, name: str, place: str = "") -> str:
+    """Every setting that decides the result of a stage, as canonical JSON.
+
+    `place`: of the round's data or of the student, where a rule has one for each.
+    """
+    stage = STAGES[name]
+    values: dict[str, Any] = {}
+    for each in stage.settings:
+        section, _, reader = each.partition(":")
+        values[each] = find_section(config, section).tracked(reader)
+    for role, sampling in stage.roles.items():
+        values[role] = identify(config, role, find_section(config, sampling))
+    if stage.student:
+        values["student"] = identify(config, "student", config.models.student.sampling)
+    if stage.search == "agent":
+        values |= describe_search(config)
+    values |= describe_own(config, name, place)
+    return canonical_json(values)
+
+
+def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
+    """What decides a stage besides its sections and models."""
+    if name == "trajectories":
+        plan = plan_rollouts(config, number_of(place))
+        return {
+            "rollouts": plan.rollouts,
+            "questions": plan.questions,
+            "seed": plan.seed,
+            "max_failed_share": config.trajectories.max_failed_share,
+            "limits": plan.limits.tracked(),
+            "model": identify(config, plan.role, plan.sampling),
+            "accepted": plan.accepted,
+            "rules": config.curate.rules.tracked() if plan.accepted else None,
+        }
+    if name == "checkpoint":
+        return {"train": plan_training(config, round_of(config, place)).tracked()}
+    if name == "sft_dataset":
+        # Only what the student's prompt says; its other limits change no record.
+        values = {"limits": describe_limits(config.predict.limits)}
+        return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
+    if name == "index" and config.retriever.index.engine != "bm25":
+        return {"embedder": config.retriever.embedder.tracked()}
+    if name == "benchmarks":
+        return {"names": list(config.data.benchmarks)}
+    if name == "submissions":
+        return {"folders": config.task.submissions}
+    return {}
+
+
+def describe_search(config: Config) -> dict[str, Any]:
+    """What decides what an agent finds, but for the index, which is a file."""
+    values: dict[str, Any] = {}
+    if config.search == "web":
+        values["web"] = config.web.tracked()
+    if config.refine.enabled:
+        values["refine"] = config.refine.tracked()
+        values["refiner"] = identify(config, "refiner", config.refine.sampling)
+    return values
+
+
+def identify(config: Config, role: str, sampling: Any) -> dict[str, Any]:
+    """What decides a role's answers, the constraint on who may give them included."""
+    values = {**identify_role(config.models.resolve(role)), "sampling": sampling.tracked()}
+    only = config.task.teacher if role in list_writers(config) else None
+    return values | ({"only": only} if only else {})
+
+
+def find_section(config: Config, path: str) -> Any:
+    """A section by its dotted path."""
+    section: Any = config
+    for part in path.split("."):
+        section = getattr(section, part)
+    return section
