@@ -14,7 +14,7 @@ run: setup
 
 test: setup lint
 	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
-	$(TRL)/bin/python -m pytest tests/rl/test_grpo_trainer.py
+	$(TRL)/bin/python -m pytest tests/rl/test_trainer.py
 
 lint: setup
 	ruff check .

@@ -8,12 +8,12 @@ import shutil
 
 import polars as pl
 import pytest
-from conftest import TARGET, copy_repository
 
+from helpers.checkout import TARGET, copy_repository
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
 
-PRESET = ["config/presets/simpledeepsearcher.yaml", "tests/small_simpledeepsearcher.yaml"]
+PRESET = ["config/presets/simpledeepsearcher.yaml", "tests/workflow/small_simpledeepsearcher.yaml"]
 TARGETS = [TARGET, "out/results/defects.json"]
 LEDGERS = ["out/cache/laptop_web.ledger", "out/cache/scripted_teacher.ledger"]
 FAILURES = {"http_404", "too_large", "timeout", "redirects", "private_address", "robots"}

@@ -9,11 +9,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
-from conftest import TARGET, copy_repository, wait_until
 
+from helpers.checkout import TARGET, copy_repository
+from helpers.processes import find_processes, wait_until
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
 from searchtrain.training.trainer import list_messages, tokenize_record
@@ -125,7 +125,9 @@ def test_second_run_has_nothing_to_do(built):
 def test_touching_files_reordering_keys_and_comments_make_nothing_stale(built):
     for prompt in (built.path / "config/prompts").iterdir():
         prompt.touch()
-    built.edit("tests/small.yaml", "total: 100, min_domain: 10", "min_domain: 10, total: 100")
+    built.edit(
+        "tests/workflow/small.yaml", "total: 100, min_domain: 10", "min_domain: 10, total: 100"
+    )
     built.edit("config/config.yaml", "    k1: 0.9", "    k1: 0.9  # a remark: ")
     module = built.path / "scripts/searchtrain/curation.py"
     module.write_text("# a remark\n" + module.read_text())
@@ -159,7 +161,7 @@ def test_concurrency_and_supervisor_make_nothing_stale(built):
         ),
         ("config/config.yaml", "turn_words: 60", "turn_words: 61", EXPORT | STUDENT),
         ("config/config.yaml", "min_domain: 100", "min_domain: 100 ", set()),
-        ("tests/small.yaml", "max_steps: 12", "max_steps: 13", STUDENT),
+        ("tests/workflow/small.yaml", "max_steps: 12", "max_steps: 13", STUDENT),
         ("scripts/searchtrain/sharegpt.py", '"human"', '"user"', {"sft_dataset"} | STUDENT),
         ("scripts/searchtrain/metrics.py", "import logging", "import logging\nX = 1", {"metrics"}),
     ],
@@ -267,15 +269,3 @@ def render(tokenizer, messages: list[dict[str, str]], **options) -> list[int]:
 
 def count_lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
-
-
-def find_processes(folder: Path) -> list[str]:
-    """Command lines of the processes that work in `folder`."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and Path(process.cwd()) == folder:
-                found.append(" ".join(process.cmdline()))
-        except (psutil.Error, OSError):
-            continue
-    return found
