@@ -43,6 +43,12 @@ def checkout(tmp_path_factory):
     return copy_repository(tmp_path_factory.mktemp("checkout"))
 
 
+@pytest.fixture
+def own(built, tmp_path):
+    """A copy of a module's small build for one test, which may change it."""
+    return built.copy(tmp_path / "own")
+
+
 @pytest.fixture(scope="module")
 def results(built):
     """The results of a module's small build."""

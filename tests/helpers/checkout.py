@@ -64,6 +64,10 @@ class Checkout:
         names = re.findall(r"^(\w+) +\d+$", ended.stdout, re.MULTILINE)
         return set(names) - {"serve", "total"}
 
+    def copy(self, target: Path) -> "Checkout":
+        """All of it, with what was built and what Snakemake knows of that."""
+        return Checkout(Path(shutil.copytree(self.path, target, symlinks=True)))
+
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace text in a file; the text must be there."""
         file = self.path / name

@@ -1,6 +1,6 @@
 """The preset InfoSeek from end to end: trees, filters, rejection sampling, two SFT rounds, GRPO.
 
-The tests of this file run in order on one small build (`built`), because a build takes minutes.
+The tests share one small build (`built`), because a build takes minutes.
 """
 
 import json
