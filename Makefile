@@ -1,26 +1,33 @@
-# `make` builds results/test.json on the laptop world; `make test` runs the tests. Both set up first.
+# `make` builds results/test.json on the laptop world; `make test` runs the tests, `make test-fast` those
+# that build nothing from end to end. All set up first.
 PYTHON ?= python3.11
 VENV := .venv
 TRL := .venv-trl
 BIN := $(CURDIR)/$(VENV)/bin
 TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
+PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test lint setup clean
+.PHONY: run test test-fast lint setup clean
 run: setup
 	snakemake results/test.json --cores all
 
 test: setup lint
-	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
-	$(TRL)/bin/python -m pytest tests/rl/test_grpo_trainer.py
+	$(PYTEST)
+	$(TRL)/bin/python -m pytest tests/rl/test_trainer.py
+
+test-fast: setup
+	$(PYTEST) -m "not build"
 
 lint: setup
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
+	PYTHONPATH=scripts lint-imports
+	mypy
 
 setup: $(VENV)/.ready $(TRL)/.ready
 

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 import yaml
-from conftest import copy_repository
 
+from helpers.checkout import copy_repository
 from searchtrain.agent.shards import add_reports, join_shards, take_shard
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from random_encoder import make_encoder
-
+from helpers.encoder import make_encoder
 from searchtrain.search import encoder as encoders
 from searchtrain.search.encoder import Encoder, list_devices
 from searchtrain.search.vectors import GPU_ROWS, VectorSearch

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from test_curation import make_frame, make_rollout
-from test_llm import chat
 from werkzeug import Response
 
+from helpers.chat import chat
+from helpers.rollouts import make_frame, make_rollout
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.curation.shortcuts import (
     GENUINE_SCHEMA,

@@ -6,29 +6,11 @@ from typing import Any
 
 import pytest
 
+from helpers.worlds import CONFIG, WORLD, write
 from searchtrain.agent import grammar
 from searchtrain.core.files import hash_file
 from searchtrain.demo import base, teacher, world
 
-WORLD: dict[str, Any] = {
-    "seed": 3,
-    "cities_per_country": 6,
-    "sizes": {"train": 100, "dev": 10, "test": 10},
-    "shares": {"single_hop": 1, "two_hop": 1, "three_hop": 1, "comparison": 1},
-    "max_answer_share": 0.2,
-}
-CONFIG: dict[str, Any] = {
-    "seed": 1,
-    "vocabulary": 1024,
-    "hidden": 64,
-    "layers": 2,
-    "heads": 2,
-    "kv_heads": 2,
-    "feed_forward": 128,
-    "positions": 1024,
-    "rope_theta": 10000,
-    "tied": True,
-}
 OBSERVATION = grammar.render_observation(
     [
         (
@@ -57,12 +39,6 @@ MESSAGES = [
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     world.write_world(folder, WORLD)
-    return folder
-
-
-def write(inputs: Path, folder: Path, **changes: Any) -> Path:
-    config = {**CONFIG, **changes}
-    base.write_base(folder, inputs / "passages.jsonl", inputs / "train.json", config)
     return folder
 
 

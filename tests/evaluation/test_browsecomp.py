@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from test_curation import make_rollout
 
+from helpers.rollouts import make_rollout
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from test_llm import chat
-from test_metrics import make_predictions
 from werkzeug import Response
 
+from helpers.chat import chat
+from helpers.rollouts import make_predictions
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.evaluation.judge import (

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from helpers.rollouts import make_predictions
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
 from searchtrain.data.answers import (
@@ -188,39 +189,6 @@ def test_answers_that_are_no_phrases_leave_the_earlier_test_json(tmp_path):
 def test_numeric_ids_must_stay_numbers():
     with pytest.raises(InputError, match=r"row 1: id '1' where test\.json has 1"):
         check_submission([{"id": "1", "predicted_answer": ""}], [1], "test.json")
-
-
-def make_predictions(rows):
-    """`rows`: (split, question id, answer)."""
-    return pl.DataFrame(
-        [
-            {
-                "id": f"{split}/{key}#{rollout}",
-                "question_id": str(key),
-                "rollout": rollout,
-                "question": "?",
-                "golden_answers": [],
-                "source": "x",
-                "messages": [],
-                "answer": answer,
-                "stop_reason": "answered" if answer else "turn_limit",
-                "error": "",
-                "turns": 2,
-                "searches": 1,
-                "queries": [["q"]],
-                "retrieved_ids": [["1"]],
-                "sources": [["1"]],
-                "fallbacks": 0,
-                "prompt_tokens": 1,
-                "completion_tokens": 1,
-                "lineage": {"model": "m", "revision": "r", "prompt": "p", "seed": 1},
-                "split": split,
-            }
-            for split, key, answer, *rest in rows
-            for rollout in rest or [0]
-        ],
-        schema=schemas.empty_table(schemas.Predictions).schema,
-    )
 
 
 GOOD = [

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from helpers.questions import make_tagged
 from searchtrain.core import files
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
@@ -22,25 +23,6 @@ from searchtrain.questions.sampling import (
 from searchtrain.questions.tagging import add_tags, compile_aliases, parse_tag
 
 ROOT = Path(__file__).parents[2]
-
-
-def make_tagged(rows):
-    """`rows`: (domain, key points[, question])."""
-    return pl.DataFrame(
-        [
-            {
-                "id": str(number),
-                "question": rest[0] if rest else f"question {number}",
-                "golden_answers": ["x"],
-                "source": "test",
-                "exclude_urls": [],
-                "domain": domain,
-                "key_points": list(points),
-            }
-            for number, (domain, points, *rest) in enumerate(rows)
-        ],
-        schema_overrides={name: pl.List(pl.String) for name in ("exclude_urls", "key_points")},
-    )
 
 
 def loop_as_published(key_points):

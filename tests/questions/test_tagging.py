@@ -1,8 +1,8 @@
 """What a tagger may say, and how its labels fold together."""
 
 import pytest
-from test_questions import make_frame
 
+from helpers.questions import make_frame
 from searchtrain.core.errors import InputError, ModelError
 from searchtrain.data import schemas
 from searchtrain.questions.tagging import (

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from random_encoder import make_encoder
 from starlette.testclient import TestClient
 
+from helpers.encoder import make_encoder
 from searchtrain.core.errors import InputError
 from searchtrain.search import dense, server, vectors
 from searchtrain.search import index as index_module

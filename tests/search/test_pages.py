@@ -13,10 +13,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from helpers.processes import wait_until
 from searchtrain.core.errors import InputError, Interrupted, PageError
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import pages

@@ -81,8 +81,8 @@ def test_the_target_says_which_command_builds_what_is_missing(checkout):
     assert report["best"] == ["one_rollout"]
     command = report["submissions"][1]["command"]
     assert command == (
-        "snakemake results/hardest_first/test.json --cores all --configfile tests/small.yaml"
-        f" {preset} config/submissions/hardest_first.yaml"
+        "snakemake results/hardest_first/test.json --cores all"
+        f" --configfile tests/workflow/small.yaml {preset} config/submissions/hardest_first.yaml"
     )
     # Once another is built the table is stale, and not before.
     assert checkout.run(target, "-n", configfiles=[preset]).stdout.count("Nothing to be done") == 1

@@ -5,9 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_curation import make_rollout
-from test_sharegpt import curate, run_export
 
+from helpers.export import run_export
+from helpers.rollouts import curate, make_rollout
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
 from searchtrain.training import sharegpt, trainer

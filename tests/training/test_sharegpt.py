@@ -1,25 +1,15 @@
 """The training set as LLaMA-Factory reads it."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_curation import make_frame, make_rollout
 
+from helpers.export import run_export
+from helpers.rollouts import curate, make_rollout
 from searchtrain.core.errors import InputError
-from searchtrain.curation.choice import CurateSettings, curate_rollouts
 from searchtrain.data import schemas
 from searchtrain.training import sharegpt
-
-ROOT = Path(__file__).parents[2]
-LIMITS = {"max_turns": 4, "max_searches": 3}
-
-
-def curate(*rollouts):
-    return curate_rollouts(make_frame(*rollouts), CurateSettings())[0]
 
 
 def test_record_has_the_student_prompt_and_every_other_text_as_it_was():
@@ -71,21 +61,6 @@ def test_llama_factory_reads_every_turn_and_the_prompt():
     assert [turn["content"] for turn in turns] == [
         turn["value"] for turn in record["conversations"]
     ]
-
-
-def run_export(folder, out, *options, **config):
-    return subprocess.run(
-        [
-            sys.executable, str(ROOT / "scripts" / "sft_dataset.py"),
-            "--curated", str(folder / "curated.parquet"),
-            "--prompt", str(folder / "agent.jinja"),
-            "--out", str(folder / out / "sft_dataset.json"),
-            "--info", str(folder / out / "dataset_info.json"),
-            "--config", json.dumps({"limits": LIMITS, **config}), *options,
-        ],
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
 
 
 def test_script_writes_the_same_bytes_again_and_names_an_undefined_variable(tmp_path):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from test_llm import chat
 from werkzeug import Response
 
+from helpers.chat import chat
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.evaluation.benchmarks import load_benchmark

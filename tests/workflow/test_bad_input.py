@@ -5,7 +5,8 @@ import json
 import socket
 
 import pytest
-from conftest import copy_repository
+
+from helpers.checkout import copy_repository
 
 SAMPLED = "out/results/sampled.parquet"
 TRAJECTORIES = "out/results/trajectories.parquet"

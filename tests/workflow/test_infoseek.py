@@ -1,14 +1,14 @@
 """The preset InfoSeek from end to end: trees, filters, rejection sampling, two SFT rounds, GRPO.
 
-The tests of this file run in order on one small build (`built`), because a build takes minutes.
+The tests share one small build (`built`), because a build takes minutes.
 """
 
 import json
 
 import polars as pl
 import pytest
-from conftest import ROOT, TARGET, copy_repository
 
+from helpers.checkout import ROOT, TARGET, copy_repository
 from searchtrain.core.files import read_json
 from searchtrain.data import schemas
 from searchtrain.demo.tree_language import find_answers
@@ -16,7 +16,7 @@ from searchtrain.demo.world import build_world
 
 GRPO = "out/results/grpo/test.json"
 TARGETS = [TARGET, GRPO]
-PRESET = ["config/presets/infoseek.yaml", "tests/small_infoseek.yaml", "python.yaml"]
+PRESET = ["config/presets/infoseek.yaml", "tests/workflow/small_infoseek.yaml", "python.yaml"]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+
+from helpers.checkout import ROOT
 
 PRESETS = {
     "default": [],
@@ -66,7 +67,7 @@ def ended(checkout, mine):
         folder = yaml.safe_load((ROOT / submission).read_text())["pathvars"]["results"]
         runs["submission", number, "default"] = plan(layers, "default", [f"{folder}/test.json"])
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/dry_runs.py"], input=json.dumps(list(runs.values())),
+        [sys.executable, ROOT / "tests/helpers/dry_runs.py"], input=json.dumps(list(runs.values())),
         cwd=checkout.path, env=checkout.environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     return dict(zip(runs, json.loads(done.stdout), strict=True))

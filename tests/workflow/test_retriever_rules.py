@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import copy_repository
-from random_encoder import make_encoder
 
+from helpers.checkout import copy_repository
+from helpers.encoder import make_encoder
 from searchtrain.search.index import open_index
 
 INDEX = "out/results/index"

@@ -1,6 +1,7 @@
 """The preset SimpleDeepSearcher from end to end, over a web server with every kind of trouble.
 
-The tests of this file run in order on one small build (`built`), because a build takes minutes.
+The tests share one small build (`built`), because a build takes minutes; one that changes it
+takes a copy (`own`).
 """
 
 import collections
@@ -8,12 +9,12 @@ import shutil
 
 import polars as pl
 import pytest
-from conftest import TARGET, copy_repository
 
+from helpers.checkout import TARGET, copy_repository
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
 
-PRESET = ["config/presets/simpledeepsearcher.yaml", "tests/small_simpledeepsearcher.yaml"]
+PRESET = ["config/presets/simpledeepsearcher.yaml", "tests/workflow/small_simpledeepsearcher.yaml"]
 TARGETS = [TARGET, "out/results/defects.json"]
 LEDGERS = ["out/cache/laptop_web.ledger", "out/cache/scripted_teacher.ledger"]
 FAILURES = {"http_404", "too_large", "timeout", "redirects", "private_address", "robots"}
@@ -124,14 +125,15 @@ def test_a_second_run_has_nothing_to_do(built):
     assert ended.returncode == 0 and "Nothing to be done" in ended.stdout
 
 
-def test_a_rebuild_makes_no_outside_request_and_the_same_data(built, results):
+def test_a_rebuild_makes_no_outside_request_and_the_same_data(own):
     """No search, no page, no robots.txt, no failure asked for again, no answer of a model."""
+    results = own.path / "out/results"
     names = ("sft_dataset.json", "trajectories.parquet", "curated.parquet", "test.json")
     before = {name: hash_file(results / name) for name in names}
-    ledgers = {name: (built.path / name).read_bytes() for name in LEDGERS}
+    ledgers = {name: (own.path / name).read_bytes() for name in LEDGERS}
     assert all(collections.Counter(ledgers.values()).values())
     shutil.rmtree(results)
-    ended = built.run(*TARGETS, configfiles=PRESET)
+    ended = own.run(*TARGETS, configfiles=PRESET)
     assert ended.returncode == 0, ended.stdout[-6000:]
-    assert {name: (built.path / name).read_bytes() for name in LEDGERS} == ledgers
+    assert {name: (own.path / name).read_bytes() for name in LEDGERS} == ledgers
     assert {name: hash_file(results / name) for name in names} == before

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import SMALL, TARGET, copy_repository, wait_until
-from test_workflow import find_processes
 
+from helpers.checkout import SMALL, TARGET, copy_repository
+from helpers.processes import find_processes, wait_until
 from searchtrain.agent.shards import take_shard
 from searchtrain.core.files import read_json
 from searchtrain.data import schemas
 
 LEDGER = "out/cache/scripted_teacher.ledger"
-OVERLAY = "tests/small_slurm.yaml"
+OVERLAY = "tests/workflow/small_slurm.yaml"
 STOP_S = 60
 
 

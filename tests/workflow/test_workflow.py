@@ -1,6 +1,7 @@
 """The workflow as its users meet it: one build, then what is stale after which change.
 
-The tests of this file run in order on one small build (`built`), because a build takes minutes.
+The tests share one small build (`built`), because a build takes minutes; one that changes it
+takes a copy (`own`).
 """
 
 import json
@@ -9,11 +10,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
-from conftest import TARGET, copy_repository, wait_until
 
+from helpers.checkout import TARGET, copy_repository
+from helpers.processes import find_processes, wait_until
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
 from searchtrain.training.trainer import list_messages, tokenize_record
@@ -122,14 +123,16 @@ def test_second_run_has_nothing_to_do(built):
     assert ended.returncode == 0 and "Nothing to be done" in ended.stdout
 
 
-def test_touching_files_reordering_keys_and_comments_make_nothing_stale(built):
-    for prompt in (built.path / "config/prompts").iterdir():
+def test_touching_files_reordering_keys_and_comments_make_nothing_stale(own):
+    for prompt in (own.path / "config/prompts").iterdir():
         prompt.touch()
-    built.edit("tests/small.yaml", "total: 100, min_domain: 10", "min_domain: 10, total: 100")
-    built.edit("config/config.yaml", "    k1: 0.9", "    k1: 0.9  # a remark: ")
-    module = built.path / "scripts/searchtrain/curation.py"
+    own.edit(
+        "tests/workflow/small.yaml", "total: 100, min_domain: 10", "min_domain: 10, total: 100"
+    )
+    own.edit("config/config.yaml", "    k1: 0.9", "    k1: 0.9  # a remark: ")
+    module = own.path / "scripts/searchtrain/curation/choice.py"
     module.write_text("# a remark\n" + module.read_text())
-    ended = built.run("--dry-run", TARGET)
+    ended = own.run("--dry-run", TARGET)
     assert "Nothing to be done" in ended.stdout, ended.stdout
 
 
@@ -141,11 +144,11 @@ def test_budget_and_rates_make_nothing_stale(built):
     assert "Nothing to be done" in ended.stdout, ended.stdout
 
 
-def test_concurrency_and_supervisor_make_nothing_stale(built):
-    built.edit("config/config.yaml", "concurrency: 32", "concurrency: 8")
-    serve = built.path / "scripts/serve.py"
+def test_concurrency_and_supervisor_make_nothing_stale(own):
+    own.edit("config/config.yaml", "concurrency: 32", "concurrency: 8")
+    serve = own.path / "scripts/serve.py"
     serve.write_text(serve.read_text() + "\nUNUSED = 1\n")
-    assert built.plan() == set()
+    assert own.plan() == set()
 
 
 @pytest.mark.parametrize(
@@ -159,9 +162,15 @@ def test_concurrency_and_supervisor_make_nothing_stale(built):
         ),
         ("config/config.yaml", "turn_words: 60", "turn_words: 61", EXPORT | STUDENT),
         ("config/config.yaml", "min_domain: 100", "min_domain: 100 ", set()),
-        ("tests/small.yaml", "max_steps: 12", "max_steps: 13", STUDENT),
-        ("scripts/searchtrain/sharegpt.py", '"human"', '"user"', {"sft_dataset"} | STUDENT),
-        ("scripts/searchtrain/metrics.py", "import logging", "import logging\nX = 1", {"metrics"}),
+        ("tests/workflow/small.yaml", "max_steps: 12", "max_steps: 13", STUDENT),
+        (
+            "scripts/searchtrain/training/sharegpt.py", '"human"', '"user"',
+            {"sft_dataset"} | STUDENT,
+        ),
+        (
+            "scripts/searchtrain/evaluation/metrics.py", "import logging", "import logging\nX = 1",
+            {"metrics"},
+        ),
     ],
 )  # fmt: skip
 def test_a_change_reruns_its_stage_and_what_follows(built, file, old, new, stale):
@@ -227,22 +236,22 @@ def test_ten_more_questions_cost_ten_questions(tmp_path):
     assert 3 * 10 * 0.8 < costs[1] - costs[0] <= 8 * 10
 
 
-def test_killed_training_goes_on_from_its_saved_state(built):
+def test_killed_training_goes_on_from_its_saved_state(own):
     target = "out/results/checkpoint"
-    overlay = built.path / "long.yaml"
+    overlay = own.path / "long.yaml"
     overlay.write_text("train: {args: {max_steps: 60, save_steps: 5, logging_steps: 1}}")
-    work = built.path / "out/results/.partial/train"
+    work = own.path / "out/results/.partial/train"
     runs = set(work.iterdir())
     run = subprocess.Popen(
-        built.command(target, configfiles=[str(overlay)]), cwd=built.path,
-        env=built.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        own.command(target, configfiles=[str(overlay)]), cwd=own.path,
+        env=own.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
     wait_until(lambda: any(work.glob("*/checkpoint-2?")), seconds=900)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    wait_until(lambda: not find_processes(built.path))
-    ended = built.run(target, configfiles=[str(overlay)])
+    wait_until(lambda: not find_processes(own.path))
+    ended = own.run(target, configfiles=[str(overlay)])
     assert ended.returncode == 0, ended.stdout[-4000:]
     assert "going on from" in ended.stdout
     [run_dir] = set(work.iterdir()) - runs
@@ -267,15 +276,3 @@ def render(tokenizer, messages: list[dict[str, str]], **options) -> list[int]:
 
 def count_lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
-
-
-def find_processes(folder: Path) -> list[str]:
-    """Command lines of the processes that work in `folder`."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and Path(process.cwd()) == folder:
-                found.append(" ".join(process.cmdline()))
-        except (psutil.Error, OSError):
-            continue
-    return found

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import wait_until
 
+from helpers.processes import wait_until
 from searchtrain.core.errors import InputError, ServiceError
 from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.serving.endpoint import read_endpoint, wait_ready, write_endpoint

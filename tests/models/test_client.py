@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from helpers.chat import chat
 from searchtrain.core.errors import InputError, ModelError, ServiceError
 from searchtrain.models.client import ModelClient, Role, parse_object
 from searchtrain.models.request_cache import RequestCache
@@ -18,24 +19,6 @@ TAG = {
     "required": ["domain"],
     "additionalProperties": False,
 }
-
-
-def chat(text, **extra):
-    return {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "m",
-        "choices": [
-            {
-                "index": 0,
-                "finish_reason": "stop",
-                "message": {"role": "assistant", "content": text},
-                **extra,
-            }
-        ],
-        "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
-    }
 
 
 @pytest.fixture

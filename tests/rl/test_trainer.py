@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from test_agent import OSLO, TASK, Library
-from test_base import CONFIG, WORLD
-from test_grpo import Scribe, roll
 from werkzeug import Response
 
+from helpers.library import OSLO, TASK, Library
+from helpers.scribe import Scribe, roll
+from helpers.worlds import CONFIG, WORLD
 from searchtrain.agent import grammar, loop
 from searchtrain.config.limits import Limits
 from searchtrain.core.errors import InputError, Interrupted, SearchTrainError

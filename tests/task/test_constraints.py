@@ -147,9 +147,9 @@ def test_the_submissions_of_the_preset_have_the_folder_that_it_names(name):
 
 def test_the_workflow_refuses_a_breach_when_it_is_read(checkout):
     overlay = checkout.path / "breach.yaml"
-    overlay.write_text("mix: {file: tests/data/chat.jsonl}")
+    overlay.write_text("mix: {file: tests/files/chat.jsonl}")
     ended = checkout.run("--dry-run", configfiles=[PRESET, str(overlay)])
-    assert ended.returncode != 0 and "mix.file: tests/data/chat.jsonl" in ended.stdout
+    assert ended.returncode != 0 and "mix.file: tests/files/chat.jsonl" in ended.stdout
 
 
 def test_no_prediction_and_none_of_its_servers_knows_the_teacher(checkout):

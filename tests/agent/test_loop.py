@@ -6,42 +6,13 @@ import json
 import pytest
 from werkzeug import Response
 
+from helpers.library import ANSWER, OSLO, SEARCH, TASK, Library
 from searchtrain.agent import grammar, loop
 from searchtrain.agent.refiner import Refined
 from searchtrain.config.limits import Limits
-from searchtrain.core.errors import ModelError, SearchError, SearchTrainError
+from searchtrain.core.errors import ModelError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.models.client import ModelClient, Role, open_model
-
-OSLO = {"id": "7", "contents": '"Oslo"\nOslo is a city in Norway.', "score": 1.0}
-SEARCH = grammar.render_turn("I need Oslo.", queries=["Oslo"])
-ANSWER = grammar.render_turn("It is in Norway.", answer="Norway")
-TASK = loop.Task("q1", "Where is Oslo?", ("Norway",), "test", (), 0, 11)
-
-
-class Library:
-    """A search that knows one passage and counts what it is asked."""
-
-    def __init__(self, fails=False):
-        self.asked = []
-        self.excluded = []
-        self.fails = fails
-
-    async def search(self, queries, topk, exclude=()):
-        self.asked.append((list(queries), topk))
-        self.excluded.append(exclude)
-        if self.fails:
-            raise SearchError("http://127.0.0.1:1: gone", "connection")
-        return [[OSLO] for _ in queries]
-
-    def stop(self):
-        pass
-
-    def report(self):
-        return {}
-
-    async def close(self):
-        pass
 
 
 def run(httpserver, turns, *, library=None, task=TASK, dialect="openai", **limits):

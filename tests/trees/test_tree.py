@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from helpers.trees import attribute, entity
 from searchtrain.core.errors import ModelError
 from searchtrain.trees.asking import read_answer
 from searchtrain.trees.growth import BROWSE_SCHEMA
@@ -12,7 +13,6 @@ from searchtrain.trees.names import find_name, list_names
 from searchtrain.trees.pages import Link, Page
 from searchtrain.trees.tree import (
     Claim,
-    Node,
     TreeFault,
     check_step,
     flatten,
@@ -27,20 +27,6 @@ LYON = Page("lyon", "Lyon", "A city in France.", ("france", "rhone"), broken=("g
 LINKS = [Link("france", "France"), Link("rhone", "Rhône")]
 FRANCE = Page("france", "France", "Borders Spain.", ("spain",))
 SPAIN = [Link("spain", "Spain")]
-
-
-def entity(name, title, page, kind, *children):
-    """A node; `children`: (claim, node) pairs."""
-    return Node(
-        name, title, page, kind,
-        tuple(Claim(child.id, claim) for claim, child in children),
-        tuple(child for _, child in children),
-    )  # fmt: skip
-
-
-def attribute(name, page):
-    return Node(name, None, page, "attribute")
-
 
 B = entity("B", "France", "france", "country")
 BEGUN = entity("A", "Lyon", "lyon", "city", ("A is a city in B.", B))

@@ -10,10 +10,10 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from test_base import WORLD, write
-from test_curation import make_frame, make_rollout
 from transformers import Qwen2Config
 
+from helpers.rollouts import make_frame, make_rollout
+from helpers.worlds import WORLD, write
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import write_json
 from searchtrain.demo import world
@@ -82,7 +82,7 @@ def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, mo
     expected = load_file(trainer.train(data, info, base, tmp_path / "1", whole, env) / WEIGHTS)
 
     build = trainer.build_command
-    worker = {"searchtrain.training.worker": "fsdp_worker"}
+    worker = {"searchtrain.training.worker": "helpers.fsdp_worker"}
     monkeypatch.setattr(
         trainer, "build_command", lambda *args: [worker.get(part, part) for part in build(*args)]
     )

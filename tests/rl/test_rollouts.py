@@ -1,6 +1,5 @@
 """GRPO without TRL: drawing turns, a rollout as token ids, rewards, and the history."""
 
-import asyncio
 import copy
 import json
 import os
@@ -14,11 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_agent import ANSWER, SEARCH, TASK, Library
-from test_base import CONFIG, WORLD
 
-from searchtrain.agent import grammar, loop
-from searchtrain.config.limits import Limits
+from helpers.library import ANSWER, SEARCH, TASK, Library
+from helpers.scribe import Scribe, encode, roll
+from helpers.worlds import CONFIG, WORLD
+from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.demo import base, world
 from searchtrain.report import training_chart
@@ -27,9 +26,8 @@ from searchtrain.rl.colocated import open_colocated
 from searchtrain.rl.generation import Generated, Request, Sampling, TransformersGenerator
 from searchtrain.rl.generation import draw_tokens as draw
 from searchtrain.rl.history import History
-from searchtrain.rl.local import LocalModel
 from searchtrain.rl.rewards import find_match, score_rollout
-from searchtrain.rl.rollouts import measure_rollouts, roll_out
+from searchtrain.rl.rollouts import measure_rollouts
 from searchtrain.training.trainer import list_messages, tokenize_record
 
 ROOT = Path(__file__).parents[2]
@@ -61,10 +59,6 @@ def model(folder):
 
 def open_generator(model, tokenizer, sampling, ends=()):
     return TransformersGenerator(lambda: nullcontext(model), tokenizer, sampling, 1024, ends)
-
-
-def encode(tokenizer, text):
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 # Drawing a turn.
@@ -256,40 +250,6 @@ def test_a_vllm_that_rollouts_can_not_ask_is_refused(name, value):
 
 
 # A rollout as token ids.
-
-
-class Scribe:
-    """Writes turns from a script per rollout; each is text, or ids with text and finish reason."""
-
-    sampling = Sampling(1.0, 1.0, 64)
-    context = 4096
-
-    def __init__(self, tokenizer, *scripts, context=4096):
-        self.tokenizer = tokenizer
-        self.left = {TASK.seed + place: list(script) for place, script in enumerate(scripts)}
-        self.context = context
-        self.batches = []
-
-    def generate(self, requests):
-        self.batches.append(requests)
-        return [self.write(self.left[request.seed >> 8].pop(0)) for request in requests]
-
-    def write(self, turn):
-        if isinstance(turn, Generated):
-            return turn
-        ids = encode(self.tokenizer, turn)
-        return Generated(ids, [-0.5] * len(ids), turn, "stop")
-
-
-def roll(scribe, tokenizer, library=None, **limits):
-    policy = loop.Policy(None, "Answer briefly.", "digest", Limits(**{"topk": 1, **limits}))
-    tasks = [
-        loop.Task("q1", TASK.question, TASK.golden_answers, "test", (), place, seed)
-        for place, seed in enumerate(scribe.left)
-    ]
-    model = LocalModel("tiny", scribe, tokenizer)
-    match = find_match("strict")
-    return asyncio.run(roll_out(tasks, policy, library or Library(), model, match))
 
 
 def list_written(tokens):

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from test_trees import attribute, entity
 
+from helpers.trees import attribute, entity
 from searchtrain.core.errors import InputError, ModelError, SearchError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.models.client import Completion, Role

@@ -1,4 +1,4 @@
-"""Question files and seeds: every kind of bad input, and what decontamination takes out."""
+"""Seeds: what decontamination takes out, and how their sources are joined."""
 
 import json
 import subprocess
@@ -8,32 +8,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from helpers.questions import GOOD, make_frame, write
 from searchtrain.core.errors import InputError
-from searchtrain.data import question_file, schemas
+from searchtrain.data import schemas
 from searchtrain.data.question_file import load_questions
 from searchtrain.questions import seeds
 from searchtrain.questions.seeds import SeedSettings, make_seeds
 
 ROOT = Path(__file__).parents[2]
 NQ_OPEN = ROOT.parent / "shared" / "data" / "nq_open"
-GOOD = {"id": "a", "question": "Who wrote Emma?", "golden_answers": ["Jane Austen"]}
 LONG = "who was the first person to walk on the moon in july"
-
-
-def write(folder, rows, name="train.json"):
-    path = folder / name
-    path.write_text(rows if isinstance(rows, str) else json.dumps(rows), encoding="utf-8")
-    return path
-
-
-def make_frame(*texts, start=0):
-    return pl.DataFrame(
-        [
-            {**GOOD, "id": str(number), "question": text, "source": "train", "exclude_urls": []}
-            for number, text in enumerate(texts, start)
-        ],
-        schema=question_file.QUESTION,
-    )
 
 
 def find_reasons(train, held_out, **settings):
@@ -42,80 +26,6 @@ def find_reasons(train, held_out, **settings):
     assert report["rows_out"] == seeds.height == train.height - len(report["dropped"])
     assert sum(report["reasons"].values()) == len(report["dropped"])
     return {row["id"]: (row["reason"], row["match"]) for row in report["dropped"]}
-
-
-@pytest.mark.parametrize(
-    ("rows", "parts"),
-    [
-        ("", ["empty"]),
-        ("[{", ["line 1", "not valid JSON"]),
-        ('{"a": 1}', ["JSON array", "object"]),
-        ("[]", ["no questions"]),
-        ([GOOD, "what?"], ["row 2", "object", "'what?'"]),
-        ([{"question": "q"}], ["row 1", "'id'", "missing"]),
-        ([{**GOOD, "id": "  "}], ["row 1", "id", "'  '"]),
-        ([{**GOOD, "id": True}], ["row 1", "id", "True"]),
-        ([{**GOOD, "id": None}], ["row 1", "id", "None"]),
-        ([{"id": "a", "golden_answers": ["x"]}], ["row 1", "'a'", "'question'", "missing"]),
-        ([{**GOOD, "question": " \n"}], ["row 1", "'a'", "question", "blank"]),
-        ([{**GOOD, "question": 7}], ["row 1", "'a'", "question", "7", "text"]),
-        ([{**GOOD, "question": "\ud800"}], ["row 1", "'a'", "question", "Unicode"]),
-        ([{"id": "a", "question": "q"}], ["row 1", "'a'", "'golden_answers'", "missing"]),
-        ([{**GOOD, "golden_answers": []}], ["row 1", "'a'", "golden_answers", "empty"]),
-        ([{**GOOD, "golden_answers": "Jane"}], ["golden_answers", "'Jane'", "list"]),
-        ([{**GOOD, "golden_answers": [1815]}], ["golden_answers", "1815", "text"]),
-        ([{**GOOD, "golden_answers": ["x", " "]}], ["golden_answers", "blank"]),
-        ([GOOD, {**GOOD, "id": "b"}, GOOD], ["row 3", "'a'", "row 1"]),
-        ([{**GOOD, "id": 1}, {**GOOD, "id": "1"}], ["row 2", "'1'", "row 1"]),
-    ],
-)
-def test_bad_file_is_named_with_its_place(tmp_path, rows, parts):
-    path = write(tmp_path, rows)
-    with pytest.raises(InputError) as caught:
-        load_questions(path)
-    for part in [str(path), *parts]:
-        assert part in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere\.json: no such file"):
-        load_questions(tmp_path / "nowhere.json")
-
-
-def test_test_file_with_one_id_twice_is_an_error(tmp_path):
-    path = write(
-        tmp_path, [{"id": "t", "question": "q"}, {"id": "t", "question": "r"}], "test.json"
-    )
-    with pytest.raises(InputError, match=r"test\.json: row 2: id 't' is already that of row 1"):
-        load_questions(path, answers=False)
-
-
-def test_texts_are_tidied_ids_kept_and_foreign_fields_ignored(tmp_path):
-    row = {
-        "id": 7,
-        "question": " Who\n wrote  Emma? ",
-        "golden_answers": [" Jane  Austen "],
-        "x": 1,
-    }
-    frame = load_questions(
-        write(tmp_path, [row, {**GOOD, "source": "nq", "exclude_urls": ["answers.example"]}])
-    )
-    assert frame.to_dicts() == [
-        {
-            "id": "7",
-            "question": "Who wrote Emma?",
-            "golden_answers": ["Jane Austen"],
-            "source": "train",
-            "exclude_urls": [],
-        },
-        {**GOOD, "source": "nq", "exclude_urls": ["answers.example"]},
-    ]
-
-
-def test_answers_of_a_test_file_are_not_read(tmp_path):
-    frame = load_questions(write(tmp_path, [GOOD]), answers=False)
-    assert frame["golden_answers"].to_list() == [[]]
 
 
 def test_duplicates_differ_in_case_punctuation_and_space_only():

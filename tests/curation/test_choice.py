@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from searchtrain.agent import grammar
+from helpers.rollouts import OSLO, make_frame, make_rollout
 from searchtrain.core.errors import InputError
 from searchtrain.curation import choice
 from searchtrain.curation.choice import (
@@ -50,53 +50,6 @@ WRONG = {"exact_match", "normalised_match", "contains_answer"}
 LONG = " ".join(f"word{i}" for i in range(31))
 RUSSIAN = "Мне нужно найти столицу Норвегии и ответить на вопрос."
 CHINESE = "我需要先查找挪威的首都,然后回答这个问题。"
-OSLO = "Oslo is the capital of Norway, founded in 1,040."
-
-
-def make_rollout(
-    question="q1", number=0, *, answer="Oslo", queries=(("capital of Norway",),), passage=OSLO,
-    think="I look it up.", last="Now I know.", stop="answered", tamper=None,
-    asked="What is the capital?", hits=None, fallbacks=0,
-):  # fmt: skip
-    """One row of `schemas.Trajectories`; `tamper` edits the messages."""
-    messages = [
-        {"role": "system", "content": "The teacher's prompt."},
-        {"role": "user", "content": asked},
-    ]
-    for turn in queries:
-        found = [(query, [{"contents": f'"Oslo"\n{passage}'}]) for query in turn]
-        messages.append({"role": "assistant", "content": grammar.render_turn(think, queries=turn)})
-        messages.append({"role": "tool", "content": grammar.render_observation(found, 2000)})
-    if answer:
-        final = grammar.render_turn(last, answer=answer)
-        messages.append({"role": "assistant", "content": final})
-    if tamper:
-        tamper(messages)
-    return {
-        "id": f"{question}#{number}",
-        "question_id": question,
-        "rollout": number,
-        "question": asked,
-        "golden_answers": ["Oslo", "Kristiania"],
-        "source": "test",
-        "messages": messages,
-        "answer": answer,
-        "stop_reason": stop,
-        "error": "",
-        "turns": len(queries) + 1,
-        "searches": len(queries),
-        "queries": [list(turn) for turn in queries],
-        "retrieved_ids": [[str(n)] for n in range(len(queries))] if hits is None else hits,
-        "sources": [["1"] for _ in queries],
-        "fallbacks": fallbacks,
-        "prompt_tokens": 1,
-        "completion_tokens": 1,
-        "lineage": {"model": "m", "revision": "r", "prompt": "p", "seed": 1},
-    }
-
-
-def make_frame(*rollouts):
-    return pl.DataFrame(list(rollouts), schema=schemas.empty_table(schemas.Trajectories).schema)
 
 
 def judge(rollout, **rules):

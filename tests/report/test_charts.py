@@ -3,8 +3,8 @@
 import matplotlib.image
 import polars as pl
 import pytest
-from test_sampling import make_tagged
 
+from helpers.questions import make_tagged
 from searchtrain.questions.sampling import SampleSettings, compare_labels, sample_questions
 from searchtrain.report import charts
 from searchtrain.report.charts import draw_sampling

@@ -1,0 +1,33 @@
+"""The laptop world and its base model at the smallest size."""
+
+from pathlib import Path
+from typing import Any
+
+from searchtrain.demo import base
+
+WORLD: dict[str, Any] = {
+    "seed": 3,
+    "cities_per_country": 6,
+    "sizes": {"train": 100, "dev": 10, "test": 10},
+    "shares": {"single_hop": 1, "two_hop": 1, "three_hop": 1, "comparison": 1},
+    "max_answer_share": 0.2,
+}
+
+CONFIG: dict[str, Any] = {
+    "seed": 1,
+    "vocabulary": 1024,
+    "hidden": 64,
+    "layers": 2,
+    "heads": 2,
+    "kv_heads": 2,
+    "feed_forward": 128,
+    "positions": 1024,
+    "rope_theta": 10000,
+    "tied": True,
+}
+
+
+def write(inputs: Path, folder: Path, **changes: Any) -> Path:
+    config = {**CONFIG, **changes}
+    base.write_base(folder, inputs / "passages.jsonl", inputs / "train.json", config)
+    return folder
