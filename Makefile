@@ -8,7 +8,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test lint setup clean
+.PHONY: run test lint config setup clean
 run: setup
 	snakemake results/test.json --cores all
 
@@ -21,6 +21,10 @@ lint: setup
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
+
+# config/config.yaml and the editor's schema are written from the models of the settings.
+config: setup
+	python scripts/config.py
 
 setup: $(VENV)/.ready $(TRL)/.ready
 

@@ -11,10 +11,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from snakemake.exceptions import WorkflowError
 
 from searchtrain.task.budget import check_budget, start_clock, sum_rest
-from searchtrain.config.validation import validate_config
+from searchtrain.config import Limits, describe_limits, read_config
 from searchtrain.core.errors import SearchTrainError
 from searchtrain.core.files import canonical_json
-from searchtrain.config.limits import Limits, describe_limits
 from searchtrain.data.lineage import digest_code
 from searchtrain.task.plan import SECTIONS, STAGES, count_questions, make_plan
 from searchtrain.models.prompts import list_prompt_files
@@ -22,10 +21,7 @@ from searchtrain.task.submissions import FILES as SUBMITTED
 from searchtrain.task.constraints import check_task, list_secrets, list_writers
 
 try:
-    validate_config(config, ROOT / "config" / "schema.yaml")
-    if not config["task"]["enforced"]:
-        # A scale file names the models; whether nothing else may be used is the preset's to say.
-        config["task"].update(teacher=None, student=None, seed_data_only=False)
+    config.update(read_config(config).model_dump())
     check_task(config)
 except SearchTrainError as error:
     raise WorkflowError(str(error))
@@ -82,24 +78,6 @@ PAGES_RUNTIME = ("concurrency", "per_host", "timeout", "workers")
 
 SERVING = ("serve", "endpoint", "port", "scripted")
 """How the workflow starts a server."""
-
-
-TUNING = {
-    "tensor-parallel-size",
-    "pipeline-parallel-size",
-    "data-parallel-size",
-    "gpu-memory-utilization",
-    "max-num-seqs",
-    "max-num-batched-tokens",
-    "enforce-eager",
-    "enable-prefix-caching",
-    "enable-chunked-prefill",
-    "kv-cache-memory-bytes",
-    "disable-uvicorn-access-log",
-    "disable-log-requests",
-    "disable-log-stats",
-}
-"""Arguments of vLLM that make an answer faster and not different."""
 
 
 def code(name):
@@ -420,8 +398,7 @@ def served_identity(wildcards):
         return settings(rates=section_of(server)["scripted"], code=code("searchtrain/demo/web"))
     if section_of(server).get("serve") == "scripted":
         return settings(**identity(server, {}))
-    args = section_of(server)["vllm"]["args"]
-    return settings(model=model_of(server), args={k: v for k, v in args.items() if k not in TUNING})
+    return settings(model=model_of(server), args=section_of(server)["vllm"]["args"])
 
 
 def served_env(wildcards):
@@ -460,7 +437,7 @@ def launch_spec(wildcards, input, resources):
         serve="vllm",
         model=model,
         served_model_name=section["model"],
-        args=section["vllm"]["args"],
+        args={**section["vllm"]["args"], **section["vllm"]["tuning"]},
         **spec,
     )
 
