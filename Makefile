@@ -10,7 +10,7 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test test-fast lint setup clean
+.PHONY: run test test-fast lint config setup clean
 run: setup
 	snakemake results/test.json --cores all
 
@@ -28,6 +28,10 @@ lint: setup
 	snakemake --lint
 	PYTHONPATH=scripts lint-imports
 	mypy
+
+# config/config.yaml and the editor's schema are written from the models of the settings.
+config: setup
+	python scripts/config.py
 
 setup: $(VENV)/.ready $(TRL)/.ready
 

@@ -1,85 +1,206 @@
-"""The configuration: closed, and config.yaml, its schema and the code agree."""
+"""The config: closed, typed, and the only source of what stands in the files of config/."""
 
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 from snakemake.utils import update_config
 
-from searchtrain.config.settings import parse_settings
-from searchtrain.config.validation import validate_config
+from searchtrain.config import Config, Limits, Seeds, read_config
+from searchtrain.config.rendering import WIDTH, render_config, render_schema
 from searchtrain.core.errors import InputError
-from searchtrain.curation.choice import CurateSettings
 
 CONFIG = Path(__file__).parents[2] / "config"
+LAYERS = [
+    [],
+    ["presets/simpledeepsearcher.yaml"],
+    ["presets/simpledeepsearcher.yaml", "scale/simpledeepsearcher.yaml"],
+    ["presets/grpo.yaml"],
+    ["presets/search_sft.yaml"],
+    ["presets/search_sft.yaml", "scale/h200x8.yaml"],
+    ["presets/search_sft.yaml", "submissions/every_path.yaml"],
+    ["presets/search_sft.yaml", "submissions/hardest_first.yaml"],
+    ["presets/search_sft.yaml", "submissions/one_rollout.yaml"],
+    ["presets/infoseek.yaml"],
+    ["presets/infoseek.yaml", "presets/infoseek_without_trees.yaml"],
+    ["presets/infoseek.yaml", "scale/infoseek.yaml"],
+    ["presets/infoseek.yaml", "scale/h200x8.yaml"],
+]
 
 
 def load(name):
     return yaml.safe_load((CONFIG / name).read_text())
 
 
-def test_the_default_configuration_is_valid():
-    validate_config(load("config.yaml"), CONFIG / "schema.yaml")
+def test_the_files_are_what_the_models_say():
+    """Else: `make config`."""
+    assert (CONFIG / "config.yaml").read_text() == render_config()
+    assert (CONFIG / "schema.json").read_text() == render_schema()
+
+
+def test_config_yaml_holds_every_default_and_a_comment_fits_the_page():
+    text = render_config()
+    assert read_config(yaml.safe_load(text)) == Config()
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert set(yaml.safe_load(text)) == {*Config.model_fields} - {"pathvars"}
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("values", "said"),
     [
+        ({"sample": {"totl": 1}}, "unknown key sample.totl; known here: min_domain, total"),
+        ({"sample": {"totl": 1, "x": 2}}, "unknown key sample.totl, sample.x;"),
+        ({"smaple": {}}, "unknown key smaple; known here: base,"),
+        ({"curate": {"rules": {"exact_mtch": True}}}, "unknown key curate.rules.exact_mtch"),
         (
-            lambda c: c["sample"].update(totl=1),
-            "unknown key sample.totl; known here: min_domain, total",
+            {"models": {"teacher": {"scripted": {"bad_qery": 0.1}}}},
+            "unknown key models.teacher.scripted.bad_qery",
         ),
-        (lambda c: c.update(smaple={}), "unknown key smaple"),
-        (lambda c: c["tag"].update(max_failed_share=2), "tag.max_failed_share: 2 is greater than"),
-        (lambda c: c["trajectories"].update(rollouts=0), "trajectories.rollouts: 0 is less than"),
-        (lambda c: c["trajectories"]["limits"].update(topk="3"), "limits.topk: '3' is not of type"),
         (
-            lambda c: c["models"]["teacher"].update(endpoint="myhost"),
-            "models.teacher.endpoint: 'myhost'",
+            {"tag": {"max_failed_share": 2}},
+            "tag.max_failed_share: 2 is not allowed; it must be a number from 0 to 1 (of the",
         ),
-        (lambda c: c["models"]["teacher"].update(port=99999), "models.teacher.port: 99999"),
         (
-            lambda c: c["curate"]["rules"].update(exact_mtch=True),
-            "unknown key curate.rules.exact_mtch",
+            {"trajectories": {"rollouts": 0}},
+            "trajectories.rollouts: 0 is not allowed; it must be a whole number of at least 1",
         ),
-        (lambda c: c.pop("train"), "'train' is a required property"),
+        (
+            {"trajectories": {"limits": {"topk": "3"}}},
+            "trajectories.limits.topk: '3' is not allowed; it must be a whole number",
+        ),
+        (
+            {"seeds": {"ngram": True}},
+            "seeds.ngram: True is not allowed; it must be a whole number of at least 2 or null",
+        ),
+        (
+            {"grpo": {"learning_rate": "1e-5"}},
+            "grpo.learning_rate: '1e-5' is not allowed; it must be a number of more than 0",
+        ),
+        ({"plan": {"turns": float("nan")}}, "plan.turns: nan is not allowed"),
+        (
+            {"models": {"teacher": {"endpoint": "myhost"}}},
+            "models.teacher.endpoint: 'myhost' is not allowed; it must be text as ^https?:// or",
+        ),
+        (
+            {"models": {"teacher": {"port": 99999}}},
+            "models.teacher.port: 99999 is not allowed; it must be a whole number from 1 to 65535",
+        ),
+        ({"search": "wb"}, "search: 'wb' is not allowed; it must be retriever or web"),
+        ({"train": None}, "train: None is not allowed; it must be a section"),
+        ({"train": {"env": {"A": 1}}}, "train.env.A: 1 is not allowed; it must be text or null"),
+        ({"train": {"args": {"cutoff_len": 9}}}, "train.args: cutoff_len must be at least 16"),
+        (
+            {"curate": {"rules": {"turns": True}}},
+            "curate.rules.turns: True is not allowed; it must be a number of at least 0, false or",
+        ),
+        (
+            {"curate": {"rules": {"answered": 1}}},
+            "curate.rules.answered: 1 is not allowed; it must be true or false or null",
+        ),
+        (
+            {"retriever": {"index": {"stopwords": 3}}},
+            "retriever.index.stopwords: 3 is not allowed; it must be english or english_plus, a",
+        ),
+        ({"data": {"qrels": {"b": {"gold": "g"}}}}, "data.qrels.b.evidence: missing"),
+        ({"data": {"benchmarks": {"A B": "f"}}}, "data.benchmarks: key 'A B' is not allowed"),
+        (
+            {"web": {"pages": {"allow_networks": ["10.0.0.1"]}}},
+            "web.pages.allow_networks.0: '10.0.0.1' is not allowed",
+        ),
+        (
+            {"trees": {"min_vertices": 9}},
+            "trees.max_vertices: 6 is not allowed; it must be from trees.min_vertices (9) to 26",
+        ),
+        ({"verify": {"held_out": 1.5}}, "verify.held_out: 1.5 is not allowed; it must be a share"),
+        (
+            {"models": {"teacher": {"same_as": "judge"}, "judge": {"same_as": "teacher"}}},
+            "models: teacher.same_as goes in a circle: teacher -> judge -> teacher",
+        ),
     ],
 )
-def test_faults_name_the_key_and_the_remedy(change, said):
-    config = load("config.yaml")
-    change(config)
+def test_a_fault_names_the_key_its_value_and_what_is_allowed(values, said):
     with pytest.raises(InputError) as caught:
-        validate_config(config, CONFIG / "schema.yaml")
-    assert said in str(caught.value) and len(str(caught.value)) < 500
+        read_config(values)
+    assert str(caught.value).startswith(f"configuration: {said}") and len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize(
-    "layers", [["presets/simpledeepsearcher.yaml"],
-               ["presets/simpledeepsearcher.yaml", "scale/simpledeepsearcher.yaml"],
-               ["presets/grpo.yaml"],
-               ["presets/search_sft.yaml"],
-               ["presets/infoseek.yaml"],
-               ["presets/infoseek.yaml", "presets/infoseek_without_trees.yaml"],
-               ["presets/infoseek.yaml", "scale/infoseek.yaml"]],
-)  # fmt: skip
-def test_presets_and_scales_are_valid_on_top_of_the_default(layers):
-    config = load("config.yaml")
+def test_a_section_alone_is_read_with_the_same_messages():
+    assert Seeds.parse({"ngram": None}, "seeds") == Seeds(ngram=None)
+    with pytest.raises(InputError, match=r"unknown key seeds\.ngrams; known here: ngram, phrase"):
+        Seeds.parse({"ngrams": 8}, "seeds")
+    with pytest.raises(InputError, match=r"configuration: seeds: \[\] is not allowed"):
+        Seeds.parse([], "seeds")
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+def test_presets_and_scales_are_valid_and_their_changes_say_all(layers):
+    values = load("config.yaml")
     for layer in layers:
-        update_config(config, load(layer))
-    validate_config(config, CONFIG / "schema.yaml")
-    parse_settings(CurateSettings, config["curate"], "curate")
+        update_config(values, load(layer))
+    config = read_config(values)
+    assert read_config(config.changes()) == config
+    assert bool(config.changes()) == bool(layers)
 
 
-def test_schema_defaults_are_the_values_of_config_yaml():
-    def compare(schema, value, place):
-        if "$ref" in schema:
-            assert "default" not in schema or schema["default"] == value, place
-            return
-        if "default" in schema:
-            assert schema["default"] == value, place
-        for key, part in schema.get("properties", {}).items():
-            if isinstance(value, dict) and key in value:
-                compare(part, value[key], f"{place}.{key}")
+def test_values_are_laid_over_the_defaults_of_their_place():
+    config = read_config(
+        {"predict": {"limits": {"topk": 9}}, "web": {"pages": {"hosts": {"a": "b"}}}}
+    )
+    assert config.predict.limits == Limits(topk=9, force_answer=True)
+    assert config.web.pages.hosts == {"atlas.test": "served", "a": "b"}
 
-    schema = load("schema.yaml")
-    compare(schema, load("config.yaml"), "config")
+
+def test_changes_tell_apart_what_python_calls_equal():
+    config = read_config(
+        {
+            "curate": {"rules": {"fallbacks": 0, "repetition": False}},
+            "models": {"student": {"sampling": {"top_k": 4, "temperature": None}}},
+            "data": {"qrels": {"bc": {"evidence": "e.txt"}}},
+            "train": {"env": {"ACCELERATE_TORCH_DEVICE": None}},
+        }
+    )
+    again = read_config(config.changes())
+    assert again == config
+    assert again.curate.rules.fallbacks is not False and again.curate.rules.repetition is False
+    assert again.models.student.sampling.tracked() == {"max_tokens": 128, "top_k": 4}
+    assert again.train.env["ACCELERATE_TORCH_DEVICE"] is None
+
+
+def test_tracked_fields_stand_apart_from_what_only_changes_the_pace():
+    config = read_config({"web": {"pages": {"per_host": 9}}, "models": {"teacher": {"gpu": 2}}})
+    default = Config()
+    assert config.web.tracked() == default.web.tracked()
+    assert "timeout" not in config.web.tracked() and "timeout" not in config.web.tracked()["pages"]
+    assert config.models.teacher.tracked() == {
+        "model": "scripted-teacher", "dialect": "openai", "revision": "1",
+    }  # fmt: skip
+    assert set(config.models.student.tracked("serve")["vllm"]) == {"args"}
+    assert set(config.trees.tracked("tree_questions")) == {"attempts", "seed", "max_failed_share"}
+    assert config.trees.tracked("questions") == {"train_questions": None}
+    assert not {"enabled", "sampling", "train_questions"} & set(config.trees.tracked())
+    assert config.predict.tracked("metrics") == {"max_answer_words": 12, "max_long_share": 1.0}
+    changed = read_config({"tag": {"sampling": {"temperature": 0.5}}})
+    assert changed.tag.tracked() == default.tag.tracked()
+    assert changed.tag.tracked("role") != default.tag.tracked("role")
+
+
+def test_a_role_uses_the_server_that_same_as_leads_to():
+    models = read_config(
+        {"models": {"planner": {"same_as": "teacher"}, "solver": {"gpu": 1}}}
+    ).models
+    assert models.owner("browser") == "teacher" and models.resolve("browser") is models.teacher
+    assert models.owner("judge") == "judge" and models.owner("student") == "student"
+
+
+def test_without_a_task_its_constraints_mean_nothing():
+    named = {"teacher": "a", "student": "b", "seed_data_only": True}
+    assert read_config({"task": named}).task.teacher is None
+    assert read_config({"task": {**named, "enforced": True}}).task.tracked() == {
+        "enforced": True, **named,
+    }  # fmt: skip
+
+
+def test_a_section_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Limits().topk = 3

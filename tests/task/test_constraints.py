@@ -1,4 +1,4 @@
-"""The search-augmented task's constraints: what breaks one is refused, and says how to mend it."""
+"""The search-augmented task's constraints: what breaks one is refused, and says how to fix it."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from searchtrain.config.validation import validate_config
+from searchtrain.config import read_config
 from searchtrain.core.errors import InputError, ServiceError
 from searchtrain.models.client import ModelClient, Role, open_model
 from searchtrain.models.identity import check_folder, check_name
@@ -42,7 +42,7 @@ def config():
         "serve": None, "endpoint": "http://10.0.0.1:8000/v1", "model": f"Qwen/{TEACHER}",
         "api_key_env": "TEACHER_KEY",
     }  # fmt: skip
-    validate_config(config, CONFIG / "schema.yaml")
+    read_config(config)
     check_task(config)
     return config
 
@@ -124,7 +124,7 @@ def set_in(config, place, value):
 def test_a_breach_names_key_value_and_remedy(config, changes, said, remedy):
     for place, value in changes.items():
         set_in(config, place, value)
-    validate_config(config, CONFIG / "schema.yaml")
+    read_config(config)
     with pytest.raises(InputError) as caught:
         check_task(config)
     line = next(line for line in str(caught.value).splitlines() if said in line)
@@ -140,7 +140,7 @@ def test_without_a_task_nothing_is_refused():
 @pytest.mark.parametrize("name", ["one_rollout", "hardest_first", "every_path"])
 def test_the_submissions_of_the_preset_have_the_folder_that_it_names(name):
     config = load("presets/search_sft.yaml", f"submissions/{name}.yaml")
-    validate_config(config, CONFIG / "schema.yaml")
+    read_config(config)
     check_task(config)
     assert config["task"]["submissions"][name] == config["pathvars"]["results"]
 

@@ -238,7 +238,8 @@ async def _force_answer(task: Task, policy: Policy, trace: _Trace) -> str:
 
 def forbid_search(policy: Policy) -> Policy:
     """The same policy closed-book: it may think once, then it can only answer."""
-    return replace(policy, limits=replace(policy.limits, max_searches=0, force_answer=True))
+    closed = policy.limits.model_copy(update={"max_searches": 0, "force_answer": True})
+    return replace(policy, limits=closed)
 
 
 def make_tasks(questions: pl.DataFrame, rollouts: int, seed: int) -> list[Task]:

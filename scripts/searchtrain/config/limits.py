@@ -1,32 +1,32 @@
-"""What a rollout may use; apart from `agent`, so that writing a prompt needs no model client."""
+"""What a rollout may use."""
 
-from dataclasses import dataclass
+from searchtrain.config.section import Section, setting
+from searchtrain.config.values import Count, Natural
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The config section `limits` of a stage."""
+class Limits(Section):
+    """What a rollout may use."""
 
-    max_turns: int = 10
-    """Assistant turns."""
-    max_searches: int = 8
-    """Turns that search; 0 is closed-book."""
-    max_queries: int = 4
-    """Queries run in one turn."""
-    max_invalid_turns: int = 1
-    """Turns that break the grammar before the rollout is given up."""
-    max_completion_tokens: int = 8192
-    """Tokens written by the model in the whole rollout."""
-    max_observation_chars: int = 8000
-    """Characters of one observation."""
-    max_evidence_chars: int | None = None
-    """Characters of all observations of a rollout; once they are spent, no search is left
-    (InfoSeeker's evidence budget). None: no such budget."""
-    topk: int = 3
-    """Passages per query."""
-    force_answer: bool = False
-    """End a rollout that may not search any more with one turn that can only answer
-    (InfoSeeker's last turn); needs a server that continues a message."""
+    max_turns: Count = setting(6)
+    max_searches: Natural = setting(4, "turns that search; 0: closed-book")
+    max_queries: Count = setting(3, "per turn, run in parallel")
+    max_invalid_turns: Natural = setting(
+        1, "turns that break the grammar before the rollout is given up"
+    )
+    max_completion_tokens: Count = setting(1024, "written by the model in the whole rollout")
+    max_observation_chars: int = setting(1200, "of one observation", ge=100)
+    max_evidence_chars: int | None = setting(
+        None,
+        "of all observations of a rollout (InfoSeeker's evidence budget); once spent, no search is"
+        " left; null: no such budget",
+        ge=100,
+    )
+    topk: Count = setting(2, "passages per query")
+    force_answer: bool = setting(
+        False,
+        "end a rollout that may search no more with a turn that can only answer (InfoSeeker's);"
+        " needs a server that continues a message",
+    )
 
 
 def describe_limits(limits: Limits) -> dict[str, int]:

@@ -1,0 +1,62 @@
+"""The whole config."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from searchtrain.config.curation import Curate, Mix, Shortcuts
+from searchtrain.config.models import Models
+from searchtrain.config.questions import Sample, Seeds, Tag
+from searchtrain.config.rollouts import Judge, Predict, Refine, Trajectories
+from searchtrain.config.search import Retriever, Web
+from searchtrain.config.section import Section, runtime, setting
+from searchtrain.config.task import Data, Plan, Task
+from searchtrain.config.training import Grpo, Rounds, Train
+from searchtrain.config.trees import Trees, Verify
+from searchtrain.config.values import Text
+from searchtrain.config.world import Base, World
+
+
+class Config(Section):
+    """All sections, in the order of config.yaml."""
+
+    pathvars: dict[str, Text] = runtime(
+        {}, "Snakemake's path variables, for instance {results: elsewhere}"
+    )
+    data: Data = setting(Data())
+    task: Task = setting(Task())
+    plan: Plan = setting(Plan())
+    cache: Text = runtime(
+        ".cache/requests",
+        "the request cache; outside results/, so that a clean rebuild pays for nothing twice",
+    )
+    world: World = setting(World())
+    seeds: Seeds = setting(Seeds())
+    tag: Tag = setting(Tag())
+    sample: Sample = setting(Sample())
+    trees: Trees = setting(Trees())
+    verify: Verify = setting(Verify())
+    trajectories: Trajectories = setting(Trajectories())
+    curate: Curate = setting(Curate())
+    shortcuts: Shortcuts = setting(Shortcuts())
+    mix: Mix = setting(Mix())
+    train: Train = setting(Train())
+    rounds: Rounds = setting(Rounds())
+    grpo: Grpo = setting(Grpo())
+    predict: Predict = setting(Predict())
+    base: Base = setting(Base())
+    refine: Refine = setting(Refine())
+    judge: Judge = setting(Judge())
+    models: Models = setting(Models())
+    search: Literal["retriever", "web"] = setting(
+        "retriever", "what the agent searches; each has a section below"
+    )
+    web: Web = setting(Web())
+    retriever: Retriever = setting(Retriever())
+
+
+def read_config(values: Mapping[str, Any]) -> Config:
+    """The config with `values` laid over the defaults, as Snakemake lays config files.
+
+    Raises InputError with one short message: key, value, what is allowed.
+    """
+    return Config.parse(values)

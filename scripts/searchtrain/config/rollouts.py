@@ -1,0 +1,73 @@
+"""Settings of the stages that run the agent: the teacher's rollouts and the student's answers."""
+
+from searchtrain.config.limits import Limits
+from searchtrain.config.models import Sampling
+from searchtrain.config.section import Section, setting
+from searchtrain.config.values import Count, Natural, Share
+
+
+class Trajectories(Section):
+    """The teacher answers the questions by searching."""
+
+    rollouts: Count = setting(1, "per question")
+    shards: Count = setting(
+        1,
+        "jobs that share the questions, each with its own servers: one for each node",
+        reader="workflow",
+    )
+    accepted: Count | None = setting(
+        None, "adaptive: end a question once so many rollouts pass curate.rules; null: never"
+    )
+    seed: Natural = setting(1)
+    sampling: Sampling = setting(
+        Sampling(temperature=0.7, top_p=0.95, max_tokens=256), reader="role"
+    )
+    max_failed_share: Share = setting(
+        0.02, "of the rollouts that end in a model or search error; of later rounds, too"
+    )
+    limits: Limits = setting(Limits())
+
+
+class Predict(Section):
+    """The student answers dev and test with the same agent."""
+
+    seed: Natural = setting(1)
+    untrained: bool = setting(
+        True,
+        "also score the base model (only where the test answers are known)",
+        reader="workflow",
+    )
+    max_failed_share: Share = setting(0.0)
+    max_answer_words: Count = setting(
+        12,
+        "of a word or phrase; what is longer, quoted or marked up is counted",
+        reader="metrics",
+    )
+    max_long_share: Share = setting(
+        1.0,
+        "of the test's answers that may be no word or phrase; 1: never an error",
+        reader="metrics",
+    )
+    limits: Limits = setting(
+        Limits(force_answer=True), "as in trajectories; of the later rounds' rollouts, too"
+    )
+
+
+class Refine(Section):
+    """What a search returned, compressed by the model `refiner` before the agent reads it
+    (SimpleDeepSearcher's summariser). What it cannot compress is shown as it came."""
+
+    enabled: bool = setting(False, reader="workflow")
+    seed: Natural = setting(1)
+    sampling: Sampling = setting(Sampling(temperature=0.0, max_tokens=512), reader="role")
+    max_document_chars: int = setting(3000, "of one passage as the refiner sees it", ge=200)
+    max_failed_share: Share = setting(0.02, "of the queries")
+
+
+class Judge(Section):
+    """A model that says whether answers are right (LLM as a judge), beside exact match and F1."""
+
+    enabled: bool = setting(False, reader="workflow")
+    seed: Natural = setting(1)
+    sampling: Sampling = setting(Sampling(temperature=0.0, max_tokens=256), reader="role")
+    max_failed_share: Share = setting(0.02, "of the answers")

@@ -1,0 +1,137 @@
+"""What a section of the config is: a frozen model that knows which of its fields decide a result.
+
+Invariant: a field is either tracked (a change makes the result stale of whoever reads it) or
+runtime (how fast, how dear, where), and this is said where the field is declared and nowhere else.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from searchtrain.config.faults import explain_fault
+from searchtrain.core.errors import InputError
+
+OWN = ""
+"""The reader of a field that its section's own stage reads."""
+
+
+def setting(
+    default: Any,
+    description: str = "",
+    *,
+    reader: str | tuple[str, ...] = OWN,
+    notes: Mapping[str, str] | None = None,
+    **limits: Any,
+) -> Any:
+    """A tracked field; `default` may be `...`.
+
+    `reader`: who reads it, if that is not (or not only) the section's own stage. `workflow`: it
+    only decides which rules there are and what their inputs are. `role`: it belongs to the identity
+    of the model that is asked. `serve`: it belongs to that of the server. Else the name of a rule.
+    `notes`: comments on the keys of a free mapping. `limits`: pydantic's, for instance `ge`.
+    """
+    readers = [reader] if isinstance(reader, str) else list(reader)
+    return _declare(default, description, {"readers": readers, "notes": dict(notes or {})}, limits)
+
+
+def runtime(
+    default: Any, description: str = "", *, notes: Mapping[str, str] | None = None, **limits: Any
+) -> Any:
+    """A field that changes only how fast, how dear or where: it makes nothing stale."""
+    return _declare(default, description, {"readers": [], "notes": dict(notes or {})}, limits)
+
+
+def _declare(default: Any, description: str, extra: dict[str, Any], limits: dict[str, Any]) -> Any:
+    return Field(default, description=description or None, json_schema_extra=extra, **limits)
+
+
+class Section(BaseModel):
+    """A section of the config."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @classmethod
+    def parse(cls, values: Any, name: str = "") -> Self:
+        """The section with `values` laid over its defaults, as Snakemake lays config files.
+
+        `name`: what the config calls it, for messages. Raises InputError naming the key, its value
+        and what is allowed.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(
+                f"configuration: {name}: {values!r} is not allowed; it must be a section"
+            )
+        merged = merge_values(cls().model_dump(), values)
+        try:
+            return cls.model_validate(merged)
+        except ValidationError as error:
+            raise InputError(explain_fault(error, cls, merged, name)) from None
+
+    def tracked(self, reader: str = OWN) -> dict[str, Any]:
+        """The plain values of the tracked fields that `reader` reads, with nested sections."""
+        fields = type(self).model_fields
+        values = {
+            name: _flatten(getattr(self, name))
+            for name, field in fields.items()
+            if reader in list_readers(field)
+        }
+        return values | (self.model_extra or {} if reader == OWN else {})
+
+    def changes(self, base: Self | None = None) -> dict[str, Any]:
+        """What differs from `base`, by default the class's defaults; nested, plain values.
+
+        Laid over `base` again it gives this section.
+        """
+        return _compare(dict(self), dict(base or type(self)()))
+
+
+def list_readers(field: FieldInfo) -> list[str]:
+    """Who reads a tracked field; nobody's result depends on a runtime field."""
+    extra = field.json_schema_extra
+    readers = extra.get("readers") if isinstance(extra, dict) else None
+    return [str(reader) for reader in readers] if isinstance(readers, list) else [OWN]
+
+
+def list_notes(field: FieldInfo) -> dict[str, str]:
+    """Comments on the keys of a field that is a free mapping."""
+    extra = field.json_schema_extra
+    notes = extra.get("notes") if isinstance(extra, dict) else None
+    return {key: str(note) for key, note in notes.items()} if isinstance(notes, dict) else {}
+
+
+def merge_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` laid over `base`: mappings key by key, all else replaces."""
+    merged = dict(base)
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            below = merged.get(key)
+            value = merge_values(below if isinstance(below, Mapping) else {}, value)
+        merged[key] = value
+    return merged
+
+
+def _flatten(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.tracked()
+    if isinstance(value, dict):
+        return {key: _flatten(part) for key, part in value.items()}
+    return value
+
+
+def _compare(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, value in values.items():
+        # Sections and mappings alike; their fields, and not what they are dumped as.
+        value = dict(value) if isinstance(value, Section) else value
+        below = dict(base[key]) if isinstance(base.get(key), Section) else base.get(key)
+        if isinstance(value, dict) and (isinstance(below, dict) or not below):
+            part = _compare(value, below or {})
+            if part or key not in base or not isinstance(below, dict):
+                found[key] = part
+        elif key not in base or type(value) is not type(below) or value != below:
+            found[key] = value
+    return found
