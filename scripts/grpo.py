@@ -53,12 +53,12 @@ def main() -> None:
     settings = parse_settings(GrpoSettings, values, "grpo")
     questions = read_questions(args.questions)
     writer = "grpo" + os.environ.get("RANK", "")
-    policy = setup.open_policy(args, None, config, runtime, RequestCache(args.cache, writer))
+    harness = setup.open_harness(args, config, runtime, RequestCache(args.cache, writer))
     search = setup.open_search(args.search, config, runtime, writer)
     facts = {
         "data": hash_file(args.questions),
         "base": hash_model(args.checkpoint),
-        "prompt": policy.prompt_digest,
+        "prompt": harness.prompt_digest,
         "config": config,
         "trl": metadata.version("trl"),
     }
@@ -67,7 +67,7 @@ def main() -> None:
     gpus = 0 if "LOCAL_RANK" in os.environ else args.gpus
     with devices.lease(gpus, "grpo") as leased:
         os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
-        trainer = Trainer(args.checkpoint, questions, policy, search, settings, folder)
+        trainer = Trainer(args.checkpoint, questions, harness, search, settings, folder)
         history = trainer.train()
         model = folder / "model"
         trainer.save(model)

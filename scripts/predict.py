@@ -65,7 +65,7 @@ async def _predict(
         for split, rows in asked.items():
             closed = split == "test_closed_book"
             frame = await loop.run_rollouts(
-                loop.make_tasks(rows, 1, config["seed"]),
+                loop.make_attempts(rows, 1, config["seed"]),
                 loop.forbid_search(policy) if closed else policy,
                 search,
                 config["max_failed_share"],

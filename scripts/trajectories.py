@@ -46,9 +46,9 @@ def main() -> None:
     model = open_model(role, args.teacher, config["teacher"], runtime[role], cache, **changes)
     policy = setup.open_policy(args, model, config, runtime, cache)
     search = setup.open_search(args.search, config, runtime, writer)
-    tasks = loop.make_tasks(asked, config["rollouts"], config["seed"])
-    rows = asyncio.run(_roll_out(tasks, policy, search, config))
-    report = loop.report_rollouts(rows, len(tasks), policy, search)
+    attempts = loop.make_attempts(asked, config["rollouts"], config["seed"])
+    rows = asyncio.run(_roll_out(attempts, policy, search, config))
+    report = loop.report_rollouts(rows, len(attempts), policy, search)
     schemas.write_table(rows, args.out, schemas.Trajectories)
     files.write_json(report, args.report)
 
@@ -62,7 +62,7 @@ def read_shard(text: str) -> tuple[int, int]:
 
 
 async def _roll_out(
-    tasks: list[loop.Task], policy: loop.Policy, search: Search, config: dict[str, Any]
+    attempts: list[loop.Attempt], policy: loop.Policy, search: Search, config: dict[str, Any]
 ) -> pl.DataFrame:
     adaptive = config["adaptive"]
     enough = None
@@ -73,7 +73,7 @@ async def _roll_out(
         enough = loop.Enough(adaptive["accepted"], accept)
     try:
         return await loop.run_rollouts(
-            tasks,
+            attempts,
             policy,
             search,
             config["max_failed_share"],

@@ -11,12 +11,12 @@ from searchtrain.agent import setup
 from searchtrain.config.settings import parse_settings
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
+from searchtrain.models.asker import Asker
 from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
 from searchtrain.trees import growth
-from searchtrain.trees.asking import Asker
 from searchtrain.trees.pages import Page, PageStore
 from searchtrain.trees.quality import Quality
 from searchtrain.trees.roots import HeldOut, RootDraw
@@ -82,7 +82,7 @@ async def _grow(
     answers: list[str],
     settings: growth.TreeSettings,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    clients = [asker.client for asker in askers]
+    clients = [asker.model for asker in askers]
     quality = Quality(
         search,
         pages,

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from searchtrain.agent.loop import Policy
+from searchtrain.agent.loop import Harness, Policy
 from searchtrain.agent.refiner import Refiner
 from searchtrain.config.limits import Limits, describe_limits
 from searchtrain.config.settings import parse_settings
 from searchtrain.core.files import digest
 from searchtrain.models.client import ModelClient, open_model
+from searchtrain.models.model import Model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
@@ -60,15 +61,25 @@ def open_judge(args: argparse.Namespace, writer: str) -> tuple[str, ModelClient]
 
 def open_policy(
     args: argparse.Namespace,
-    model: ModelClient,
+    model: Model,
     config: Mapping[str, Any],
     runtime: Mapping[str, Any],
     cache: RequestCache,
 ) -> Policy:
-    """The agent's policy: `model` with its prompt and limits, and the refiner if there is one."""
+    """The agent's policy: `model` in the harness of this stage."""
+    return Policy(model, open_harness(args, config, runtime, cache))
+
+
+def open_harness(
+    args: argparse.Namespace,
+    config: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    cache: RequestCache,
+) -> Harness:
+    """The prompt, the limits, and the refiner if there is one."""
     limits = Limits(**config["limits"])
     system = render_prompt(args.prompt, **describe_limits(limits))
-    return Policy(model, system, digest(system), limits, open_refiner(args, config, runtime, cache))
+    return Harness(system, digest(system), limits, open_refiner(args, config, runtime, cache))
 
 
 def open_refiner(
