@@ -41,12 +41,12 @@ def main() -> None:
     questions = schemas.read_table(args.questions, schemas.Questions)
     writer = "grpo" + os.environ.get("RANK", "")
     cache = RequestCache(config.cache, writer)
-    policy = setup.open_policy(config, None, settings.limits, args, cache)
+    harness = setup.open_harness(config, settings.limits, args, cache)
     search = setup.open_search(config, args.servers, writer)
     facts = {
         "data": hash_file(args.questions),
         "base": hash_model(args.checkpoint),
-        "prompt": policy.prompt_digest,
+        "prompt": harness.prompt_digest,
         "config": settings.tracked(),
         "trl": metadata.version("trl"),
     }
@@ -55,7 +55,7 @@ def main() -> None:
     gpus = 0 if "LOCAL_RANK" in os.environ else settings.gpu
     with devices.lease(gpus, "grpo") as leased:
         os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
-        trainer = Trainer(args.checkpoint, questions, policy, search, settings, folder)
+        trainer = Trainer(args.checkpoint, questions, harness, search, settings, folder)
         history = trainer.train()
         model = folder / "model"
         trainer.save(model)

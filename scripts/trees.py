@@ -11,11 +11,11 @@ from searchtrain.config.config import add_config_argument
 from searchtrain.config.trees import Trees
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
+from searchtrain.models.asker import Asker
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
 from searchtrain.trees import growth
-from searchtrain.trees.asking import Asker
 from searchtrain.trees.pages import Page, PageStore
 from searchtrain.trees.quality import Quality
 from searchtrain.trees.roots import HeldOut, RootDraw
@@ -70,7 +70,7 @@ async def _grow(
     answers: list[str],
     settings: Trees,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    models = [asker.client for asker in askers]
+    models = [asker.model for asker in askers]
     quality = Quality(
         search,
         pages,

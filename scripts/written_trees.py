@@ -8,10 +8,10 @@ from searchtrain.agent import setup
 from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
+from searchtrain.models.asker import Asker
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.trees import writing
-from searchtrain.trees.asking import Asker
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.statistics import make_infoseek_rows
 

@@ -12,7 +12,8 @@ from searchtrain.agent.refiner import Refined
 from searchtrain.config.limits import Limits
 from searchtrain.core.errors import ModelError, SearchTrainError
 from searchtrain.data import schemas
-from searchtrain.models.client import ModelClient, Role, open_model
+from searchtrain.models.client import ModelClient, open_model
+from searchtrain.models.role import Role
 
 
 def run(httpserver, turns, *, library=None, task=TASK, dialect="openai", **limits):
@@ -41,7 +42,7 @@ def run(httpserver, turns, *, library=None, task=TASK, dialect="openai", **limit
     async def go():
         role = Role("teacher", "m", attempts=1, dialect=dialect, revision="r1")
         client = ModelClient(role, httpserver.url_for("").rstrip("/"), None)
-        policy = loop.Policy(client, "system text", "digest", Limits(**limits))
+        policy = loop.Policy(client, loop.Harness("system text", "digest", Limits(**limits)))
         try:
             return await loop.rollout(task, policy, library or Library())
         finally:
@@ -162,12 +163,12 @@ def test_seeds_depend_on_question_and_rollout_only():
             "exclude_urls": [[], ["answers.example"]],
         }
     )
-    tasks = loop.make_tasks(frame, 2, 1)
+    tasks = loop.make_attempts(frame, 2, 1)
     assert [(task.question_id, task.rollout) for task in tasks] == [
         ("a", 0), ("a", 1), ("b", 0), ("b", 1),
     ]  # fmt: skip
     assert len({task.seed for task in tasks}) == 4
-    fewer = loop.make_tasks(frame.tail(1), 1, 1)
+    fewer = loop.make_attempts(frame.tail(1), 1, 1)
     assert fewer[0] == tasks[2]
 
 
@@ -177,8 +178,8 @@ def test_a_stage_fails_when_too_many_rollouts_fail(httpserver):
     async def go():
         role = Role("teacher", "m", attempts=1, concurrency=4)
         client = ModelClient(role, httpserver.url_for("").rstrip("/"), None)
-        policy = loop.Policy(client, "s", "d", Limits())
-        tasks = [loop.Task(str(n), "q", ("a",), "s", (), 0, n) for n in range(60)]
+        policy = loop.Policy(client, loop.Harness("s", "d", Limits()))
+        tasks = [loop.Attempt(str(n), "q", ("a",), "s", (), 0, n) for n in range(60)]
         await loop.run_rollouts(tasks, policy, Library(), 0.1, "trajectories.max_failed_share")
 
     with pytest.raises(
@@ -216,7 +217,7 @@ def run_all(httpserver, tasks, speak, *, refine=False, enough=None, **limits):
         role = Role("teacher", "m", attempts=1, concurrency=4)
         client = ModelClient(role, httpserver.url_for("").rstrip("/"), None)
         compressor = Compressor(client) if refine else None
-        policy = loop.Policy(client, "s", "d", Limits(**limits), compressor)
+        policy = loop.Policy(client, loop.Harness("s", "d", Limits(**limits), compressor))
         rows = await loop.run_rollouts(tasks, policy, library, 0.0, "setting", enough)
         report = loop.report_rollouts(rows, len(tasks), policy, library)
         await client.close()
@@ -244,7 +245,7 @@ def search_then_answer(body):
 
 
 def test_the_agent_reads_what_the_refiner_made_and_the_row_says_so(httpserver):
-    task = loop.Task("q1", "Where is Oslo?", ("Norway",), "test", ("answers.example",), 0, 11)
+    task = loop.Attempt("q1", "Where is Oslo?", ("Norway",), "test", ("answers.example",), 0, 11)
     rows, report, library, compressor = run_all(
         httpserver, [task], search_then_answer, refine=True, max_observation_chars=1000
     )
@@ -265,7 +266,7 @@ def accept(row):
 
 def make_tasks(questions, rollouts):
     return [
-        loop.Task(name, name, ("Norway",), "test", (), number, number)
+        loop.Attempt(name, name, ("Norway",), "test", (), number, number)
         for name in questions
         for number in range(rollouts)
     ]
@@ -306,7 +307,7 @@ def test_a_rollout_is_asked_with_its_role_sampling_and_its_own_seed(httpserver):
 
     async def go():
         client = open_model("teacher", httpserver.url_for("").rstrip("/"), config, runtime, None)
-        await loop.rollout(TASK, loop.Policy(client, "s", "d", Limits()), Library())
+        await loop.rollout(TASK, loop.Policy(client, loop.Harness("s", "d", Limits())), Library())
         await client.close()
 
     asyncio.run(go())

@@ -9,7 +9,8 @@ from werkzeug import Response
 from searchtrain.agent import refiner
 from searchtrain.agent.refiner import Refiner, cut_passages, read_findings
 from searchtrain.core.errors import ModelError, SearchTrainError
-from searchtrain.models.client import ModelClient, Role
+from searchtrain.models.client import ModelClient
+from searchtrain.models.role import Role
 
 PASSAGES = [
     {"id": "a", "contents": '"Oslo"\nOslo is in Norway. ' + "It has trams. " * 60, "score": 1.0},

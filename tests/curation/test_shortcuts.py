@@ -20,8 +20,9 @@ from searchtrain.curation.shortcuts import (
     select_rollouts,
 )
 from searchtrain.data import schemas
-from searchtrain.models.client import ModelClient, Role
+from searchtrain.models.client import ModelClient
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.role import Role
 
 ROOT = Path(__file__).parents[2]
 ROLE = Role("judge", "j", "2", attempts=1, price={"prompt": 10, "completion": 100})

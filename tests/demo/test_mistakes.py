@@ -16,7 +16,8 @@ from searchtrain.core.errors import InputError
 from searchtrain.curation.choice import CurateSettings, curate_rollouts
 from searchtrain.data import schemas
 from searchtrain.demo import mistakes, teacher, world
-from searchtrain.models.client import Completion, Role
+from searchtrain.models.model import Completion
+from searchtrain.models.role import Role
 from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.index import IndexSettings, build_index
 
@@ -93,12 +94,12 @@ async def run(
     limits: Limits = LIMITS,
 ) -> pl.DataFrame:
     """One rollout per question, as the workflow does it."""
-    policy: Any = loop.Policy(Teacher(rates), "Answer.", "p", limits)
+    policy: Any = loop.Policy(Teacher(rates), loop.Harness("Answer.", "p", limits))
     searcher: Any = Searcher(index)
     rows = []
     for number, question in enumerate(questions):
         name, golds = f"q{number}", question.answers
-        task = loop.Task(name, question.text, golds, "world", (), 0, number)
+        task = loop.Attempt(name, question.text, golds, "world", (), 0, number)
         row, _ = await loop.rollout(task, policy, searcher)
         rows.append(row)
     return pl.DataFrame(rows, schema=schemas.empty_table(schemas.Trajectories).schema)

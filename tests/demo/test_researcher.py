@@ -18,11 +18,12 @@ from searchtrain.curation.rules import check_levels_reached
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
 from searchtrain.demo import teacher, tree_language, world
 from searchtrain.demo.script import Refusal
-from searchtrain.models.client import Completion, Role
+from searchtrain.models.asker import Asker
+from searchtrain.models.model import Completion
+from searchtrain.models.role import Role
 from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.trees import growth, writing
-from searchtrain.trees.asking import Asker
 from searchtrain.trees.names import find_name
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.quality import Quality
@@ -55,9 +56,6 @@ class Scripted:
         text = ask(messages, schema, self.rates, seed)
         text, _ = teacher.cut_at_stop(text, stop)
         return Completion(text, "stop", 1, len(text.split()), False)
-
-    async def complete_json(self, messages: Any, schema: Any, read: Any, *, seed: int) -> Any:
-        return read(json.loads(ask(messages, schema, self.rates, seed)))
 
     def stop(self) -> None: ...
 
@@ -116,7 +114,7 @@ def grow(
     quality = Quality(index, pages, topk=settings.topk, term_share=1, trace_share=0.5)
     grower = growth.Grower(*askers, quality, pages, settings)
     roots = RootDraw(pages, HeldOut([]), 10).draw_from_corpus(count, 1)
-    clients = [asker.client for asker in askers]
+    clients = [asker.model for asker in askers]
     trees = asyncio.run(growth.grow_trees(roots, grower, clients, index, settings))
     return trees, grower.refused
 
@@ -183,15 +181,14 @@ def roll_out(
     refiner = Refiner(
         Scripted("refiner"), "Refine.", seed=1, max_document_chars=1000, max_failed_share=0
     )
-    policy: Any = loop.Policy(
-        Scripted("teacher", rates), "Answer.", "p", limits, refiner if refine else None
-    )
+    harness = loop.Harness("Answer.", "p", limits, refiner if refine else None)
+    policy: Any = loop.Policy(Scripted("teacher", rates), harness)
 
     async def run() -> list[dict[str, Any]]:
         done = []
         for number, row in enumerate(rows):
             golds = (row["answer"],)
-            task = loop.Task(row["id"], row["question"], golds, "tree", (), 0, number)
+            task = loop.Attempt(row["id"], row["question"], golds, "tree", (), 0, number)
             rollout, _ = await loop.rollout(task, policy, Searcher(index))
             done.append({**rollout, "levels": row["levels"]})
         return done

@@ -21,9 +21,10 @@ from searchtrain.evaluation.judge import (
     make_report,
     select_answers,
 )
-from searchtrain.models.client import ModelClient, Role
+from searchtrain.models.client import ModelClient
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.role import Role
 
 ROOT = Path(__file__).parents[2]
 ROLE = Role("judge", "j", "2", attempts=1, timeout=5, price={"prompt": 10, "completion": 100})

@@ -6,7 +6,7 @@ from searchtrain.core.errors import SearchError
 OSLO = {"id": "7", "contents": '"Oslo"\nOslo is a city in Norway.', "score": 1.0}
 SEARCH = grammar.render_turn("I need Oslo.", queries=["Oslo"])
 ANSWER = grammar.render_turn("It is in Norway.", answer="Norway")
-TASK = loop.Task("q1", "Where is Oslo?", ("Norway",), "test", (), 0, 11)
+TASK = loop.Attempt("q1", "Where is Oslo?", ("Norway",), "test", (), 0, 11)
 
 
 class Library:

@@ -39,9 +39,9 @@ class Scribe:
 
 
 def roll(scribe, tokenizer, library=None, **limits):
-    policy = loop.Policy(None, "Answer briefly.", "digest", Limits(**{"topk": 1, **limits}))
+    harness = loop.Harness("Answer briefly.", "digest", Limits(**{"topk": 1, **limits}))
     tasks = [
-        loop.Task("q1", TASK.question, TASK.golden_answers, "test", (), place, seed)
+        loop.Attempt("q1", TASK.question, TASK.golden_answers, "test", (), place, seed)
         for place, seed in enumerate(scribe.left)
     ]
     model = LocalModel("tiny", scribe, tokenizer)

@@ -8,8 +8,11 @@ import pytest
 
 from helpers.chat import chat
 from searchtrain.core.errors import InputError, ModelError, ServiceError
-from searchtrain.models.client import ModelClient, Role, parse_object
+from searchtrain.models.asker import Asker
+from searchtrain.models.client import ModelClient
+from searchtrain.models.request import parse_object
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.role import Role
 
 ROLE = Role("teacher", "m", sampling={"temperature": 0.5, "max_tokens": 9}, attempts=2, timeout=0.5)
 ASK = [{"role": "user", "content": "Where is Oslo?"}]
@@ -41,6 +44,10 @@ def ask(httpserver, *calls, role=ROLE, cache=None):
 
 def complete(**options):
     return lambda client: client.complete(ASK, seed=3, **options)
+
+
+def ask_for_tag(client):
+    return Asker(client, "Tag.", TAG, repairs=1).ask("Where is Oslo?", dict, seed=1)
 
 
 def test_sends_role_and_reads_answer(httpserver, route):
@@ -165,7 +172,7 @@ def test_something_else_than_a_completion(httpserver, route, body):
 def test_prose_where_json_was_asked_is_repaired_once(httpserver, route):
     route().respond_with_json(chat("Sure, it is about geography."))
     route().respond_with_json(chat('```json\n{"domain": "geography"}\n```'))
-    [value], usage = ask(httpserver, lambda client: client.complete_json(ASK, TAG, dict, seed=1))
+    [value], usage = ask(httpserver, ask_for_tag)
     assert value == {"domain": "geography"} and usage["repairs"] == 1
     sent = json.loads(httpserver.log[1][0].data)
     assert "no JSON object" in sent["messages"][-1]["content"]
@@ -176,7 +183,7 @@ def test_json_that_stays_wrong_is_a_typed_failure(httpserver, route):
     for _ in range(2):
         route().respond_with_json(chat('{"domain": 3}'))
     with pytest.raises(ModelError, match="domain is wrong") as caught:
-        ask(httpserver, lambda client: client.complete_json(ASK, TAG, dict, seed=1))
+        ask(httpserver, ask_for_tag)
     assert caught.value.kind == "schema"
 
 

@@ -86,7 +86,7 @@ def test_a_folder_that_can_not_hold_a_cache_is_named(tmp_path):
     (tmp_path / "tag.sqlite").write_text("no database, but a text that somebody put there")
     with pytest.raises(InputError, match=r"tag\.sqlite: file is not a database"):
         RequestCache(tmp_path, "tag")
-    with pytest.raises(InputError, match=r"tag\.sqlite: file is not a database; mend it"):
+    with pytest.raises(InputError, match=r"tag\.sqlite: file is not a database; fix it"):
         RequestCache(tmp_path, "trajectories")
 
 

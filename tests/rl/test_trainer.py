@@ -79,8 +79,8 @@ def make_questions(count=3):
 
 def open_trainer(folder, work, library=None, args=None, **changes):
     settings = GrpoSettings(**{**SETTINGS, **changes, "args": {**ARGS, **(args or {})}})
-    policy = loop.Policy(None, "Answer briefly.", "digest", Limits(max_turns=3, topk=1))
-    return Trainer(folder, make_questions(), policy, library or Library(), settings, work)
+    harness = loop.Harness("Answer briefly.", "digest", Limits(max_turns=3, topk=1))
+    return Trainer(folder, make_questions(), harness, library or Library(), settings, work)
 
 
 def forget_times(history):

@@ -12,8 +12,8 @@ from werkzeug import Response
 
 from searchtrain.config.settings import parse_settings
 from searchtrain.core.errors import InputError, Interrupted, SearchError, ServiceError
+from searchtrain.models.purchase import read_retry_after
 from searchtrain.models.request_cache import RequestCache
-from searchtrain.search.serper import read_retry_after
 from searchtrain.search.web import WebSearch, WebSettings, list_hits, strip_markup
 
 KEY = "sk-very-secret-0815"

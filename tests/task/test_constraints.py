@@ -14,9 +14,10 @@ from snakemake.utils import update_config
 
 from searchtrain.config import read_config
 from searchtrain.core.errors import InputError, ServiceError
-from searchtrain.models.client import ModelClient, Role, open_model
+from searchtrain.models.client import ModelClient, open_model
 from searchtrain.models.identity import check_folder, check_name
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.role import Role
 from searchtrain.task.constraints import check_task, list_secrets
 from searchtrain.training.sharegpt import check_origins
 

@@ -11,10 +11,11 @@ import pytest
 from helpers.trees import attribute, entity
 from searchtrain.core.errors import InputError, ModelError, SearchError, SearchTrainError
 from searchtrain.data import schemas
-from searchtrain.models.client import Completion, Role
+from searchtrain.models.asker import Asker
+from searchtrain.models.model import Completion
+from searchtrain.models.role import Role
 from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.index import IndexSettings, build_index
-from searchtrain.trees.asking import Asker
 from searchtrain.trees.growth import (
     BROWSE_SCHEMA,
     PLAN_SCHEMA,

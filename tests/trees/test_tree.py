@@ -7,7 +7,7 @@ import pytest
 
 from helpers.trees import attribute, entity
 from searchtrain.core.errors import ModelError
-from searchtrain.trees.asking import read_answer
+from searchtrain.models.request import parse_object
 from searchtrain.trees.growth import BROWSE_SCHEMA
 from searchtrain.trees.names import find_name, list_names
 from searchtrain.trees.pages import Link, Page
@@ -171,7 +171,7 @@ def test_a_bad_beginning_is_a_fault_of_its_kind(new, kind):
 
 def test_a_reply_is_measured_before_it_is_parsed():
     good = json.dumps({"reason": "r", "tree": BEGUN.to_json()})
-    assert read_answer(f"Well, {good}", BROWSE_SCHEMA, 20_000)["tree"] == BEGUN.to_json()
+    assert parse_object(f"Well, {good}", BROWSE_SCHEMA, 20_000)["tree"] == BEGUN.to_json()
     nest = '{"reason": "r", "tree": ' + '{"children": [' * 1400 + "]}" * 1400 + "}"
     for text, kind in (
         (good + " " * 1_000_000, "too_large"),
@@ -182,7 +182,7 @@ def test_a_reply_is_measured_before_it_is_parsed():
         (good.replace("Lyon", "\\ud800"), "not_json"),
     ):
         with pytest.raises(ModelError) as caught:
-            read_answer(text, BROWSE_SCHEMA, 50_000)
+            parse_object(text, BROWSE_SCHEMA, 50_000)
         assert caught.value.kind == kind
 
 

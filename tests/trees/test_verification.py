@@ -14,9 +14,10 @@ from helpers.chat import chat
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.evaluation.benchmarks import load_benchmark
-from searchtrain.models.client import ModelClient, Role
+from searchtrain.models.client import ModelClient
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.role import Role
 from searchtrain.search.retriever import RetrieverClient
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.verification import (

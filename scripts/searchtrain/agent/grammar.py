@@ -155,7 +155,7 @@ def validate_trajectory(messages: Sequence[Mapping[str, str]]) -> list[Turn]:
         body = body[1:]
     if len(body) < 2 or body[0]["role"] != "user":
         raise ProtocolError("a trajectory opens with a user message and an assistant turn", "roles")
-    turns = []
+    turns: list[Turn] = []
     for place, message in enumerate(body[1:]):
         expected = ASSISTANT if place % 2 == 0 else OBSERVATION
         if message["role"] != expected:

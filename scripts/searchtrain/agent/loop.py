@@ -1,8 +1,8 @@
 """One rollout as one coroutine: think, search or answer, read, until it ends.
 
 Teacher synthesis, dev and test inference, closed-book runs and RL rollouts all run `rollout`;
-they differ in model, sampling and limits only. Invariant: a failure inside a rollout is a row
-with a `stop_reason`, never an exception, so one bad rollout costs one row.
+they differ in model, sampling and limits only. Invariant: a failure inside a rollout, foreseen or
+not, is a row with a `stop_reason`, so one bad rollout costs one row; an exception ends the stage.
 """
 
 import asyncio
@@ -18,10 +18,11 @@ import polars as pl
 from searchtrain.agent import grammar
 from searchtrain.agent.refiner import Refiner
 from searchtrain.config.limits import Limits
-from searchtrain.core.errors import BoundaryError, ModelError, ProtocolError, SearchError
+from searchtrain.core.errors import BoundaryError, ProtocolError, SearchError
 from searchtrain.core.files import digest
 from searchtrain.data.schemas import Trajectories, empty_table
-from searchtrain.models.client import Completion, ModelClient
+from searchtrain.models.failures import attribute_failures
+from searchtrain.models.model import Completion, Model
 from searchtrain.models.pool import FailureLimit, run_pool
 from searchtrain.models.progress import StageProgress
 from searchtrain.search import Search
@@ -34,8 +35,8 @@ LEAST_EVIDENCE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One rollout to do."""
+class Attempt:
+    """One rollout to do: a question, and which try at it this is."""
 
     question_id: str
     question: str
@@ -47,10 +48,9 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """Who answers: a model, its prompt and its limits."""
+class Harness:
+    """What surrounds a model in a rollout: its prompt, its limits, its refiner."""
 
-    model: ModelClient
     system: str
     """Rendered system prompt."""
     prompt_digest: str
@@ -58,9 +58,18 @@ class Policy:
     refiner: Refiner | None = None
     """Compresses what a search returned; None shows the passages as they are."""
 
-    def clients(self) -> list[ModelClient]:
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who answers: a model in its harness."""
+
+    model: Model
+    harness: Harness
+
+    def models(self) -> list[Model]:
         """Every model that a rollout asks."""
-        return [self.model, *([self.refiner.model] if self.refiner else [])]
+        refiner = self.harness.refiner
+        return [self.model, *([refiner.model] if refiner else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +85,13 @@ class Enough:
 class _Trace:
     """What has happened so far in one rollout."""
 
-    def __init__(self, task: Task, system: str) -> None:
+    def __init__(self, question: str, system: str) -> None:
         self.messages = [
             {"role": "system", "content": system},
-            {"role": "user", "content": task.question},
+            {"role": "user", "content": question},
         ]
+        self.models: list[str] = []
+        """Who answered, each once."""
         self.answer = ""
         self.turns = 0
         self.invalid = 0
@@ -94,6 +105,8 @@ class _Trace:
 
     def count(self, completion: Completion) -> None:
         self.turns += 1
+        if completion.model and completion.model not in self.models:
+            self.models.append(completion.model)
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
 
@@ -102,25 +115,30 @@ class _Trace:
 
 
 async def rollout(
-    task: Task, policy: Policy, search: Search
+    attempt: Attempt, policy: Policy, search: Search
 ) -> tuple[dict[str, Any], BoundaryError | None]:
-    """Run one rollout; returns its row (`schemas.Trajectories`) and the failure that ended it."""
-    trace = _Trace(task, policy.system)
+    """Run one rollout; returns its row (`schemas.Trajectories`) and the failure that ended it.
+
+    Raises a SearchTrainError that is no BoundaryError: then no other rollout could be run either.
+    """
+    trace = _Trace(attempt.question, policy.harness.system)
+    role = policy.model.role
     error: BoundaryError | None = None
     try:
-        stop_reason = await _take_turns(task, policy, search, trace)
-    except ModelError as caught:
-        error = caught
-        stop_reason = "token_limit" if caught.kind == "context_length" else "model_error"
+        with attribute_failures():
+            stop_reason = await _take_turns(attempt, policy, search, trace)
     except SearchError as caught:
         error, stop_reason = caught, "search_error"
+    except BoundaryError as caught:
+        error = caught
+        stop_reason = "token_limit" if caught.kind == "context_length" else "model_error"
     row = {
-        "id": f"{task.question_id}#{task.rollout}",
-        "question_id": task.question_id,
-        "rollout": task.rollout,
-        "question": task.question,
-        "golden_answers": list(task.golden_answers),
-        "source": task.source,
+        "id": f"{attempt.question_id}#{attempt.rollout}",
+        "question_id": attempt.question_id,
+        "rollout": attempt.rollout,
+        "question": attempt.question,
+        "golden_answers": list(attempt.golden_answers),
+        "source": attempt.source,
         "messages": trace.messages,
         "answer": trace.answer,
         "stop_reason": stop_reason,
@@ -134,20 +152,22 @@ async def rollout(
         "prompt_tokens": trace.prompt_tokens,
         "completion_tokens": trace.completion_tokens,
         "lineage": {
-            "model": policy.model.role.model,
-            "revision": policy.model.role.revision,
-            "prompt": policy.prompt_digest,
-            "seed": task.seed,
+            "model": ", ".join(trace.models) or role.model,
+            "revision": role.revision,
+            "prompt": policy.harness.prompt_digest,
+            "seed": attempt.seed,
         },
     }
     return row, error if stop_reason in ("model_error", "search_error") else None
 
 
-async def _take_turns(task: Task, policy: Policy, search: Search, trace: _Trace) -> str:
+async def _take_turns(attempt: Attempt, policy: Policy, search: Search, trace: _Trace) -> str:
     """Turn after turn until the rollout ends; returns the stop reason."""
-    limits = policy.limits
+    limits = policy.harness.limits
     while trace.turns < limits.max_turns:
-        completion = await policy.model.complete(trace.messages, seed=task.seed, stop=grammar.STOP)
+        completion = await policy.model.complete(
+            trace.messages, seed=attempt.seed, stop=grammar.STOP
+        )
         trace.count(completion)
         text = grammar.close_turn(completion.text)
         if trace.completion_tokens > limits.max_completion_tokens:
@@ -175,24 +195,24 @@ async def _take_turns(task: Task, policy: Policy, search: Search, trace: _Trace)
             trace.add(grammar.OBSERVATION, grammar.render_notice(NO_SEARCH_LEFT))
             continue
         trace.add(grammar.ASSISTANT, text)
-        trace.add(grammar.OBSERVATION, await _search(turn, task, policy, search, trace))
-    return await _force_answer(task, policy, trace) if limits.force_answer else "turn_limit"
+        trace.add(grammar.OBSERVATION, await _search(turn, attempt, policy.harness, search, trace))
+    return await _force_answer(attempt, policy, trace) if limits.force_answer else "turn_limit"
 
 
 async def _search(
-    turn: grammar.Turn, task: Task, policy: Policy, search: Search, trace: _Trace
+    turn: grammar.Turn, attempt: Attempt, harness: Harness, search: Search, trace: _Trace
 ) -> str:
     """Run a turn's queries together, refine what each returned, and render the observation."""
-    limits = policy.limits
+    limits = harness.limits
     budget = _measure_budget(limits, trace)
     queries = list(turn.queries[: limits.max_queries])
-    found = await search.search(queries, limits.topk, task.exclude_urls)
+    found = await search.search(queries, limits.topk, attempt.exclude_urls)
     shown = found
-    if policy.refiner:
+    if harness.refiner:
         share = budget // len(queries)
         refined = await asyncio.gather(
             *(
-                policy.refiner.refine(task.question, query, hits, share)
+                harness.refiner.refine(attempt.question, query, hits, share)
                 for query, hits in zip(queries, found, strict=True)
             )
         )
@@ -218,10 +238,10 @@ def _list_ids(found: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
     return [str(passage["id"]) for hits in found for passage in hits]
 
 
-async def _force_answer(task: Task, policy: Policy, trace: _Trace) -> str:
+async def _force_answer(attempt: Attempt, policy: Policy, trace: _Trace) -> str:
     """One last turn that can only answer: the model continues `grammar.FORCED_PREFIX`."""
     completion = await policy.model.complete(
-        trace.messages, seed=task.seed, stop=grammar.STOP, prefill=grammar.FORCED_PREFIX
+        trace.messages, seed=attempt.seed, stop=grammar.STOP, prefill=grammar.FORCED_PREFIX
     )
     trace.count(completion)
     text = grammar.close_turn(
@@ -238,19 +258,20 @@ async def _force_answer(task: Task, policy: Policy, trace: _Trace) -> str:
 
 def forbid_search(policy: Policy) -> Policy:
     """The same policy closed-book: it may think once, then it can only answer."""
-    closed = policy.limits.model_copy(update={"max_searches": 0, "force_answer": True})
-    return replace(policy, limits=closed)
+    closed = {"max_searches": 0, "force_answer": True}
+    limits = policy.harness.limits.model_copy(update=closed)
+    return replace(policy, harness=replace(policy.harness, limits=limits))
 
 
-def make_tasks(questions: pl.DataFrame, rollouts: int, seed: int) -> list[Task]:
-    """One task per question and rollout, in the order of the questions (`schemas.Seeds` columns).
+def make_attempts(questions: pl.DataFrame, rollouts: int, seed: int) -> list[Attempt]:
+    """One attempt per question and rollout, in the questions' order (`schemas.Seeds` columns).
 
     A rollout's sampling seed depends on `seed`, its question and its number only, so adding
     questions or rollouts leaves the others as they were.
     """
     columns = ("id", "question", "golden_answers", "source", "exclude_urls")
     return [
-        Task(
+        Attempt(
             question_id=row["id"],
             question=row["question"],
             golden_answers=tuple(row["golden_answers"]),
@@ -269,63 +290,64 @@ def report_rollouts(
 ) -> dict[str, Any]:
     """What a stage's rollouts came to and what they cost, for people.
 
-    `rows`: `schemas.Trajectories`; `planned`: tasks there were, of which adaptive mode runs fewer.
+    `rows`: `schemas.Trajectories`; `planned`: attempts there were; adaptive mode runs fewer.
     Requests, tokens and dollars of `models` and `search` are those bought now, not cached ones.
     """
     saved = planned - rows.height
     tokens = {kind: int(rows[f"{kind}_tokens"].sum()) for kind in ("prompt", "completion")}
+    rollouts: dict[str, float] = {
+        "planned": planned,
+        "run": rows.height,
+        "saved": saved,
+        "saved_share": round(saved / max(planned, 1), 4),
+    }
     report = {
-        "rollouts": {
-            "planned": planned,
-            "run": rows.height,
-            "saved": saved,
-            "saved_share": round(saved / max(planned, 1), 4),
-        },
+        "rollouts": rollouts,
         "stop_reasons": dict(sorted(Counter(rows["stop_reason"]).items())),
         "tokens": tokens,
         "fallbacks": int(rows["fallbacks"].sum()),
         "models": {
             client.role.name: {**client.usage, "dollars": round(client.cost(), 6)}
-            for client in policy.clients()
+            for client in policy.models()
         },
         "search": search.report(),
     }
     if saved:
         # Those not run would have cost what those that were run did, on average.
         mean = sum(tokens.values()) / rows.height
-        report["rollouts"]["tokens_saved"] = round(mean * saved)
+        rollouts["tokens_saved"] = round(mean * saved)
         logger.info(
             "adaptive: %d of %d rollouts not run (%.1f %%), about %d tokens saved",
-            saved, planned, 100 * saved / planned, report["rollouts"]["tokens_saved"],
+            saved, planned, 100 * saved / planned, rollouts["tokens_saved"],
         )  # fmt: skip
     return report
 
 
 async def run_rollouts(
-    tasks: Sequence[Task],
+    attempts: Sequence[Attempt],
     policy: Policy,
     search: Search,
     max_failed_share: float,
     setting: str,
     enough: Enough | None = None,
 ) -> pl.DataFrame:
-    """Run all rollouts; returns `schemas.Trajectories` rows in the order of the tasks.
+    """Run all rollouts; returns `schemas.Trajectories` rows in the order of the attempts.
 
     With `enough` a question's rollouts that it makes needless are not run and have no row. Raises
-    SearchTrainError when more than `max_failed_share` of them end in a model or search error;
-    `setting` is what the config calls that limit.
+    SearchTrainError when more than `max_failed_share` of them end in a failure of a model, of the
+    search or of the program; `setting` is what the config calls that limit.
     """
-    failures = FailureLimit(len(tasks), max_failed_share, setting)
-    clients = policy.clients()
-    progress = StageProgress(len(tasks), clients)
+    failures = FailureLimit(len(attempts), max_failed_share, setting)
+    models = policy.models()
+    progress = StageProgress(len(attempts), models)
 
-    async def work(task: Task) -> dict[str, Any]:
-        row, error = await rollout(task, policy, search)
+    async def work(attempt: Attempt) -> dict[str, Any]:
+        row, error = await rollout(attempt, policy, search)
         progress.advance(failed=error is not None)
         failures.count(error)
         return row
 
-    async def work_off(group: Sequence[Task]) -> list[dict[str, Any]]:
+    async def work_off(group: Sequence[Attempt]) -> list[dict[str, Any]]:
         """One question: as many rollouts at a time as are still missing."""
         rows: list[dict[str, Any]] = []
         while len(rows) < len(group):
@@ -341,13 +363,14 @@ async def run_rollouts(
         return rows
 
     def stop() -> None:
-        for part in (*clients, search):
-            part.stop()
+        for model in models:
+            model.stop()
+        search.stop()
 
     groups = (
-        [[task] for task in tasks]
+        [[attempt] for attempt in attempts]
         if enough is None
-        else [list(group) for _, group in groupby(tasks, key=lambda task: task.question_id)]
+        else [list(group) for _, group in groupby(attempts, key=lambda each: each.question_id)]
     )
     try:
         # Half of the workers wait for a search while the other half wait for the model.

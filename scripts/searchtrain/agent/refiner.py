@@ -14,8 +14,9 @@ from typing import Any
 
 import orjson
 
-from searchtrain.core.errors import ModelError, SearchTrainError
-from searchtrain.models.client import ModelClient
+from searchtrain.core.errors import ModelError, ReplyError, SearchTrainError
+from searchtrain.models.asker import Asker
+from searchtrain.models.model import Model
 from searchtrain.search.contents import split_contents
 
 Passage = Mapping[str, Any]
@@ -57,7 +58,7 @@ class Refiner:
 
     def __init__(
         self,
-        model: ModelClient,
+        model: Model,
         system: str,
         *,
         seed: int,
@@ -69,7 +70,7 @@ class Refiner:
         self.model = model
         self.failures: Counter[str] = Counter()
         self.refined = 0
-        self._system = system
+        self._asker = Asker(model, system, FINDINGS_SCHEMA, repairs=1)
         self._seed = seed
         self._max_document_chars = max_document_chars
         self._max_failed_share = max_failed_share
@@ -85,16 +86,9 @@ class Refiner:
         if not passages:
             return Refined([])
         request = render_request(question, query, passages, self._max_document_chars)
-        messages = [
-            {"role": "system", "content": self._system},
-            {"role": "user", "content": request},
-        ]
         try:
-            refined = await self.model.complete_json(
-                messages,
-                FINDINGS_SCHEMA,
-                lambda value: read_findings(value, passages),
-                seed=self._seed,
+            refined = await self._asker.ask(
+                request, lambda value: read_findings(value, passages), seed=self._seed
             )
         except ModelError as error:
             self._count(error)
@@ -127,13 +121,13 @@ def render_request(
 def read_findings(value: Mapping[str, Any], passages: Sequence[Passage]) -> list[dict[str, Any]]:
     """Turn a refiner's object into passages, in the order in which it first names them.
 
-    Raises ModelError with kind `schema` for a document number that does not exist.
+    Raises ReplyError with kind `schema` for a document number that does not exist.
     """
     texts: dict[int, list[str]] = {}
     for finding in value["findings"]:
         number, text = finding["source"], " ".join(finding["text"].split())
         if not 1 <= number <= len(passages):
-            raise ModelError(
+            raise ReplyError(
                 f"The finding {text[:60]!r} names document {number};"
                 f" there are documents 1 to {len(passages)}.",
                 "schema",

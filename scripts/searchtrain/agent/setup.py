@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from searchtrain.agent.loop import Policy
+from searchtrain.agent.loop import Harness, Policy
 from searchtrain.agent.refiner import Refiner
 from searchtrain.config.config import Config, list_writers
 from searchtrain.config.rollouts import Limits, describe_limits
@@ -80,13 +80,20 @@ def open_policy(
     args: argparse.Namespace,
     cache: RequestCache,
 ) -> Policy:
-    """The agent's policy: `model` with its prompt and limits, and the refiner if there is one.
+    """The agent's policy: `model` in the harness of this stage; see `open_harness`."""
+    return Policy(model, open_harness(config, limits, args, cache))
+
+
+def open_harness(
+    config: Config, limits: Limits, args: argparse.Namespace, cache: RequestCache
+) -> Harness:
+    """The prompt, the limits, and the refiner if there is one.
 
     `args`: those of `add_agent_arguments`.
     """
     system = render_prompt(args.prompt, **describe_limits(limits))
     refiner = open_refiner(config, args.servers, args.refine_prompt, cache)
-    return Policy(model, system, digest(system), limits, refiner)
+    return Harness(system, digest(system), limits, refiner)
 
 
 def open_refiner(

@@ -1,12 +1,29 @@
-"""Typed failures, one per boundary; each message says where, what and how to mend it.
+"""Typed failures, one per boundary; each message says where, what and how to fix it.
 
-A failure inside one rollout is data (a `stop_reason` on its row); a failure of a stage
+A failure inside one row is data (a `stop_reason`, an `error` on that row); a failure of a stage
 is one of these, printed in one line by `cli.run` with a non-zero exit.
+
+Messages are for users, and rewording one changes no result. The one exception is `ToldToModel`:
+what such an error says goes back to a model, so its text decides results like any prompt.
 """
+
+from typing import Any, TypeVar
+
+Failure = TypeVar("Failure", bound="SearchTrainError")
 
 
 class SearchTrainError(Exception):
     """Base of every failure that a user can act on; `str(error)` is the whole message."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Goes from process to process as it is, whatever its constructor asks for."""
+        return _restore, (type(self), str(self), self.__dict__)
+
+
+def _restore(kind: type[Failure], message: str, state: dict[str, Any]) -> Failure:
+    error = kind.__new__(kind, message)
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(SearchTrainError):
@@ -18,7 +35,7 @@ class PromptError(InputError):
 
 
 class ServiceError(SearchTrainError):
-    """A server that this stage needs did not start, or went away."""
+    """A server that this stage needs did not start, went away, or refuses every request."""
 
 
 class Interrupted(SearchTrainError):
@@ -29,21 +46,38 @@ class Interrupted(SearchTrainError):
 
 
 class BoundaryError(SearchTrainError):
-    """One request across a boundary failed for good.
+    """What costs one row and ends no stage: for instance, one request failed for good.
 
     `kind` is a short stable word for counting (for instance `timeout`), the message is for people.
     """
 
-    def __init__(self, message: str, kind: str) -> None:
+    def __init__(
+        self, message: str, kind: str, *, passing: bool = False, retry_after: float = 0.0
+    ) -> None:
+        """`passing`: the same request may well succeed later, after `retry_after` seconds if the
+        other side says so."""
         super().__init__(message)
         self.kind = kind
+        self.passing = passing
+        self.retry_after = retry_after
+
+
+class ToldToModel(BoundaryError):
+    """A model's fault, told to a model: its message, or its kind, is part of a later request."""
 
 
 class ModelError(BoundaryError):
     """A model endpoint refused, failed, hung, or answered something unusable.
 
     Kinds: `timeout`, `connection`, `http_<status>`, `context_length`, `contract` (no chat
-    completion), `not_json`, `schema`.
+    completion), and those of ReplyError.
+    """
+
+
+class ReplyError(ToldToModel, ModelError):
+    """An answer is not the JSON object that was asked for; the message tells a model what to fix.
+
+    Kinds: `not_json`, `schema`, `too_large`.
     """
 
 
@@ -63,14 +97,16 @@ class PageError(BoundaryError):
     `too_large`, `content_type`, `unreadable` (extraction failed), `empty` (no text), `offline`.
     """
 
-    def __init__(self, message: str, kind: str, *, passing: bool = False) -> None:
-        """`passing`: the same page may well be readable later."""
-        super().__init__(message, kind)
-        self.passing = passing
+
+class ProtocolError(ToldToModel):
+    """A turn or a trajectory does not follow the grammar of `agent.grammar`.
+
+    Kinds: see `grammar.parse_turn` and `grammar.validate_trajectory`.
+    """
 
 
-class ProtocolError(BoundaryError):
-    """A turn or a trajectory does not follow the grammar of `protocol`.
+class InternalError(BoundaryError):
+    """Something that nobody foresaw, inside one row: a bug, which costs that row only.
 
-    Kinds: see `protocol.parse_turn` and `protocol.validate_trajectory`.
+    Kind: `internal`; the message names the exception, whose traceback stands in the log.
     """

@@ -13,12 +13,13 @@ import orjson
 import polars as pl
 
 from searchtrain.agent import grammar
-from searchtrain.core.errors import ModelError
+from searchtrain.core.errors import BoundaryError
 from searchtrain.core.text_table import format_table
 from searchtrain.curation.rules import CORRECTNESS, RULES, Rollout, join_levels
 from searchtrain.data.schemas import Shortcuts, empty_table, validate_table
+from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
-from searchtrain.models.client import ModelClient
+from searchtrain.models.model import Model
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.D
 
 
 async def judge_shortcuts(
-    rollouts: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
+    rollouts: pl.DataFrame, system: str, client: Model, config: Mapping[str, Any]
 ) -> pl.DataFrame:
     """Ask of each rollout whether it is genuine; returns `schemas.Shortcuts` in their order.
 
@@ -57,11 +58,10 @@ async def judge_shortcuts(
     Raises SearchTrainError when more of them fail than the config allows.
     """
     requests = [render_request(row) for row in rollouts.iter_rows(named=True)]
-    given = await ask_each(
-        requests, system, client, GENUINE_SCHEMA, _read_verdict, config, "shortcuts"
-    )
+    judge = Asker(client, system, GENUINE_SCHEMA, repairs=1)
+    given = await ask_each(requests, judge, _read_verdict, config, "shortcuts")
     judged = [
-        (name, *((None, "", verdict.kind) if isinstance(verdict, ModelError) else verdict))
+        (name, *((None, "", verdict.kind) if isinstance(verdict, BoundaryError) else verdict))
         for name, verdict in zip(rollouts["id"], given, strict=True)
     ]
     frame = pl.DataFrame(judged, schema=empty_table(Shortcuts).schema, orient="row")
@@ -75,7 +75,7 @@ def render_request(row: Mapping[str, Any]) -> str:
     return orjson.dumps({"question": row["question"], "trajectory": trajectory}).decode()
 
 
-def make_report(shortcuts: pl.DataFrame, rollouts: int, client: ModelClient) -> dict[str, Any]:
+def make_report(shortcuts: pl.DataFrame, rollouts: int, client: Model) -> dict[str, Any]:
     """`shortcuts_report.json`: the judge, its verdicts, and what they cost.
 
     `rollouts`: that there were, right or not. Requests, tokens and `dollars` are those bought now,

@@ -12,11 +12,12 @@ from typing import Any
 import orjson
 import polars as pl
 
-from searchtrain.core.errors import InputError, ModelError
+from searchtrain.core.errors import BoundaryError, InputError
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Judgements, empty_table, validate_table
+from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
-from searchtrain.models.client import ModelClient
+from searchtrain.models.model import Model
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def select_answers(
 
 
 async def judge_predictions(
-    rows: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
+    rows: pl.DataFrame, system: str, client: Model, config: Mapping[str, Any]
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Ask whether each answer is right; returns `schemas.Judgements` and what it cost.
 
@@ -81,8 +82,9 @@ async def judge_predictions(
         ).iter_rows()
     ]
     asked = list(dict.fromkeys(filter(None, requests)))
-    given = await ask_each(asked, system, client, VERDICT_SCHEMA, _read_verdict, config, "judge")
-    answers = [(None, "", v.kind) if isinstance(v, ModelError) else v for v in given]
+    judge = Asker(client, system, VERDICT_SCHEMA, repairs=1)
+    given = await ask_each(asked, judge, _read_verdict, config, "judge")
+    answers = [(None, "", v.kind) if isinstance(v, BoundaryError) else v for v in given]
     verdicts = dict(zip(asked, answers, strict=True))
     judged = [verdicts[request] if request else (False, BLANK, "") for request in requests]
     columns = empty_table(Judgements).schema
@@ -132,7 +134,7 @@ def _read_verdict(value: Mapping[str, Any]) -> tuple[bool, str, str]:
     return value["correct"], " ".join(value["reason"].split()), ""
 
 
-def _count_usage(client: ModelClient, asked: int) -> dict[str, Any]:
+def _count_usage(client: Model, asked: int) -> dict[str, Any]:
     usage = client.usage
     kinds = ("prompt", "completion")
     return {

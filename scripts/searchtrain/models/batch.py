@@ -7,8 +7,9 @@ requests, and more failures than the stage allows end it.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from searchtrain.core.errors import ModelError
-from searchtrain.models.client import ModelClient
+from searchtrain.core.errors import BoundaryError
+from searchtrain.models.asker import Asker
+from searchtrain.models.failures import attribute_failures
 from searchtrain.models.pool import FailureLimit, run_pool
 from searchtrain.models.progress import StageProgress
 
@@ -17,37 +18,37 @@ Answer = TypeVar("Answer")
 
 async def ask_each(
     requests: Sequence[str],
-    system: str,
-    client: ModelClient,
-    schema: Mapping[str, Any],
-    read: Callable[[Mapping[str, Any]], Answer],
+    asker: Asker,
+    read: Callable[[dict[str, Any]], Answer],
     config: Mapping[str, Any],
     section: str,
-) -> list[Answer | ModelError]:
-    """Ask `client`, which is closed afterwards, each request after the prompt `system`.
+) -> list[Answer | BoundaryError]:
+    """Ask each request; the asker's model is closed afterwards.
 
-    `schema` and `read`: as for `ModelClient.complete_json`. `config`: the config section of the
-    name `section`, of which `seed` and `max_failed_share` (of the requests) count. Raises
-    SearchTrainError when more requests fail than that.
+    `read`: as for `Asker.ask`. `config`: the config section of the name `section`, of which `seed`
+    and `max_failed_share` (of the requests) count. Raises SearchTrainError when more requests fail
+    than that.
     """
     failures = FailureLimit(
         len(requests), config["max_failed_share"], f"{section}.max_failed_share"
     )
-    progress = StageProgress(len(requests), [client])
+    model = asker.model
+    progress = StageProgress(len(requests), [model])
 
-    async def ask(request: str) -> Answer | ModelError:
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": request}]
+    async def ask(request: str) -> Answer | BoundaryError:
+        answer: Answer | BoundaryError
         error = None
         try:
-            answer = await client.complete_json(messages, schema, read, seed=config["seed"])
-        except ModelError as caught:
+            with attribute_failures():
+                answer = await asker.ask(request, read, seed=config["seed"])
+        except BoundaryError as caught:
             answer = error = caught
         progress.advance(failed=error is not None)
         failures.count(error)
         return answer
 
     try:
-        return await run_pool(requests, ask, workers=client.role.concurrency, stop=client.stop)
+        return await run_pool(requests, ask, workers=model.role.concurrency, stop=model.stop)
     finally:
         progress.finish()
-        await client.close()
+        await model.close()

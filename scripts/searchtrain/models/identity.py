@@ -33,9 +33,10 @@ def read_cards(url: str, key: str) -> dict[str, dict[str, Any]] | None:
 
     base = url if url.endswith("/v1") else f"{url}/v1"
     transport = openai.DefaultHttpxClient(trust_env=not is_loopback(base))
-    options = {"base_url": base, "api_key": key, "timeout": TIMEOUT_S, "max_retries": 1}
     try:
-        with openai.OpenAI(http_client=transport, **options) as client:
+        with openai.OpenAI(
+            base_url=base, api_key=key, timeout=TIMEOUT_S, max_retries=1, http_client=transport
+        ) as client:
             return {card.id: card.model_dump() for card in client.models.list().data}
     except (openai.APIError, ValueError, TypeError, AttributeError) as error:
         logger.warning("%s: does not say which models it serves (%s)", url, error)

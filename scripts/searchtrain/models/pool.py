@@ -10,7 +10,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from searchtrain.core.errors import BoundaryError, Interrupted, SearchTrainError
 
@@ -68,7 +68,7 @@ async def run_pool(
     Interrupted at its next request. The first error of `work` ends the stage in the same way and
     is raised when the workers have ended.
     """
-    results: list[Result | None] = [None] * len(items)
+    results: dict[int, Result] = {}
     queue = iter(range(len(items)))
     errors: list[BaseException] = []
     halted = asyncio.Event()
@@ -92,10 +92,10 @@ async def run_pool(
         loop.add_signal_handler(number, halt)
     watcher = asyncio.create_task(_watch_parent(halt))
     tasks = [asyncio.create_task(take_items()) for _ in range(min(workers, len(items)))]
-    stopper = asyncio.create_task(halted.wait())
+    stopper: asyncio.Future[Any] = asyncio.create_task(halted.wait())
     try:
-        everyone = asyncio.gather(*tasks)
-        await asyncio.wait([everyone, stopper], return_when=asyncio.FIRST_COMPLETED)
+        everyone: asyncio.Future[Any] = asyncio.gather(*tasks)
+        await asyncio.wait({everyone, stopper}, return_when=asyncio.FIRST_COMPLETED)
         if halted.is_set():
             stop()
             await asyncio.wait(tasks, timeout=DRAIN)
@@ -106,7 +106,7 @@ async def run_pool(
             loop.remove_signal_handler(number)
     if errors:
         raise errors[0]
-    return results  # type: ignore[return-value]
+    return [results[index] for index in range(len(items))]
 
 
 async def _watch_parent(halt: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from searchtrain.models.client import ModelClient
+from searchtrain.models.model import Model
 
 logger = logging.getLogger(__name__)
 INTERVAL = 10.0
@@ -18,7 +18,7 @@ INTERVAL = 10.0
 class StageProgress:
     """Rows done, tokens, rate, cache hits, failures, cost and time left of one stage."""
 
-    def __init__(self, total: int, clients: Sequence[ModelClient]) -> None:
+    def __init__(self, total: int, clients: Sequence[Model]) -> None:
         self.total = total
         self.done = 0
         self.failed = 0

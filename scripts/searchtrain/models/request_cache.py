@@ -1,11 +1,12 @@
-"""The content-addressed request cache: no paid-for answer is bought twice.
+"""The content-addressed request cache: no answer is paid for twice.
 
 One folder, one SQLite file per writing job, every reader reads all of them. Invariant: an answer
 is committed before anyone sees it, and a file is written by one process while nobody else has it
-open, so jobs on several machines may share the folder. Failures are no answers: whoever remembers
-one keeps it under a key of its own.
+open, so jobs on several machines may share the folder. A file that another job holds is left out;
+one that cannot be read or written for any other reason ends the stage, which would else pay again
+in silence. Failures are no answers: whoever remembers one keeps it under a key of its own.
 
-SQLite's write-ahead log is fast, but its index is shared memory, which machines can not share
+SQLite's write-ahead log is fast, but its index is shared memory, which machines cannot share
 (sqlite.org/wal.html, "all processes using a database must be on the same host computer"). With
 `locking_mode=exclusive` there is no such index: the writer holds the file's lock, which the kernel
 or the file server gives back however the writer ends, and until then others leave the file alone.
@@ -36,7 +37,9 @@ create table if not exists answers (
 WAIT_S = 100.0
 """For this job's own file: a file server takes up to 90 s to see that a machine died (NFSv4)."""
 OTHERS_WAIT_S = 2.0
-"""For all files of others, which may be mending one left by a job that was killed."""
+"""For all files of others, which may be recovering one left by a job that was killed."""
+HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+"""What SQLite says of a file that another job has open."""
 SYNC_S = 1.0
 """Answers of so many seconds at most are lost when a machine loses power; a dead job loses none."""
 
@@ -51,42 +54,53 @@ class RequestCache:
     def __init__(self, folder: str | Path, writer: str) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self._own, own = _claim_file(folder, writer)
+        self._own, self._path = _claim_file(folder, writer)
         # Python would keep an unused connection open until it looks for reference cycles.
         self._closing = finalize(self, _close_file, self._own)
         self._synced = 0.0
-        self._others = _open_others([path for path in folder.glob("*.sqlite") if path != own])
+        self._others = _open_others([p for p in folder.glob("*.sqlite") if p != self._path])
 
     def get(self, key: str, since: float = 0.0) -> Any | None:
-        """The stored answer, or None; one bought before `since` (epoch seconds) does not count."""
-        for connection in (self._own, *self._others):
+        """The stored answer, or None; one bought before `since` (epoch seconds) does not count.
+
+        Raises InputError naming a file that cannot be read.
+        """
+        for path, connection in ((self._path, self._own), *self._others):
             try:
                 row = connection.execute(
                     "select value from answers where key = ? and bought >= ?", (key, since)
                 ).fetchone()
-            except sqlite3.OperationalError:
-                continue  # another job has begun to write it, or died before its first answer
+            except sqlite3.Error as error:
+                if connection is not self._own and _is_elsewhere(error):
+                    continue
+                raise _name_file(path, error) from None
             if row:
                 return json.loads(row[0])
         return None
 
     def put(self, key: str, value: Any, *, replace: bool = False) -> None:
-        """Store and commit an answer; the first one bought wins, or with `replace` the last."""
+        """Store and commit an answer; the first one bought wins, or with `replace` the last.
+
+        Raises InputError naming the file when it cannot be written.
+        """
         now = time.time()
         # A commit that waits for the disk takes all earlier ones with it.
         waits = abs(now - self._synced) >= SYNC_S
-        self._own.execute(f"pragma synchronous={'full' if waits else 'normal'}")
-        self._own.execute(
-            f"insert or {'replace' if replace else 'ignore'} into answers values (?, ?, ?)",
-            (key, json.dumps(value, ensure_ascii=False), now),
-        )
+        try:
+            self._own.execute(f"pragma synchronous={'full' if waits else 'normal'}")
+            self._own.execute(
+                f"insert or {'replace' if replace else 'ignore'} into answers values (?, ?, ?)",
+                (key, json.dumps(value, ensure_ascii=False), now),
+            )
+        except sqlite3.Error as error:
+            raise _name_file(self._path, error) from None
         if waits:
             self._synced = now
 
     def close(self) -> None:
         """Close every file."""
         self._closing()
-        for connection in self._others:
+        for _, connection in self._others:
             connection.close()
 
 
@@ -107,7 +121,7 @@ def _claim_file(folder: Path, writer: str) -> tuple[sqlite3.Connection, Path]:
                 connection.execute(SCHEMA)
                 return connection, path
             except sqlite3.Error as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                if not _is_held(error):
                     raise InputError(
                         f"{path}: {error}; the cache must be a folder that can be written, on a"
                         " file system with file locks (Lustre: mounted with flock)"
@@ -117,20 +131,22 @@ def _claim_file(folder: Path, writer: str) -> tuple[sqlite3.Connection, Path]:
     raise AssertionError
 
 
-def _open_others(paths: list[Path]) -> list[sqlite3.Connection]:
+def _open_others(paths: list[Path]) -> list[tuple[Path, sqlite3.Connection]]:
     """Open for reading what nobody writes now."""
     deadline, connections = time.monotonic() + OTHERS_WAIT_S, []
     for path in sorted(paths):
         try:
-            mended = _open_alone(path, max(0.0, deadline - time.monotonic()))
-            _close_file(mended)  # takes in the log that a job left when it was killed
-        except sqlite3.OperationalError as error:
+            recovered = _open_alone(path, max(0.0, deadline - time.monotonic()))
+            _close_file(recovered)  # takes in the log that a job left when it was killed
+            # Without patience: whoever writes it from now on keeps it until he ends.
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            connection = sqlite3.connect(uri, uri=True, timeout=0)
+        except sqlite3.Error as error:
+            if not _is_held(error):
+                raise _name_file(path, error) from None
             logger.warning("%s: not read, another job holds it (%s)", path, error)
             continue
-        except sqlite3.DatabaseError as error:
-            raise InputError(f"{path}: {error}; mend it or take it out of the cache") from None
-        # Without patience: whoever writes it from now on keeps it until he ends.
-        connections.append(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0))
+        connections.append((path, connection))
     return connections
 
 
@@ -139,3 +155,22 @@ def _open_alone(path: Path, wait: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=wait, check_same_thread=False)
     connection.execute("pragma locking_mode=exclusive")
     return connection
+
+
+def _is_held(error: sqlite3.Error) -> bool:
+    """Whether another job has the file open; the error code's low byte is its kind."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in HELD
+
+
+def _is_elsewhere(error: sqlite3.Error) -> bool:
+    """Whether the answers of another job's file are out of reach, and not by a fault of the file:
+    it writes them now, or it died before it had one."""
+    return _is_held(error) or str(error) == "no such table: answers"
+
+
+def _name_file(path: Path, error: sqlite3.Error) -> InputError:
+    """The error for a file that SQLite cannot use."""
+    return InputError(
+        f"{path}: {error}; fix it (is there room on the disk?) or take it out of the cache,"
+        " and run again"
+    )

@@ -12,11 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain.core.errors import InputError, ModelError
+from searchtrain.core.errors import BoundaryError, InputError, ReplyError
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Tagged, validate_table
+from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
-from searchtrain.models.client import ModelClient
+from searchtrain.models.model import Model
 
 MIN_KEY_POINTS = 2
 MAX_KEY_POINTS = 4
@@ -52,14 +53,14 @@ def parse_tag(value: Any, aliases: Mapping[str, str] | None = None) -> tuple[str
     """Check a tagger's JSON object and return its canonical domain and key points.
 
     `aliases`: as from `compile_aliases`. Key points that fold into one count once, in the order
-    given. Raises ModelError with kind `schema`, whose message tells a model what to mend.
+    given. Raises ReplyError with kind `schema`.
     """
     if not isinstance(value, Mapping):
-        raise ModelError(f"The tag is {value!r:.60}; it must be a JSON object.", "schema")
+        raise ReplyError(f"The tag is {value!r:.60}; it must be a JSON object.", "schema")
     domain = _parse_label(value.get("domain"), "domain", aliases or {})
     points = value.get("key_points")
     if not isinstance(points, list) or not MIN_KEY_POINTS <= len(points) <= MAX_KEY_POINTS:
-        raise ModelError(
+        raise ReplyError(
             f"The tag's key_points is {points!r:.80}; it must be a list of"
             f" {MIN_KEY_POINTS} to {MAX_KEY_POINTS} short texts.",
             "schema",
@@ -114,7 +115,7 @@ def add_tags(seeds: pl.DataFrame, tags: Sequence[tuple[str, list[str]] | None]) 
 
 
 async def tag_questions(
-    seeds: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
+    seeds: pl.DataFrame, system: str, client: Model, config: Mapping[str, Any]
 ) -> pl.DataFrame:
     """Ask for every seed's tag; returns `schemas.Tagged`, without the questions that failed.
 
@@ -122,10 +123,13 @@ async def tag_questions(
     """
     aliases = compile_aliases(config["aliases"])
     answers = await ask_each(
-        seeds["question"].to_list(), system, client, TAG_SCHEMA,
-        lambda value: parse_tag(value, aliases), config, "tag",
-    )  # fmt: skip
-    tags = [None if isinstance(answer, ModelError) else answer for answer in answers]
+        seeds["question"].to_list(),
+        Asker(client, system, TAG_SCHEMA, repairs=1),
+        lambda value: parse_tag(value, aliases),
+        config,
+        "tag",
+    )
+    tags = [None if isinstance(answer, BoundaryError) else answer for answer in answers]
     return add_tags(seeds, tags)
 
 
@@ -146,7 +150,7 @@ def describe_domains(tagged: pl.DataFrame, most: int = 15) -> str:
 def _parse_label(value: Any, field: str, aliases: Mapping[str, str]) -> str:
     label = canonicalise(value, aliases) if isinstance(value, str) else ""
     if not label or len(label) > MAX_LABEL_CHARS:
-        raise ModelError(
+        raise ReplyError(
             f"The tag's {field} holds {value!r:.80}; it must be a label of one or two words.",
             "schema",
         )

@@ -1,7 +1,7 @@
 """The model that is trained, as `agent.rollout` asks it.
 
-A rollout gets a `Session`, which has a ModelClient's interface and remembers the conversation as
-token ids: a turn's prompt is all ids so far and those of what the chat template puts behind them.
+A rollout gets a `Session`, a `Model` of its own, which remembers the conversation as token ids: a
+turn's prompt is all ids so far and those of what the chat template puts behind them.
 Invariant: what the model wrote is never tokenised again, and every id is marked as either the
 model's or the environment's.
 """
@@ -14,7 +14,8 @@ from typing import Any
 
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError, ModelError
-from searchtrain.models.client import Completion, Message, Role
+from searchtrain.models.model import Completion, Message
+from searchtrain.models.role import Role
 from searchtrain.rl.generation import Generated, Generator, Request
 
 
@@ -43,6 +44,8 @@ class LocalModel:
         self.role = Role(name="student", model=name)
         self.generator = generator
         self.usage: Counter[str] = Counter()
+        self.fault: Exception | None = None
+        """What broke the generator: then no rollout can go on."""
         self._tokenizer = tokenizer
         self._special = frozenset(tokenizer.all_special_ids)
         self._open = 0
@@ -53,24 +56,24 @@ class LocalModel:
         self._open += 1
         return Session(self)
 
-    def close(self) -> None:
-        """Close a session."""
+    def leave(self) -> None:
+        """Wait no longer for a session that is closed."""
         self._open -= 1
         self._write_turns()
 
     def render(self, messages: Sequence[Message], **options: Any) -> str:
         """The conversation as the chat template writes it."""
         sent = [dict(message) for message in messages]
-        return self._tokenizer.apply_chat_template(sent, tokenize=False, **options)
+        return str(self._tokenizer.apply_chat_template(sent, tokenize=False, **options))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""
-        return self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     @property
     def turn_end(self) -> int:
         """The id that ends a turn."""
-        return self._tokenizer.eos_token_id
+        return int(self._tokenizer.eos_token_id)
 
     def is_special(self, token: int) -> bool:
         """Whether a token is none of a text's."""
@@ -100,6 +103,7 @@ class LocalModel:
         try:
             turns = self.generator.generate([request for request, _ in waiting])
         except Exception as error:
+            self.fault = error
             for _, future in waiting:
                 future.set_exception(error)
             return
@@ -111,7 +115,7 @@ class LocalModel:
 
 
 class Session:
-    """One rollout's conversation with the model; `agent` takes it for a ModelClient."""
+    """One rollout's conversation with the model that is trained; a `Model`."""
 
     def __init__(self, model: LocalModel) -> None:
         self.role = model.role
@@ -144,7 +148,7 @@ class Session:
         prefill: str = "",
         schema: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """See `ModelClient.complete`; each turn of a rollout has random numbers of its own.
+        """See `Model.complete`; each turn of a rollout has random numbers of its own.
 
         A turn that is not in `messages` any more is forgotten. Raises InputError for a schema,
         and when the chat template changes earlier turns.
@@ -166,11 +170,15 @@ class Session:
         return Completion(turn.text, turn.finish_reason, len(request.ids), len(turn.ids), False)
 
     def stop(self) -> None:
-        """See `ModelClient.stop`; a turn costs nothing that could be saved."""
+        """See `Model.stop`; a turn costs nothing that could be saved."""
 
     def cost(self, cached: bool = False) -> float:
-        """See `ModelClient.cost`."""
+        """See `Model.cost`."""
         return 0.0
+
+    async def close(self) -> None:
+        """Let the other sessions go on without this one."""
+        self._model.leave()
 
     def finish(self, messages: Sequence[Message]) -> Tokens:
         """The whole rollout, ended by the template's end-of-turn token; `messages` are its row's.

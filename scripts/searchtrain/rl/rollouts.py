@@ -6,12 +6,12 @@ Invariant: a rollout differs from one of the student's in nothing but who writes
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from searchtrain.agent import loop
 from searchtrain.core.errors import BoundaryError
-from searchtrain.rl.local import LocalModel, Tokens
+from searchtrain.rl.local import LocalModel, Session, Tokens
 from searchtrain.rl.rewards import count_valid_turns, score_rollout
 from searchtrain.search import Search
 
@@ -29,27 +29,28 @@ class Rollout:
 
 
 async def roll_out(
-    tasks: Sequence[loop.Task],
-    policy: loop.Policy,
+    attempts: Sequence[loop.Attempt],
+    harness: loop.Harness,
     search: Search,
     model: LocalModel,
     match: Callable[[str, Iterable[str]], bool],
 ) -> list[Rollout]:
-    """Run all rollouts at once, in the order of the tasks; `policy.model` is not asked.
+    """Run all rollouts at once, in the order of the attempts.
 
-    Raises SearchTrainError when the model can not be asked at all.
+    Raises what broke the model, and SearchTrainError when it or the search cannot be asked at all.
     """
-    sessions = [model.open() for _ in tasks]
+    sessions = [model.open() for _ in attempts]
 
-    async def work(task: loop.Task, place: int) -> Rollout:
-        session = sessions[place]
+    async def work(attempt: loop.Attempt, session: Session) -> Rollout:
         try:
-            row, error = await loop.rollout(task, replace(policy, model=session), search)
+            row, error = await loop.rollout(attempt, loop.Policy(session, harness), search)
         finally:
-            model.close()
+            await session.close()
+        if model.fault is not None:
+            raise model.fault
         return Rollout(row, session.finish(row["messages"]), score_rollout(row, match), error)
 
-    running = [asyncio.create_task(work(task, place)) for place, task in enumerate(tasks)]
+    running = [asyncio.create_task(work(*each)) for each in zip(attempts, sessions, strict=True)]
     try:
         return await asyncio.gather(*running)
     finally:

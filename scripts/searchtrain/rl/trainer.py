@@ -182,19 +182,19 @@ class Trainer:
         self,
         checkpoint: Path,
         questions: pl.DataFrame,
-        policy: loop.Policy,
+        harness: loop.Harness,
         search: Search,
         settings: GrpoSettings,
         folder: Path,
     ) -> None:
-        """`questions`: what `loop.make_tasks` needs. `policy`: its model is not asked."""
+        """`questions`: what `loop.make_attempts` needs."""
         if questions.is_empty():
             raise InputError("grpo: there are no questions to train on")
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
         disable_progress_bar()  # the log is for people and for files
         self.settings = settings
         self._questions = questions
-        self._policy = policy
+        self._harness = harness
         self._search = search
         self._match = find_match(settings.reward)
         self._runner = asyncio.Runner()
@@ -270,9 +270,9 @@ class Trainer:
         """TRL's rollout function: `prompts` are this process's, group after group."""
         begun = time.monotonic()
         first = trainer.accelerator.process_index * len(prompts)
-        tasks = self._make_tasks(prompts, trainer.state.global_step, first)
+        attempts = self._make_attempts(prompts, trainer.state.global_step, first)
         rollouts = self._runner.run(
-            roll_out(tasks, self._policy, self._search, self.model, self._match)
+            roll_out(attempts, self._harness, self._search, self.model, self._match)
         )
         every: list[Rollout] = gather_object(rollouts)
         failures = FailureLimit(len(every), self.settings.max_failed_share, "grpo.max_failed_share")
@@ -289,14 +289,14 @@ class Trainer:
             "reward": [rollout.reward for rollout in rollouts],
         }
 
-    def _make_tasks(self, prompts: Sequence[str], step: int, first: int) -> list[loop.Task]:
-        """One task per prompt; `first`: its place among those of all processes."""
+    def _make_attempts(self, prompts: Sequence[str], step: int, first: int) -> list[loop.Attempt]:
+        """One attempt per prompt; `first`: its place among those of all processes."""
         size = self.settings.group_size
         asked = self._questions[[int(prompt) for prompt in prompts]]
-        tasks = loop.make_tasks(asked, 1, self.settings.seed)
+        attempts = loop.make_attempts(asked, 1, self.settings.seed)
         return [
-            replace(task, rollout=place % size, seed=_draw_seed(task.seed, step, place))
-            for place, task in enumerate(tasks, first)
+            replace(attempt, rollout=place % size, seed=_draw_seed(attempt.seed, step, place))
+            for place, attempt in enumerate(attempts, first)
         ]
 
 

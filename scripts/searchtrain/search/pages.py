@@ -22,6 +22,7 @@ from searchtrain.config.settings import check_range
 from searchtrain.core.errors import Interrupted, PageError
 from searchtrain.core.files import digest
 from searchtrain.core.single_flight import SingleFlight
+from searchtrain.models.purchase import Slots
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search.addresses import GuardedBackend
 from searchtrain.search.exclusion import HOST, NOTHING, Exclusion
@@ -137,11 +138,11 @@ class PageReader:
         self._offline = offline
         self._own = Extractors(settings.workers) if extractors is None else None
         self._extractors = extractors or self._own
-        self._stopping = False
+        # Not a Purchaser: failures are kept, too, and who shares a request depends on exclusions.
         self._flights: SingleFlight[Page] = SingleFlight()
         self._robots: dict[str, Protego | PageError | None] = {}
         self._robots_flights: SingleFlight[Protego | PageError | None] = SingleFlight()
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = Slots(settings.concurrency)
         self._host_slots: dict[str, asyncio.Semaphore] = {}
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=httpx2.create_ssl_context(),
@@ -166,7 +167,7 @@ class PageReader:
 
     def stop(self) -> None:
         """Begin no further request; those in flight still finish and are cached."""
-        self._stopping = True
+        self._slots.close(Interrupted())
 
     async def close(self) -> None:
         """Close the connections and end the worker processes."""
@@ -222,8 +223,7 @@ class PageReader:
 
     async def _buy(self, address: str, excluded: Exclusion) -> Page:
         """Fetch a page and commit what came of it to the cache."""
-        if self._stopping:
-            raise Interrupted()
+        self._slots.check()
         try:
             page = await self._fetch(address, excluded)
         except _Excluded as error:
@@ -253,9 +253,7 @@ class PageReader:
         while True:
             here = hops[-1]
             await self._check_robots(here)
-            async with self._host_slot(here), self._slots:
-                if self._stopping:
-                    raise Interrupted()
+            async with self._host_slot(here), self._slots.take():
                 begun = loop.time()
                 answer = await self._get(here, left, self.settings.max_bytes)
                 left -= loop.time() - begun
@@ -415,9 +413,7 @@ class PageReader:
         """The text of a robots.txt; "" when there is none (4xx, or too many redirects)."""
         self.usage["robots"] += 1
         for _ in range(ROBOTS_REDIRECTS + 1):
-            async with self._host_slot(address), self._slots:
-                if self._stopping:
-                    raise Interrupted()
+            async with self._host_slot(address), self._slots.take():
                 answer = await self._get(address, self.settings.timeout, ROBOTS_BYTES, robots=True)
             if answer.status in REDIRECTS and answer.location:
                 try:

@@ -6,27 +6,23 @@ the API key leaves this module in one request header only.
 """
 
 import asyncio
-import email.utils
 import os
-import time
 from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import orjson
-import tenacity
 
-from searchtrain.core.errors import InputError, Interrupted, SearchError, ServiceError
+from searchtrain.core.errors import InputError, SearchError, SearchTrainError, ServiceError
 from searchtrain.core.files import digest
 from searchtrain.core.network import is_loopback
-from searchtrain.core.single_flight import SingleFlight
+from searchtrain.models.purchase import Counts, Purchaser, read_retry_after
 from searchtrain.models.request_cache import RequestCache
-from searchtrain.search.retry import is_passing, is_passing_status
+from searchtrain.search.retry import is_passing_status
 
 REFUSED = {401, 403}
 """Statuses that no other request would escape: they end the stage at once."""
-LONGEST_WAIT_S = 30.0
 PARTS = ("organic", "answerBox", "knowledgeGraph")
 """What is used of a response, and kept."""
 
@@ -57,8 +53,8 @@ class SerperClient:
 
         `url`: the engine's, /search is added when it has no path. `api_key_env`: environment
         variable with the key; "" sends none. `country`, `language`: Serper's gl and hl. `timeout`
-        (one attempt) and `backoff` (the first wait, which then doubles) are in seconds. Raises
-        InputError when the variable is not set.
+        (one attempt) and `backoff` (the longest first wait, which then doubles) are in seconds.
+        Raises InputError when the variable is not set.
         """
         parts = urlsplit(url)
         self.url = urlunsplit(parts if parts.path.strip("/") else parts._replace(path="/search"))
@@ -66,15 +62,17 @@ class SerperClient:
         self._name = urlunsplit(urlsplit(self.url)._replace(query=""))
         self._locale = {"gl": country, "hl": language}
         self._results = results
-        self._cache = cache
         self._offline = offline
         self._timeout = timeout
         self._attempts = attempts
-        self._backoff = tenacity.wait_exponential_jitter(backoff, LONGEST_WAIT_S, jitter=backoff)
-        self._slots = asyncio.Semaphore(concurrency)
-        self._stopping = False
-        self._refused: ServiceError | None = None
-        self._flights: SingleFlight[dict[str, Any]] = SingleFlight()
+        self._purchaser = Purchaser(
+            cache,
+            self.usage,
+            concurrency=concurrency,
+            attempts=attempts,
+            backoff=backoff,
+            counts=Counts("searches", "search_cached", "search_retries"),
+        )
         self._key_env = api_key_env
         self._key = "" if offline else read_key(api_key_env)
         self._http = httpx2.AsyncClient(
@@ -92,66 +90,27 @@ class SerperClient:
         body = {"q": query, "num": self._results}
         body |= {name: value for name, value in self._locale.items() if value is not None}
         key = digest({"web search": body})
-        stored = self._cache.get(key)
+        stored = self._purchaser.recall(key)
         if stored is not None:
-            self.usage["search_cached"] += 1
             return stored
         if self._offline:
             raise SearchError(
-                f"the search for {query!r} is not in the cache; set web.offline to false to buy it",
+                f"the search for {query!r} is not in the cache; set web.offline to false to ask the"
+                " engine",
                 "offline",
             )
-        return await self._flights.join(key, lambda: self._buy(key, body))
+        return await self._purchaser.buy(key, lambda: self._ask(body))
 
     def stop(self) -> None:
         """Begin no further search; those in flight still finish and are cached."""
-        self._stopping = True
+        self._purchaser.stop()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _buy(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Ask, commit the answer to the cache, and count it."""
-        async with self._slots:
-            if self._stopping:
-                raise Interrupted()
-            if self._refused:
-                raise self._refused
-            answer = await self._ask(body)
-            # Nothing may be awaited between the answer and this commit.
-            self._cache.put(key, answer)
-        self.usage["searches"] += 1
-        return answer
-
     async def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
-        """One request with retries: connection errors, timeouts, 429 and 5xx."""
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=self._choose_wait,
-            retry=tenacity.retry_if_exception(is_passing),
-            before_sleep=self._count_retry,
-            reraise=True,
-        )
-        try:
-            content = await retrying(self._post, body)
-        except httpx2.HTTPStatusError as error:
-            raise self._classify(error.response) from None
-        except httpx2.TimeoutException:
-            raise SearchError(
-                f"{self._name}: no answer within {self._timeout:g} s, {self._attempts} attempts;"
-                " check the engine or raise web.timeout",
-                "timeout",
-            ) from None
-        except httpx2.HTTPError as error:
-            raise SearchError(
-                f"{self._name}: no connection, {self._attempts} attempts"
-                f" ({self._hide_key(str(error)) or type(error).__name__}); check web.endpoint",
-                "connection",
-            ) from None
-        return parse_response(content, self._name)
-
-    async def _post(self, body: dict[str, Any]) -> bytes:
+        """One attempt."""
         headers = {"content-type": "application/json"}
         if self._key:
             headers["x-api-key"] = self._key
@@ -160,25 +119,28 @@ class SerperClient:
                 response = await self._http.post(
                     self.url, content=orjson.dumps(body), headers=headers
                 )
-        except TimeoutError:
-            raise httpx2.ReadTimeout("no complete answer in time") from None
-        response.raise_for_status()
-        return response.content
+            response.raise_for_status()
+        except httpx2.HTTPStatusError as error:
+            raise self._classify(error.response) from None
+        except (TimeoutError, httpx2.TimeoutException):
+            raise SearchError(
+                f"{self._name}: no answer within {self._timeout:g} s, {self._attempts} attempts;"
+                " check the engine or raise web.timeout",
+                "timeout",
+                passing=True,
+            ) from None
+        except httpx2.HTTPError as error:
+            passing = isinstance(error, httpx2.TransportError)
+            tries = f", {self._attempts} attempts" if passing else ""
+            raise SearchError(
+                f"{self._name}: no connection{tries}"
+                f" ({self._hide_key(str(error)) or type(error).__name__}); check web.endpoint",
+                "connection",
+                passing=passing,
+            ) from None
+        return parse_response(response.content, self._name)
 
-    def _choose_wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds until the next attempt: what the engine asks for, within reason, or backoff."""
-        error = state.outcome.exception() if state.outcome else None
-        asked = 0.0
-        if isinstance(error, httpx2.HTTPStatusError):
-            asked = read_retry_after(error.response.headers.get("retry-after", ""))
-        return max(self._backoff(state), min(asked, LONGEST_WAIT_S))
-
-    def _count_retry(self, _state: tenacity.RetryCallState) -> None:
-        self.usage["search_retries"] += 1
-        if self._stopping:
-            raise Interrupted()
-
-    def _classify(self, response: httpx2.Response) -> Exception:
+    def _classify(self, response: httpx2.Response) -> SearchTrainError:
         status = response.status_code
         said = self._hide_key(" ".join(response.text.split()))[:200]
         if status in REFUSED:
@@ -187,9 +149,9 @@ class SerperClient:
                 if self._key_env
                 else "name the environment variable with the key in web.api_key_env"
             )
-            self._refused = ServiceError(f"{self._name}: HTTP {status}: {said}; {remedy}")
-            return self._refused
-        tries = f" after {self._attempts} attempts" if is_passing_status(status) else ""
+            return ServiceError(f"{self._name}: HTTP {status}: {said}; {remedy}")
+        passing = is_passing_status(status)
+        tries = f" after {self._attempts} attempts" if passing else ""
         remedy = (
             "lower web.concurrency"
             if status == 429
@@ -198,7 +160,10 @@ class SerperClient:
             else "check web.endpoint and the account"
         )
         return SearchError(
-            f"{self._name}: HTTP {status}{tries}: {said}; {remedy}", f"http_{status}"
+            f"{self._name}: HTTP {status}{tries}: {said}; {remedy}",
+            f"http_{status}",
+            passing=passing,
+            retry_after=read_retry_after(response.headers.get("retry-after", "")),
         )
 
     def _hide_key(self, text: str) -> str:
@@ -240,13 +205,3 @@ def breach(name: str, what: str) -> SearchError:
     return SearchError(
         f"{name}: {what}; point web.endpoint at a Serper-compatible search", "contract"
     )
-
-
-def read_retry_after(value: str) -> float:
-    """Seconds that a Retry-After header asks to wait: a number or a date, 0 for neither."""
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0

@@ -15,15 +15,16 @@ from typing import Any, TypeVar
 import polars as pl
 
 from searchtrain.config.settings import check_range
-from searchtrain.core.errors import BoundaryError, InputError, ModelError, SearchError
+from searchtrain.core.errors import BoundaryError, InputError, ToldToModel
 from searchtrain.core.files import digest
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Trees, empty_table
-from searchtrain.models.client import ModelClient
+from searchtrain.models.asker import Asker, Bill
+from searchtrain.models.failures import attribute_failures
+from searchtrain.models.model import Model
 from searchtrain.models.pool import FailureLimit, run_pool
 from searchtrain.models.progress import StageProgress
 from searchtrain.search import Search
-from searchtrain.trees.asking import UNUSABLE, Asker, Bill
 from searchtrain.trees.names import list_names
 from searchtrain.trees.pages import Page, PageStore
 from searchtrain.trees.quality import Quality
@@ -155,8 +156,9 @@ class Grower:
         sapling = _Sapling(root, self._settings.seed)
         error: BoundaryError | None = None
         try:
-            status = await self._take_steps(sapling)
-        except (ModelError, SearchError, TreeFault) as caught:
+            with attribute_failures():
+                status = await self._take_steps(sapling)
+        except BoundaryError as caught:
             error, status = caught, "truncated"
         tree = sapling.tree
         row = {
@@ -199,7 +201,7 @@ class Grower:
 
         async def attempt(faults: Sequence[str]) -> tuple[str, str]:
             value = await self._planner.ask(
-                {**request, "faults": list(faults)}, sapling.seed, sapling.bill
+                {**request, "faults": list(faults)}, dict, seed=sapling.seed, bill=sapling.bill
             )
             action, target = value["action"], value["target"]
             if action not in legal:
@@ -241,7 +243,7 @@ class Grower:
                 raise TreeFault("The tree has taken all its steps.", "max_steps")
             sapling.steps += 1
             value = await self._browser.ask(
-                {**request, "faults": list(faults)}, sapling.seed, sapling.bill
+                {**request, "faults": list(faults)}, dict, seed=sapling.seed, bill=sapling.bill
             )
             new = check_step(old, read_node(value["tree"]), action, target, page, links)
             sapling.candidates[target] = await self._quality.count_candidates(new.find(target))
@@ -258,9 +260,7 @@ class Grower:
         while True:
             try:
                 return await attempt(faults)
-            except (TreeFault, ModelError) as fault:
-                if fault.kind not in UNUSABLE and not isinstance(fault, TreeFault):
-                    raise
+            except ToldToModel as fault:
                 if fault.kind == "max_steps":
                     raise
                 self.refused[fault.kind] += 1
@@ -301,29 +301,30 @@ class Grower:
 async def grow_trees(
     roots: Sequence[Page],
     grower: Grower,
-    clients: Sequence[ModelClient],
+    clients: Sequence[Model],
     search: Search,
     settings: TreeSettings,
 ) -> pl.DataFrame:
     """Grow a tree from every root; returns `schemas.Trees` in the order of the roots.
 
     `clients`: whom the grower asks. Raises SearchTrainError when more trees than
-    `settings.max_failed_share` end in a failure of a model (no answer, or none that can be read) or
-    of the search. A step whose tree was refused too often is no such failure.
+    `settings.max_failed_share` end in a failure of a model (no answer, or none that can be read),
+    of the search or of the program. A step whose tree was refused too often is no such failure.
     """
     failures = FailureLimit(len(roots), settings.max_failed_share, "trees.max_failed_share")
     progress = StageProgress(len(roots), clients)
 
     async def work(root: Page) -> dict[str, Any]:
         row, error = await grower.grow(root)
-        failed = isinstance(error, ModelError | SearchError)
-        progress.advance(failed=failed)
-        failures.count(error if failed else None)
+        failure = None if isinstance(error, TreeFault) else error
+        progress.advance(failed=failure is not None)
+        failures.count(failure)
         return row
 
     def stop() -> None:
-        for part in (*clients, search):
-            part.stop()
+        for client in clients:
+            client.stop()
+        search.stop()
 
     workers = sum(client.role.concurrency for client in clients)
     try:
@@ -338,7 +339,7 @@ def report_growth(
     refused: Mapping[str, int],
     passed_over: Mapping[str, int],
     broken_links: int,
-    clients: Sequence[ModelClient],
+    clients: Sequence[Model],
 ) -> dict[str, Any]:
     """`trees_report.json`: how trees ended and why, what was refused, and what it cost.
 

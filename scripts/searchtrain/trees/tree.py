@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from searchtrain.core.errors import BoundaryError
+from searchtrain.core.errors import ToldToModel
 from searchtrain.trees.names import find_name, list_names
 from searchtrain.trees.pages import Link, Page
 
@@ -47,7 +47,7 @@ NODE_SCHEMA: dict[str, Any] = {
 """A node with all below it; the schema that uses it has it under `$defs/node`."""
 
 
-class TreeFault(BoundaryError):
+class TreeFault(ToldToModel):
     """A step that is not accepted; the message tells the model what to mend.
 
     Kinds: `illegal_action`, `illegal_target`, `root_dropped`, `old_node_changed`, `nodes_added`,

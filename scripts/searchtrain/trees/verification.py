@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
-import orjson
 import polars as pl
 
 from searchtrain.config.settings import check_range
@@ -23,7 +22,9 @@ from searchtrain.core.files import digest
 from searchtrain.core.text_table import format_table
 from searchtrain.data.answers import match_normalised, normalise_answer
 from searchtrain.data.schemas import TreeQuestions, empty_table, validate_table
-from searchtrain.models.client import ModelClient
+from searchtrain.models.asker import Asker
+from searchtrain.models.failures import attribute_failures
+from searchtrain.models.model import Model
 from searchtrain.models.pool import FailureLimit, run_pool
 from searchtrain.models.progress import StageProgress
 from searchtrain.search import Search
@@ -95,9 +96,9 @@ class VerifySettings:
 class Panel:
     """Who judges the questions, and where distractors come from."""
 
-    solver: ModelClient
+    solver: Model
     solve_prompt: str
-    verifier: ModelClient
+    verifier: Model
     verify_prompt: str
     search: Search
 
@@ -252,12 +253,10 @@ async def _check_question(
 ) -> tuple[dict[str, Any], BoundaryError | None]:
     """Both filters on one question; the verdict's columns, and the failure that left it open."""
     golds = _list_golds(row)
-    (found, fault), *answers = await asyncio.gather(
+    tries = range(settings.tries)
+    (found, fault), answers = await asyncio.gather(
         _verify(row, pages, panel, settings),
-        *(
-            _solve(row["question"], panel, settings.seed + number)
-            for number in range(settings.tries)
-        ),
+        asyncio.gather(*(_solve(row["question"], panel, settings.seed + n) for n in tries)),
     )
     closed_book = [answer for answer, _ in answers]
     known = any(match_normalised(answer, golds) for answer in closed_book)
@@ -279,14 +278,10 @@ async def _check_question(
 
 async def _solve(question: str, panel: Panel, seed: int) -> tuple[str, BoundaryError | None]:
     """One answer without searching, blank when there is none, and why."""
-    messages = [
-        {"role": "system", "content": panel.solve_prompt},
-        {"role": "user", "content": orjson.dumps({"question": question}).decode()},
-    ]
+    solver = Asker(panel.solver, panel.solve_prompt, SOLVER_SCHEMA, repairs=1)
     try:
-        answer = await panel.solver.complete_json(
-            messages, SOLVER_SCHEMA, lambda value: " ".join(value["answer"].split()), seed=seed
-        )
+        with attribute_failures():
+            answer = await solver.ask({"question": question}, _read_answer, seed=seed)
     except BoundaryError as error:
         return "", error
     return answer, None
@@ -296,18 +291,15 @@ async def _verify(
     row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: VerifySettings
 ) -> tuple[list[str], BoundaryError | None]:
     """The answers that the verifier finds in gold pages and distractors, or why there are none."""
+    verifier = Asker(panel.verifier, panel.verify_prompt, VERIFIER_SCHEMA, repairs=1)
     try:
-        documents = await _gather_documents(row, pages, panel.search, settings)
-        request = {"question": row["question"], "documents": documents}
-        messages = [
-            {"role": "system", "content": panel.verify_prompt},
-            {"role": "user", "content": orjson.dumps(request).decode()},
-        ]
-        return await panel.verifier.complete_json(
-            messages, VERIFIER_SCHEMA, _read_answers, seed=settings.seed
-        ), None
+        with attribute_failures():
+            documents = await _gather_documents(row, pages, panel.search, settings)
+            request = {"question": row["question"], "documents": documents}
+            answers = await verifier.ask(request, _read_answers, seed=settings.seed)
     except BoundaryError as error:
         return [], error
+    return answers, None
 
 
 async def _gather_documents(
@@ -362,6 +354,10 @@ def _check_pages(row: Mapping[str, Any], pages: PageStore) -> None:
         )
 
 
+def _read_answer(value: Mapping[str, Any]) -> str:
+    return " ".join(value["answer"].split())
+
+
 def _read_answers(value: Mapping[str, Any]) -> list[str]:
     return [answer for text in value["answers"] if (answer := " ".join(text.split()))]
 
@@ -408,7 +404,7 @@ def _count_reasons(frame: pl.DataFrame) -> dict[str, int]:
     return {name: counts[name] for name in REASONS}
 
 
-def _describe(client: ModelClient) -> dict[str, Any]:
+def _describe(client: Model) -> dict[str, Any]:
     return {
         "model": client.role.model,
         "revision": client.role.revision,

@@ -14,12 +14,13 @@ from typing import Any
 import polars as pl
 
 from searchtrain.config.settings import check_range
-from searchtrain.core.errors import ModelError
+from searchtrain.core.errors import BoundaryError, ReplyError
 from searchtrain.core.files import digest
 from searchtrain.data.schemas import WrittenTrees, empty_table
+from searchtrain.models.asker import Asker, Bill
+from searchtrain.models.failures import attribute_failures
 from searchtrain.models.pool import FailureLimit, run_pool
 from searchtrain.models.progress import StageProgress
-from searchtrain.trees.asking import UNUSABLE, Asker, Bill
 from searchtrain.trees.names import find_name, list_names, split_words
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.tree import Node, hide_names, list_inner, unflatten
@@ -66,26 +67,27 @@ async def write_questions(
     """
     done = trees.filter(pl.col("status") == "done").to_dicts()
     failures = FailureLimit(len(done), settings.max_failed_share, "tree_questions.max_failed_share")
-    progress = StageProgress(len(done), [writer.client])
+    progress = StageProgress(len(done), [writer.model])
     refused: Counter[str] = Counter()
 
     async def write(row: dict[str, Any]) -> dict[str, Any]:
         bill, error = Bill(), None
         question = leak = ""
         try:
-            question, leak = await _write(row, writer, pages, settings, bill, refused)
-        except ModelError as caught:
+            with attribute_failures():
+                question, leak = await _write(row, writer, pages, settings, bill, refused)
+        except BoundaryError as caught:
             error = caught
         progress.advance(failed=error is not None)
         failures.count(error)
         return {**row, "cost": row["cost"] + bill.dollars, "question": question, "leak": leak}
 
-    client = writer.client
+    model = writer.model
     try:
-        rows = await run_pool(done, write, workers=client.role.concurrency, stop=client.stop)
+        rows = await run_pool(done, write, workers=model.role.concurrency, stop=model.stop)
     finally:
         progress.finish()
-        await client.close()
+        await model.close()
     kept, dropped = drop_repeated(rows)
     report = {
         "trees": trees.height,
@@ -95,7 +97,7 @@ async def write_questions(
         "failed": dict(sorted(failures.kinds.items())),
         "refused_questions": dict(sorted(refused.items())),
         "dropped": dropped,
-        "models": {client.role.name: {**client.usage, "dollars": round(client.cost(), 6)}},
+        "models": {model.role.name: {**model.usage, "dollars": round(model.cost(), 6)}},
     }
     logger.info(
         "%(written)d questions of %(done)d trees, %(leaked)d leaked a name, dropped: %(dropped)s",
@@ -156,12 +158,11 @@ async def _write(
     for attempt in range(settings.attempts + 1):
         seed = int(digest([settings.seed, row["id"], attempt])[:7], 16)
         try:
-            value = await writer.ask({**request, "faults": faults}, seed, bill)
-            question = " ".join(value["question"].split())
-            if not question:
-                raise ModelError("The question is empty.", "schema")
-        except ModelError as error:
-            if error.kind not in UNUSABLE or attempt == settings.attempts:
+            question = await writer.ask(
+                {**request, "faults": faults}, _read_question, seed=seed, bill=bill
+            )
+        except ReplyError as error:
+            if attempt == settings.attempts:
                 raise
             refused[error.kind] += 1
             faults = [*faults, str(error)]
@@ -173,6 +174,13 @@ async def _write(
         refused["leak"] += 1
         faults = [*faults, LEAKED.format(name)]
     return "", leak
+
+
+def _read_question(value: Mapping[str, Any]) -> str:
+    question = " ".join(value["question"].split())
+    if not question:
+        raise ReplyError("The question is empty.", "schema")
+    return question
 
 
 def _fold(question: str) -> str:

@@ -1,0 +1,148 @@
+"""Buying an answer: how whatever costs money is asked for.
+
+Invariant: an answer is in the cache before anyone sees it, and a failure never is; those who want
+the same answer at the same time share one request.
+"""
+
+import asyncio
+import email.utils
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import tenacity
+
+from searchtrain.core.errors import BoundaryError, Interrupted, ServiceError
+from searchtrain.core.single_flight import SingleFlight
+from searchtrain.models.request_cache import RequestCache
+
+LONGEST_WAIT_S = 30.0
+"""Before another attempt, whatever the server asks for."""
+
+Answer = dict[str, Any]
+
+
+class Counts(NamedTuple):
+    """What a purchaser's counts are called."""
+
+    bought: str = "requests"
+    cached: str = "cached"
+    retries: str = "retries"
+
+
+class Slots:
+    """Places for requests in flight; none is free after a stop or a refusal."""
+
+    def __init__(self, count: int) -> None:
+        self._places = asyncio.Semaphore(count)
+        self._end: Interrupted | ServiceError | None = None
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """Hold a place; raises Interrupted, or the refusal that every request would meet."""
+        async with self._places:
+            self.check()
+            yield
+
+    def check(self) -> None:
+        """Raise what `take` would."""
+        if self._end is not None:
+            raise self._end
+
+    def close(self, end: Interrupted | ServiceError) -> None:
+        """Give no further place, for the reason `end`; the first one counts."""
+        self._end = self._end or end
+
+
+class Purchaser:
+    """Buys answers; safe for thousands of concurrent callers on one event loop."""
+
+    def __init__(
+        self,
+        cache: RequestCache | None,
+        usage: Counter[str],
+        *,
+        concurrency: int,
+        attempts: int,
+        backoff: float,
+        counts: Counts = Counts(),  # noqa: B008 (immutable)
+    ) -> None:
+        """`usage` is counted under the names of `counts`. `concurrency`: requests in flight.
+
+        A failure that says it may pass has `attempts`; the wait between them is drawn from 0 to
+        `backoff` seconds, which double every time, and not shorter than the server asks for.
+        """
+        self.usage = usage
+        self._cache = cache
+        self._slots = Slots(concurrency)
+        self._attempts = attempts
+        self._backoff = tenacity.wait_random_exponential(backoff, LONGEST_WAIT_S)
+        self._counts = counts
+        self._flights: SingleFlight[Answer] = SingleFlight()
+
+    def recall(self, key: str) -> Answer | None:
+        """The answer from the cache, which is counted, or None."""
+        stored: Answer | None = self._cache.get(key) if self._cache else None
+        if stored is not None:
+            self.usage[self._counts.cached] += 1
+        return stored
+
+    async def buy(self, key: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Get an answer that is not in the cache: from whoever buys it now, or from `ask`.
+
+        `ask` makes one attempt and raises BoundaryError, which may be passing, or ServiceError
+        when nobody would be answered: then no other request is begun either.
+        """
+        return await self._flights.join(key, lambda: self._buy(key, ask))
+
+    def stop(self) -> None:
+        """Begin no further request; those in flight still finish and are cached."""
+        self._slots.close(Interrupted())
+
+    async def _buy(self, key: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        async with self._slots.take():
+            try:
+                answer = await self._try(ask)
+            except ServiceError as refusal:
+                self._slots.close(refusal)
+                raise
+            # Nothing may be awaited between the answer and this commit.
+            if self._cache:
+                self._cache.put(key, answer)
+        self.usage[self._counts.bought] += 1
+        return answer
+
+    async def _try(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=self._choose_wait,
+            retry=tenacity.retry_if_exception(_is_passing),
+            before_sleep=self._count_retry,
+            reraise=True,
+        )
+        return await retrying(ask)
+
+    def _choose_wait(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, BoundaryError) else 0.0
+        return max(self._backoff(state), min(asked, LONGEST_WAIT_S))
+
+    def _count_retry(self, _state: tenacity.RetryCallState) -> None:
+        self.usage[self._counts.retries] += 1
+        self._slots.check()
+
+
+def read_retry_after(value: str) -> float:
+    """Seconds that a Retry-After header asks to wait: a number or a date, 0 for neither."""
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _is_passing(error: BaseException) -> bool:
+    return isinstance(error, BoundaryError) and error.passing
