@@ -1,15 +1,15 @@
 """Fine-tune the student with LLaMA-Factory (rule checkpoint)."""
 
 import json
-import os
 from pathlib import Path
 
 from searchtrain.core import cli
 from searchtrain.core.files import hash_file
 from searchtrain.data.lineage import hash_model
-from searchtrain.serving import devices
+from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.serving.model_folder import check_model_folder
 from searchtrain.training import trainer
+from searchtrain.training.recipe import check_lengths
 
 
 def main() -> None:
@@ -29,18 +29,14 @@ def main() -> None:
     args = cli.parse(parser)
     config = args.config
     check_model_folder(args.base, "train.base")
-    lengths = trainer.check_lengths(
+    lengths = check_lengths(
         args.dataset, args.base, config["args"]["cutoff_len"], config["max_cut_share"]
     )
-    # Snakemake sets thread counts for every numerical library; here config["env"] decides.
-    inherited = {key: value for key, value in os.environ.items() if "_THREADS" not in key}
-    merged = {**inherited, **config["env"]}
-    env = {key: value for key, value in merged.items() if value is not None}
-    with devices.lease(args.gpus, "train") as leased:
-        env |= leased.variables
-        run_dir = trainer.train(
-            args.dataset, args.info, args.base, args.work / ".partial/train", config, env
-        )
+    with lease_gpus(args.gpus, "train") as leased:
+        env = {**config["env"], **leased.variables}
+        work = args.work / ".partial/train"
+        # The trainer's watchdog holds the devices, too: they are free when the trainer is gone.
+        run_dir = trainer.train(args.dataset, args.info, args.base, work, config, env, leased.locks)
     facts = {
         "data": hash_file(args.dataset),
         "base": hash_model(args.base),

@@ -20,7 +20,8 @@ from searchtrain.models.request_cache import RequestCache
 from searchtrain.report.training_chart import draw_history
 from searchtrain.rl.history import write_history
 from searchtrain.rl.trainer import GrpoSettings, Trainer, write_loss
-from searchtrain.serving import devices
+from searchtrain.serving.gpu_lease import lease_gpus
+from searchtrain.training.trainer import publish
 
 STAGE = ("limits", "search", "refine")
 """Parts of --config that are not GrpoSettings."""
@@ -65,7 +66,7 @@ def main() -> None:
     folder = args.work / ".partial/grpo" / digest([facts, list_versions()])[:16]
     # A launcher of several processes has taken the devices for all of them.
     gpus = 0 if "LOCAL_RANK" in os.environ else args.gpus
-    with devices.lease(gpus, "grpo") as leased:
+    with lease_gpus(gpus, "grpo") as leased:
         os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
         trainer = Trainer(args.checkpoint, questions, policy, search, settings, folder)
         history = trainer.train()
@@ -74,7 +75,7 @@ def main() -> None:
     if not trainer.leads:
         return
     write_loss(history, model / "trainer_log.jsonl")
-    trainer.publish(model, args.out, facts)
+    publish(model, args.out, facts)
     write_history(history, args.history)
     draw_history(history, args.picture)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from searchtrain.config.settings import parse_settings
 from searchtrain.core import cli
 from searchtrain.search.index import IndexSettings, build_index
-from searchtrain.serving import devices
+from searchtrain.serving.gpu_lease import lease_gpus
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, default={}, help="settings as JSON")
     args = cli.parse(parser)
     settings = parse_settings(IndexSettings, args.config, "index")
-    with devices.lease(args.gpus, "index") as leased:
+    with lease_gpus(args.gpus, "index") as leased:
         os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
         build_index(
             args.corpus, args.out, settings,

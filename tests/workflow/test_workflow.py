@@ -16,7 +16,7 @@ from conftest import TARGET, copy_repository, wait_until
 
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
-from searchtrain.training.trainer import list_messages, tokenize_record
+from searchtrain.training.sharegpt import list_messages, tokenize_record
 
 QUESTIONS = {"tag", "sample", "questions"}
 EXPORT = {"curate", "sft_dataset"}

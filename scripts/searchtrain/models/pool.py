@@ -6,13 +6,13 @@ in flight finish and reach the cache, then the stage ends: a killed workflow buy
 """
 
 import asyncio
-import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from searchtrain.core.errors import BoundaryError, Interrupted, SearchTrainError
+from searchtrain.serving.process import POLL_S, Parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -68,7 +68,7 @@ async def run_pool(
     Interrupted at its next request. The first error of `work` ends the stage in the same way and
     is raised when the workers have ended.
     """
-    results: list[Result | None] = [None] * len(items)
+    results: dict[int, Result] = {}
     queue = iter(range(len(items)))
     errors: list[BaseException] = []
     halted = asyncio.Event()
@@ -94,8 +94,8 @@ async def run_pool(
     tasks = [asyncio.create_task(take_items()) for _ in range(min(workers, len(items)))]
     stopper = asyncio.create_task(halted.wait())
     try:
-        everyone = asyncio.gather(*tasks)
-        await asyncio.wait([everyone, stopper], return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [asyncio.gather(*tasks), stopper]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if halted.is_set():
             stop()
             await asyncio.wait(tasks, timeout=DRAIN)
@@ -106,12 +106,12 @@ async def run_pool(
             loop.remove_signal_handler(number)
     if errors:
         raise errors[0]
-    return results  # type: ignore[return-value]
+    return [results[index] for index in range(len(items))]
 
 
 async def _watch_parent(halt: Callable[[], None]) -> None:
     """Call `halt` when the process that started this one is gone (kill -9 of Snakemake)."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        await asyncio.sleep(0.2)
+    parent = Parent()
+    while not parent.gone:
+        await asyncio.sleep(POLL_S)
     halt()

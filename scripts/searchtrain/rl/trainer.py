@@ -41,6 +41,7 @@ from searchtrain.rl.local import LocalModel
 from searchtrain.rl.rewards import find_match
 from searchtrain.rl.rollouts import Rollout, measure_rollouts, roll_out
 from searchtrain.search import Search
+from searchtrain.serving.process import Parent
 
 logger = logging.getLogger(__name__)
 
@@ -342,7 +343,7 @@ class _Recorder(TrainerCallback):
         self._measured = measured
         self._steps = steps
         self._asked = False
-        self._parent = os.getppid()
+        self._parent = Parent()
         self._printed = 0.0
 
     @contextmanager
@@ -362,7 +363,7 @@ class _Recorder(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save and stop when told to, or when the process that started this one is gone."""
-        asked = self._agree(self._asked or os.getppid() != self._parent)
+        asked = self._agree(self._asked or self._parent.gone)
         if asked and state.global_step < self._steps:
             self.stopped = control.should_save = control.should_training_stop = True
 
