@@ -61,16 +61,17 @@ class LocalModel:
     def render(self, messages: Sequence[Message], **options: Any) -> str:
         """The conversation as the chat template writes it."""
         sent = [dict(message) for message in messages]
-        return self._tokenizer.apply_chat_template(sent, tokenize=False, **options)
+        return str(self._tokenizer.apply_chat_template(sent, tokenize=False, **options))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""
-        return self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     @property
     def turn_end(self) -> int:
         """The id that ends a turn."""
-        return self._tokenizer.eos_token_id
+        return int(self._tokenizer.eos_token_id)
 
     def is_special(self, token: int) -> bool:
         """Whether a token is none of a text's."""

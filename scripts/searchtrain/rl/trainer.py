@@ -163,8 +163,10 @@ def draw_prompts(count: int, settings: GrpoSettings) -> list[int]:
     return [int(row) for _ in range(rounds) for row in random.permutation(drawn)][:needed]
 
 
-class _PackingTrainer(GRPOTrainer):
+class _PackingTrainer(GRPOTrainer):  # type: ignore[misc]
     """A GRPOTrainer that cuts a step's batch into parts by length."""
+
+    _buffered_inputs: Any
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         before = self._buffered_inputs
@@ -247,7 +249,7 @@ class Trainer:
     @property
     def leads(self) -> bool:
         """Whether this is the one process that writes results."""
-        return self.trl.accelerator.is_main_process
+        return bool(self.trl.accelerator.is_main_process)
 
     def _agree(self, flag: bool) -> bool:
         """Whether any process says so."""

@@ -139,6 +139,7 @@ def extract_html(html: str) -> tuple[str, str]:
     can not be chosen.
     """
     import trafilatura
+    from trafilatura.settings import Document
 
     html = XML_DECLARATION.sub("", html)
     if not BODY.search(html):
@@ -153,7 +154,8 @@ def extract_html(html: str) -> tuple[str, str]:
         found = trafilatura.bare_extraction(
             tree, favor_recall=True, include_comments=False, include_tables=True
         )
-    return title, (found.text if found is not None else "") or trafilatura.baseline(html)[1]
+    main = found.text if isinstance(found, Document) else ""
+    return title, main or trafilatura.baseline(html)[1]
 
 
 def extract_pdf(body: bytes, pages: int) -> tuple[str, str]:
