@@ -7,9 +7,10 @@ from searchtrain.config.rounds import plan_training, read_round
 from searchtrain.core import cli
 from searchtrain.core.files import hash_file
 from searchtrain.data.lineage import hash_model
-from searchtrain.serving import devices
+from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.serving.model_folder import check_model_folder
 from searchtrain.training import trainer
+from searchtrain.training.recipe import check_lengths
 
 
 def main() -> None:
@@ -29,14 +30,14 @@ def main() -> None:
     args = cli.parse(parser)
     settings = plan_training(args.config, args.round)
     check_model_folder(args.base, "train.base")
-    lengths = trainer.check_lengths(
+    lengths = check_lengths(
         args.dataset, args.base, settings.args["cutoff_len"], settings.max_cut_share
     )
-    with devices.lease(settings.gpu, "train") as leased:
+    with lease_gpus(settings.gpu, "train") as leased:
+        # The trainer's watchdog holds the devices, too: they are free when the trainer is gone.
         run_dir = trainer.train(
-            args.dataset, args.info, args.base, args.work / ".partial/train", settings,
-            trainer.make_environment(settings.env, leased.variables),
-        )  # fmt: skip
+            args.dataset, args.info, args.base, args.work / ".partial/train", settings, leased
+        )
     facts = {
         "data": hash_file(args.dataset),
         "base": hash_model(args.base),

@@ -17,7 +17,7 @@ from searchtrain.models.request_cache import RequestCache
 from searchtrain.report.training_chart import draw_history
 from searchtrain.rl.history import write_history
 from searchtrain.rl.trainer import Trainer, write_loss
-from searchtrain.serving import devices
+from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.training import trainer as sft
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     folder = args.work / ".partial/grpo" / digest([facts, list_versions()])[:16]
     # A launcher of several processes has taken the devices for all of them.
     gpus = 0 if "LOCAL_RANK" in os.environ else settings.gpu
-    with devices.lease(gpus, "grpo") as leased:
+    with lease_gpus(gpus, "grpo") as leased:
         os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
         trainer = Trainer(args.checkpoint, questions, harness, search, settings, folder)
         history = trainer.train()

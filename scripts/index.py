@@ -6,7 +6,7 @@ from pathlib import Path
 from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli
 from searchtrain.search.index import build_index
-from searchtrain.serving import devices
+from searchtrain.serving.gpu_lease import lease_gpus
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     args = cli.parse(parser)
     retriever = args.config.retriever
     gpus = retriever.embedder.gpu if args.encoder else 0
-    with devices.lease(gpus, "index") as leased:
+    with lease_gpus(gpus, "index") as leased:
         os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
         build_index(
             args.corpus, args.out, retriever.index, embedder=retriever.embedder,

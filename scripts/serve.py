@@ -10,11 +10,8 @@ import json
 import logging
 from pathlib import Path
 
-from searchtrain.config.settings import parse_settings
 from searchtrain.core import cli
-from searchtrain.core.errors import InputError
-from searchtrain.serving.endpoint import write_endpoint
-from searchtrain.serving.supervisor import ServerSpec, supervise
+from searchtrain.serving.supervisor import supervise
 
 
 def main() -> None:
@@ -34,12 +31,7 @@ def main() -> None:
         datefmt="%H:%M:%S",
         handlers=[logging.StreamHandler(), logging.FileHandler(args.log, mode="a")],
     )
-    try:
-        spec = parse_settings(ServerSpec, args.spec, args.server)
-    except InputError as error:
-        write_endpoint(args.endpoint, args.server, "failed", "", str(error))
-        raise
-    supervise(args.server, spec, args.endpoint, args.log)
+    supervise(args.server, args.spec, args.endpoint, args.log)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from searchtrain.training.trainer import build_command, render_recipe  # noqa: E402
+from searchtrain.training.recipe import render_recipe  # noqa: E402
+from searchtrain.training.trainer import build_command  # noqa: E402
 
 PEAK = 989e12
 SHAPE = {

@@ -40,10 +40,10 @@ class Scribe:
 
 def roll(scribe, tokenizer, library=None, **limits):
     harness = loop.Harness("Answer briefly.", "digest", Limits(**{"topk": 1, **limits}))
-    tasks = [
+    attempts = [
         loop.Attempt("q1", TASK.question, TASK.golden_answers, "test", (), place, seed)
         for place, seed in enumerate(scribe.left)
     ]
     model = LocalModel("tiny", scribe, tokenizer)
     match = find_match("strict")
-    return asyncio.run(roll_out(tasks, policy, library or Library(), model, match))
+    return asyncio.run(roll_out(attempts, harness, library or Library(), model, match))

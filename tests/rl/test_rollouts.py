@@ -28,7 +28,7 @@ from searchtrain.rl.generation import draw_tokens as draw
 from searchtrain.rl.history import History
 from searchtrain.rl.rewards import find_match, score_rollout
 from searchtrain.rl.rollouts import measure_rollouts
-from searchtrain.training.trainer import list_messages, tokenize_record
+from searchtrain.training.sharegpt import list_messages, tokenize_record
 
 ROOT = Path(__file__).parents[2]
 GREEDY = Sampling(0.0, 1.0, 24)

@@ -19,7 +19,8 @@ from searchtrain.search.hybrid import fuse
 from searchtrain.search.index import IndexSettings, build_index, open_index
 from searchtrain.search.server import make_app
 from searchtrain.search.vectors import VectorSearch, group_rows, load_vectors
-from searchtrain.serving.supervisor import ServerSpec, build_command
+from searchtrain.serving.command import build_command
+from searchtrain.serving.spec import ServerSpec
 
 WORDS = "springfield is a town in poland its capital warsaw lodz city country of the"
 PASSAGES = [

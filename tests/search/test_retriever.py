@@ -16,7 +16,7 @@ from searchtrain.search.index import IndexSettings, build_index
 from searchtrain.search.retriever import RetrieverClient
 from searchtrain.search.server import make_app
 from searchtrain.search.text import make_analyser
-from searchtrain.serving.supervisor import find_free_port
+from searchtrain.serving.port import find_free_port
 
 PASSAGES = [
     {"id": "lodz", "contents": '"Łódź"\nŁódź is a city in Poland.', "links": ["pl"]},

@@ -18,16 +18,11 @@ import pytest
 from helpers.processes import wait_until
 from searchtrain.core.errors import InputError, ServiceError
 from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.serving.command import build_command, build_environment, render_arguments
 from searchtrain.serving.endpoint import read_endpoint, wait_ready, write_endpoint
-from searchtrain.serving.supervisor import (
-    ServerSpec,
-    build_command,
-    build_environment,
-    check_spec,
-    find_free_port,
-    read_gist,
-    render_arguments,
-)
+from searchtrain.serving.port import find_free_port
+from searchtrain.serving.server_log import read_gist
+from searchtrain.serving.spec import ServerSpec, check_spec, read_spec
 
 SERVE = str(Path(__file__).parents[2] / "scripts" / "serve.py")
 DEADLINE_S = 30
@@ -251,6 +246,25 @@ def test_a_bad_spec_is_in_the_endpoint_file(supervise, spec, message):
     assert supervisor.process.wait(DEADLINE_S) == 1
     assert supervisor.record()["state"] == "failed"
     assert message in supervisor.record()["reason"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["command"], r"demo: \['command'\] is no spec; give a JSON object"),
+        ({"port": 1}, "demo: serve: missing; use one of command, retriever"),
+        ({**SPEC, "port": "80"}, "demo: port: '80' is not allowed; .* a whole number or null"),
+        ({**SPEC, "gpus": True}, "demo: gpus: True is not allowed; .* be a whole number$"),
+        ({**SPEC, "grace": None}, "demo: grace: None is not allowed; .* be a number$"),
+        ({**SPEC, "grace": -1}, "demo: grace: -1 is out of range; .* at least 0"),
+        ({**SPEC, "env": []}, r"demo: env: \[\] is not allowed; .* an object"),
+        ({**SPEC, "command": "true"}, "demo: command: 'true' is not allowed; .* a list or null"),
+    ],
+)
+def test_a_spec_is_refused_in_one_line(values, message):
+    with pytest.raises(InputError, match=message) as refused:
+        read_spec(values, "demo")
+    assert "\n" not in str(refused.value)
 
 
 def test_serves_a_real_retriever(supervise, tmp_path):

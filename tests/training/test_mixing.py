@@ -10,7 +10,7 @@ from helpers.export import run_export
 from helpers.rollouts import curate, make_rollout
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
-from searchtrain.training import sharegpt, trainer
+from searchtrain.training import recipe, sharegpt
 from searchtrain.training.mixing import MixSettings, mix_records, read_chats, sample_records
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
@@ -226,7 +226,7 @@ def test_a_record_without_system_prompt_is_read_alike_in_training_and_served(tok
             loaded, read["_prompt"] + read["_response"], read["_system"], None
         )
         expected = [token for source, target in pairs for token in source + target]
-        assert trainer.tokenize_record(record, loaded) == expected
+        assert sharegpt.tokenize_record(record, loaded) == expected
         assert ("You are Qwen" in loaded.decode(expected)) is (system == "")
 
 
@@ -234,8 +234,8 @@ def test_long_records_are_counted_and_too_many_are_an_error(tokenizer, tmp_path)
     short = {"conversations": turns("Hi", "there"), "system": "x"}
     long = {"conversations": turns("Hi", "a number " * 50), "system": ""}
     path = write(tmp_path, [short, short, long])
-    lengths = trainer.check_lengths(path, tokenizer, 60, 0.5)
+    lengths = recipe.check_lengths(path, tokenizer, 60, 0.5)
     assert (lengths["records"], lengths["longer_than_cutoff"]) == (3, 1)
     assert lengths["longest"] > 60 and lengths["tokens"] > lengths["longest"]
     with pytest.raises(InputError, match="1 of 3 records are longer than cutoff_len 60"):
-        trainer.check_lengths(path, tokenizer, 60, 0.1)
+        recipe.check_lengths(path, tokenizer, 60, 0.1)

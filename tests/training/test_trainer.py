@@ -18,6 +18,7 @@ from searchtrain.core.errors import InputError
 from searchtrain.core.files import write_json
 from searchtrain.demo import world
 from searchtrain.training import sharegpt, trainer
+from searchtrain.training.recipe import check_attention
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "model.safetensors"
@@ -48,10 +49,10 @@ def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_
 )
 def test_varlen_needs_one_packed_row_a_batch(change, said):
     args = {"neat_packing": True, "per_device_train_batch_size": 1}
-    trainer.check_attention({"attention": "varlen", "args": args})
-    trainer.check_attention({"attention": None, "args": {**args, **change}})
+    check_attention({"attention": "varlen", "args": args})
+    check_attention({"attention": None, "args": {**args, **change}})
     with pytest.raises(InputError, match=said):
-        trainer.check_attention({"attention": "varlen", "args": {**args, **change}})
+        check_attention({"attention": "varlen", "args": {**args, **change}})
 
 
 def test_one_process_needs_no_launcher():

@@ -8,14 +8,12 @@ Invariant: equal input gives equal output.
 import gc
 import io
 import logging
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
-from threading import Thread
+from multiprocessing import get_context
 from typing import Any
 
 import polars as pl
@@ -36,6 +34,7 @@ from searchtrain.curation.rules import (
     select_rules,
 )
 from searchtrain.data.schemas import Curated, Verdicts, empty_table, validate_table
+from searchtrain.serving.process import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -247,14 +246,7 @@ def _start_worker() -> None:
     """End when the parent ends, however that is; only the parent heeds Ctrl-C."""
     gc.disable()  # no rule makes cycles, and looking for some takes a tenth of the time
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=follow, daemon=True).start()
+    end_with_parent()
 
 
 def _judge_file(file: bytes, rules: Mapping[str, Threshold]) -> pl.DataFrame:

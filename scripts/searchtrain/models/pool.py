@@ -6,13 +6,13 @@ in flight finish and reach the cache, then the stage ends: a killed workflow buy
 """
 
 import asyncio
-import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from searchtrain.core.errors import BoundaryError, Interrupted, SearchTrainError
+from searchtrain.serving.process import POLL_S, Parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -94,8 +94,8 @@ async def run_pool(
     tasks = [asyncio.create_task(take_items()) for _ in range(min(workers, len(items)))]
     stopper: asyncio.Future[Any] = asyncio.create_task(halted.wait())
     try:
-        everyone: asyncio.Future[Any] = asyncio.gather(*tasks)
-        await asyncio.wait({everyone, stopper}, return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [asyncio.gather(*tasks), stopper]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if halted.is_set():
             stop()
             await asyncio.wait(tasks, timeout=DRAIN)
@@ -111,7 +111,7 @@ async def run_pool(
 
 async def _watch_parent(halt: Callable[[], None]) -> None:
     """Call `halt` when the process that started this one is gone (kill -9 of Snakemake)."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        await asyncio.sleep(0.2)
+    parent = Parent()
+    while not parent.gone:
+        await asyncio.sleep(POLL_S)
     halt()

@@ -1,7 +1,8 @@
 """Batched sampling from a Hugging Face model, token by token.
 
-`transformers.generate` has no stop per row, draws from one random stream, and copies its cache
-with every token. Invariant: what a request gets depends on its ids and its seed; its neighbours in
+`transformers.generate` stops each row by itself, but all of them at the same strings; it draws from
+one random stream, copies its cache with every token, and computes rows that have ended until the
+last one does. Invariant: what a request gets depends on its ids and its seed; its neighbours in
 the batch change no more than the rounding of floating-point numbers.
 """
 
@@ -144,7 +145,7 @@ class TransformersGenerator:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of a turn."""
-        return self._tokenizer.decode(ids, skip_special_tokens=True)
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
     def may_stop(self, token: int, stop: Sequence[str]) -> bool:
         """Whether a stop string may end in this token: a cheap look before decoding the turn."""

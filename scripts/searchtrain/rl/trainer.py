@@ -41,6 +41,7 @@ from searchtrain.rl.local import LocalModel
 from searchtrain.rl.rewards import find_match
 from searchtrain.rl.rollouts import Rollout, measure_rollouts, roll_out
 from searchtrain.search import Search
+from searchtrain.serving.process import Parent
 
 logger = logging.getLogger(__name__)
 
@@ -162,8 +163,10 @@ def draw_prompts(count: int, settings: GrpoSettings) -> list[int]:
     return [int(row) for _ in range(rounds) for row in random.permutation(drawn)][:needed]
 
 
-class _PackingTrainer(GRPOTrainer):
+class _PackingTrainer(GRPOTrainer):  # type: ignore[misc]
     """A GRPOTrainer that cuts a step's batch into parts by length."""
+
+    _buffered_inputs: Any
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         before = self._buffered_inputs
@@ -246,7 +249,7 @@ class Trainer:
     @property
     def leads(self) -> bool:
         """Whether this is the one process that writes results."""
-        return self.trl.accelerator.is_main_process
+        return bool(self.trl.accelerator.is_main_process)
 
     def _agree(self, flag: bool) -> bool:
         """Whether any process says so."""
@@ -342,7 +345,7 @@ class _Recorder(TrainerCallback):
         self._measured = measured
         self._steps = steps
         self._asked = False
-        self._parent = os.getppid()
+        self._parent = Parent()
         self._printed = 0.0
 
     @contextmanager
@@ -362,7 +365,7 @@ class _Recorder(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save and stop when told to, or when the process that started this one is gone."""
-        asked = self._agree(self._asked or os.getppid() != self._parent)
+        asked = self._agree(self._asked or self._parent.gone)
         if asked and state.global_step < self._steps:
             self.stopped = control.should_save = control.should_training_stop = True
 

@@ -7,22 +7,19 @@ gone when their owner is, however it ends.
 
 import asyncio
 import codecs
-import ctypes
 import multiprocessing
 import os
 import re
 import resource
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as WorkTimeout
-from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from searchtrain.core.errors import PageError
+from searchtrain.serving.process import end_with_parent
 
 Result = TypeVar("Result")
 
@@ -43,7 +40,6 @@ MEMORY_BYTES = 4 << 30
 TASKS = 1000
 """Pages after which a worker is replaced: parsers leak."""
 
-PR_SET_PDEATHSIG = 1
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -87,7 +83,6 @@ class Extractors:
                 self._workers,
                 max_tasks=TASKS,
                 initializer=set_up_worker,
-                initargs=(os.getpid(),),
                 context=multiprocessing.get_context("spawn"),
             )
         future = self._pool.schedule(function, args=args, timeout=self._time_limit)
@@ -115,26 +110,15 @@ class Extractors:
             self._pool = None
 
 
-def set_up_worker(owner: int) -> None:
+def set_up_worker() -> None:
     """In a new worker: end with the owner, bound the memory, load the parsers."""
+    end_with_parent()
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    if os.getppid() != owner:
-        os._exit(1)
-    threading.Thread(target=follow_owner, daemon=True).start()
     # A terminal's or a batch system's signal to the group is for the owner to hear.
     os.setpgid(0, 0)
     import pypdfium2  # noqa: F401
     import trafilatura  # noqa: F401
-
-
-def follow_owner() -> None:
-    """End this process when its owner is gone (where the kernel does not see to it)."""
-    owner = multiprocessing.parent_process()
-    assert owner is not None
-    wait([owner.sentinel])
-    os._exit(1)
 
 
 def extract_page(body: bytes, content_type: str, charset: str, pdf_pages: int) -> tuple[str, str]:
@@ -155,6 +139,7 @@ def extract_html(html: str) -> tuple[str, str]:
     can not be chosen.
     """
     import trafilatura
+    from trafilatura.settings import Document
 
     html = XML_DECLARATION.sub("", html)
     if not BODY.search(html):
@@ -169,7 +154,8 @@ def extract_html(html: str) -> tuple[str, str]:
         found = trafilatura.bare_extraction(
             tree, favor_recall=True, include_comments=False, include_tables=True
         )
-    return title, (found.text if found is not None else "") or trafilatura.baseline(html)[1]
+    main = found.text if isinstance(found, Document) else ""
+    return title, main or trafilatura.baseline(html)[1]
 
 
 def extract_pdf(body: bytes, pages: int) -> tuple[str, str]:

@@ -39,7 +39,7 @@ def wait_ready(endpoint: str, timeout: float) -> str:
                     " see its log and run again"
                 )
             if record["state"] == "ready":
-                return record["url"]
+                return str(record["url"])
         if time.monotonic() >= deadline:
             what = f"{record['server']} is still starting" if record else "no such file"
             raise ServiceError(

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 
 
 def main() -> None:
@@ -22,28 +21,6 @@ def main() -> None:
     sys.stdin.read()
     if group:
         stop_group(int(group), grace=float(sys.argv[1]))
-
-
-def start_watchdog(grace: float, locks: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    """Start the process that outlives this one just long enough to stop the server's group.
-
-    It keeps the file descriptors `locks` open for as long.
-    """
-    return subprocess.Popen(
-        [sys.executable, "-I", __file__, str(grace)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        pass_fds=locks,
-    )
-
-
-def inform_watchdog(guard: subprocess.Popen[bytes], group: int) -> None:
-    """Tell the watchdog which process group to stop when this process is gone."""
-    assert guard.stdin is not None
-    guard.stdin.write(f"{group}\n".encode())
-    guard.stdin.flush()
 
 
 def stop_group(group: int, grace: float, leader: "subprocess.Popen[bytes] | None" = None) -> None:

@@ -21,7 +21,9 @@ from transformers.modeling_flash_attention_utils import prepare_fa_kwargs_from_p
 NAME = "searchtrain_varlen"
 CAUSAL = (-1, 0)
 # PyTorch 2.11 takes fewer key heads than query heads as they come, later ones want to be told.
-GROUPED = dict.fromkeys({"enable_gqa"} & inspect.signature(varlen_attn).parameters.keys(), True)
+GROUPED: dict[str, Any] = dict.fromkeys(
+    {"enable_gqa"} & inspect.signature(varlen_attn).parameters.keys(), True
+)
 
 
 def attend(
@@ -44,11 +46,12 @@ def attend(
     assert cu_seq_lens_q is not None and max_length_q is not None, "the collator gives the lengths"
     if not query.is_cuda:
         return _attend_one_by_one(query, key, value, cu_seq_lens_q, scaling), None
-    packed = (states[0].transpose(0, 1) for states in (query, key, value))
+    queries, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
     output = varlen_attn(
-        *packed, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q,
+        queries, keys, values, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q,
         scale=scaling, window_size=CAUSAL, **GROUPED,
     )  # fmt: skip
+    assert isinstance(output, torch.Tensor), "it is a pair where more is asked for"
     return output.unsqueeze(0), None
 
 
@@ -70,7 +73,7 @@ def _attend_one_by_one(
     return torch.cat(outputs, dim=2).transpose(1, 2)
 
 
-class Collator(workflow.SFTDataCollatorWith4DAttentionMask):
+class Collator(workflow.SFTDataCollatorWith4DAttentionMask):  # type: ignore[misc]
     """LLaMA-Factory's collator on its path for flash-attn 2 (no padding, no mask), plus lengths."""
 
     def __post_init__(self) -> None:
@@ -79,7 +82,7 @@ class Collator(workflow.SFTDataCollatorWith4DAttentionMask):
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
         """One packed row without its padding, and where its records begin."""
-        batch = super().__call__(features)
+        batch: dict[str, Any] = super().__call__(features)
         (bounds, _), (longest, _) = prepare_fa_kwargs_from_position_ids(batch["position_ids"])
         batch |= {"cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds}
         longest = int(longest)

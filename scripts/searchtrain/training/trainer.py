@@ -1,4 +1,4 @@
-"""Supervised fine-tuning by LLaMA-Factory: render its YAML, run it, collect the checkpoint.
+"""Supervised fine-tuning by LLaMA-Factory: run it, collect the checkpoint.
 
 The trainer works in a folder of its own, named by a fingerprint of all that goes in, so a run
 that was interrupted goes on from its last saved state and a changed setting never mixes with it.
@@ -6,40 +6,23 @@ that was interrupted goes on from its last saved state and a changed setting nev
 
 import json
 import logging
-import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from searchtrain.core.errors import InputError, Interrupted, SearchTrainError
-from searchtrain.core.files import digest, hash_file, read_json, write_json
+from searchtrain.core.errors import Interrupted, SearchTrainError
+from searchtrain.core.files import digest, hash_file, write_json
 from searchtrain.data.lineage import hash_model, list_versions
-from searchtrain.serving import watchdog
+from searchtrain.serving import process
+from searchtrain.training.recipe import check_attention, render_recipe
 
 logger = logging.getLogger(__name__)
 
-OWNED = {
-    "stage": "sft",
-    "do_train": True,
-    "dataset": "sft_dataset",
-    "train_on_prompt": False,
-    "mask_history": False,
-    "trust_remote_code": False,
-    "overwrite_cache": True,
-    # False is what lets the trainer go on from a saved state in its output folder.
-    "overwrite_output_dir": False,
-    "save_only_model": False,
-    "report_to": "none",
-}
-"""Settings that the workflow depends on; `train.args` may not change them."""
-PATHS = ("model_name_or_path", "dataset_dir", "output_dir")
-ROLES = {"human": "user", "gpt": "assistant", "observation": "tool"}
 STATE = "checkpoint-*"
 GRACE = 10.0
 """Seconds that the trainer gets to end when it is told to."""
@@ -55,99 +38,20 @@ LEFT_OUT = (
 """What the trainer writes beside the model."""
 
 
-def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[str, Any]:
-    """LLaMA-Factory's configuration but for the folder of the run, which it determines.
-
-    Raises InputError when `args` sets what the workflow owns.
-    """
-    owned = sorted(set(args) & {*OWNED, *PATHS})
-    if owned:
-        raise InputError(
-            f"train.args: {', '.join(owned)}: the workflow sets this itself; take it out"
-        )
-    return {
-        "model_name_or_path": str(base),
-        "dataset_dir": str(dataset.parent),
-        **OWNED,
-        **args,
-    }
-
-
-def check_attention(config: Mapping[str, Any]) -> None:
-    """Raise InputError when `train.attention` does not fit the other settings."""
-    wanted = {"neat_packing": True, "per_device_train_batch_size": 1}
-    if config["attention"] == "varlen":
-        for key, value in wanted.items():
-            if config["args"].get(key) != value:
-                raise InputError(
-                    f"train.args.{key}: {config['args'].get(key)}: train.attention varlen reads one"
-                    f" packed row at a time; set it to {str(value).lower()}"
-                )
-
-
-def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> dict[str, int]:
-    """Measure the records in tokens; returns `records`, `tokens`, `longest`, `longer_than_cutoff`.
-
-    The trainer cuts a record at `cutoff` tokens, silently, and what it cuts is the answer. Raises
-    InputError when more than `max_share` of the records are too long.
-    """
-    from transformers import AutoTokenizer  # slow to import
-
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    if not tokenizer.chat_template:
-        raise InputError(f"{base}: the tokenizer has no chat template; use an instruct model")
-    records = read_json(dataset)
-    lengths = [len(tokenize_record(record, tokenizer)) for record in records]
-    long = sum(length > cutoff for length in lengths)
-    logger.info(
-        "%d records, %d tokens, longest %d, %d longer than cutoff_len %d",
-        len(records), sum(lengths), max(lengths), long, cutoff,
-    )  # fmt: skip
-    if long > max_share * len(records):
-        raise InputError(
-            f"{dataset}: {long} of {len(records)} records are longer than cutoff_len {cutoff}"
-            f" (longest {max(lengths)}) and would lose their answer; raise train.args.cutoff_len or"
-            " train.max_cut_share"
-        )
-    return {
-        "records": len(records),
-        "tokens": sum(lengths),
-        "longest": max(lengths),
-        "longer_than_cutoff": long,
-    }
-
-
-def list_messages(record: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A sharegpt record as chat messages, system prompt first.
-
-    A record without one has no system message: LLaMA-Factory's template then writes the model's
-    own default prompt, and so does the chat template when the message is left out, but not when it
-    is there and empty.
-    """
-    system = [{"role": "system", "content": record["system"]}] if record["system"] else []
-    return system + [
-        {"role": ROLES[turn["from"]], "content": turn["value"]} for turn in record["conversations"]
-    ]
-
-
-def tokenize_record(record: Mapping[str, Any], tokenizer: Any) -> list[int]:
-    """Token ids of a sharegpt record as the served chat template renders it."""
-    text = tokenizer.apply_chat_template(list_messages(record), tokenize=False)
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
-
-
 def train(
     dataset: Path,
     info: Path,
     base: Path,
     work: Path,
     config: Mapping[str, Any],
-    env: Mapping[str, str],
+    env: Mapping[str, Any],
+    locks: Sequence[int] = (),
 ) -> Path:
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
-    `config`: the `train` section. Returns the folder with the final model. Raises
-    SearchTrainError with the trainer's last words when it fails.
+    `config`: the `train` section. `env`: what differs from this process's environment. `locks`:
+    file descriptors that stay open until the trainer is gone. Returns the folder with the final
+    model. Raises SearchTrainError with the trainer's last words when it fails.
     """
     check_attention(config)
     recipe = render_recipe(config["args"], base, dataset)
@@ -164,7 +68,7 @@ def train(
         logger.info("going on from %s", states[-1])
     begun = time.monotonic()
     command = build_command(recipe_file, config["processes"], config["attention"] == "varlen")
-    _run_trainer(command, run_dir / "trainer.log", env)
+    _run_trainer(command, run_dir / "trainer.log", env, locks)
     logger.info("trained in %.0f s", time.monotonic() - begun)
     return run_dir
 
@@ -219,26 +123,20 @@ def build_command(recipe: Path, processes: int, varlen: bool) -> list[str]:
     return [sys.executable, "-m", *(launcher if processes > 1 else ()), *worker]
 
 
-def _run_trainer(command: list[str], log: Path, env: Mapping[str, str]) -> None:
-    """Run the trainer in a process group of its own that dies with this process."""
-    library = str(Path(__file__).resolve().parents[2])
-    paths = filter(None, (library, env.get("PYTHONPATH")))
-    env = {**env, "PYTHONPATH": os.pathsep.join(paths)}
-    parent = os.getppid()
-    guard = watchdog.start_watchdog(GRACE)
-    with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, env=env, start_new_session=True
-        )
-    try:
-        watchdog.inform_watchdog(guard, process.pid)
-        while (status := process.poll()) is None and os.getppid() == parent:
-            time.sleep(0.2)
-    finally:
-        watchdog.stop_group(process.pid, GRACE, process)
-        guard.communicate()
-    if status is None:
-        raise Interrupted("training")
+def _run_trainer(
+    command: list[str], log: Path, env: Mapping[str, Any], locks: Sequence[int]
+) -> None:
+    """Run the trainer until it ends, or until the process that started this one is gone."""
+    parent = process.Parent()
+    environment = process.build_environment(env)
+    with (
+        log.open("wb") as output,
+        process.start_group("training", command, environment, output, GRACE, locks) as group,
+    ):
+        while (status := group.poll()) is None:
+            if parent.gone:
+                raise Interrupted("training")
+            time.sleep(process.POLL_S)
     if status:
         tail = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()][-3:]
         raise SearchTrainError(

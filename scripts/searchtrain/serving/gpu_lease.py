@@ -42,7 +42,9 @@ class Lease:
 
 
 @contextmanager
-def lease(count: int, what: str, stopped: Callable[[], bool] = lambda: False) -> Iterator[Lease]:
+def lease_gpus(
+    count: int, what: str, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Lease]:
     """Hold the `count` lowest free ones of the devices that this process may see.
 
     `what` asks for them, in messages. With a count of 0 nothing is looked at and nothing changes.

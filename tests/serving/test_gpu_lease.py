@@ -12,8 +12,9 @@ import pytest
 
 from searchtrain.core.errors import ServiceError
 from searchtrain.core.files import read_json
-from searchtrain.serving import devices
+from searchtrain.serving import gpu_lease
 from searchtrain.serving.endpoint import read_endpoint
+from searchtrain.serving.gpu_lease import lease_gpus
 
 SERVE = str(Path(__file__).parents[2] / "scripts" / "serve.py")
 SERVER = """
@@ -99,21 +100,21 @@ def test_servers_get_different_devices_and_give_them_back(machine, serve):
 )
 def test_only_what_this_process_may_see_is_taken(monkeypatch, visible, asked, got):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    with devices.lease(asked, "train") as leased:
+    with lease_gpus(asked, "train") as leased:
         assert leased.variables == {"CUDA_VISIBLE_DEVICES": got}
 
 
 def test_jobs_of_slurm_may_have_devices_of_the_same_name(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(devices, "WAIT_S", 0.1)
+    monkeypatch.setattr(gpu_lease, "WAIT_S", 0.1)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    with devices.lease(1, "train"):
+    with lease_gpus(1, "train"):
         monkeypatch.setenv("SLURM_JOB_ID", "8")
-        with devices.lease(1, "train") as leased:
+        with lease_gpus(1, "train") as leased:
             assert leased.variables == {"CUDA_VISIBLE_DEVICES": "0"}
             with (
                 pytest.raises(ServiceError, match=r"asks for 1 GPU.* 1 that can be seen here 0"),
-                devices.lease(1, "train"),
+                lease_gpus(1, "train"),
             ):
                 pass
 
