@@ -17,7 +17,9 @@ from searchtrain.curation.choice import (
     judge_rollouts,
     make_acceptance,
 )
-from searchtrain.curation.rules import QUESTION_RULES, RULES, draw_number, holds_phrase
+from searchtrain.curation.measures import draw_number
+from searchtrain.curation.phrases import holds_phrase
+from searchtrain.curation.rules import QUESTION_RULES, RULES
 from searchtrain.data import schemas
 
 ROOT = Path(__file__).parents[2]
@@ -177,7 +179,7 @@ def test_rules_on_trees_say_what_was_measured():
     rollout = make_rollout(queries=(("x",),), hits=[["c", "a"]])
     _, values = judge_tree(rollout, genuine=False)
     assert values == {
-        "levels_reached": "1 of 2", "searches_per_level": "1 for 2", "genuine": "shortcut",
+        "levels_reached": 0.5, "searches_per_level": 0.5, "genuine": 0,
     }  # fmt: skip
     assert judge_tree(rollout, rules={"searches_per_level": 0.5})[0] == set()
 
@@ -185,7 +187,7 @@ def test_rules_on_trees_say_what_was_measured():
 def test_a_question_without_a_tree_passes_the_rules_on_trees():
     rollout = make_rollout(queries=(), hits=[])
     failed, values = judge_tree(rollout, levels=[], genuine=...)
-    assert failed == set() and set(values.values()) == {"no tree"}
+    assert failed == set() and set(values.values()) == {None}
     assert make_acceptance(TREE_RULES)(rollout)
     curated, _ = curate_rollouts(make_frame(rollout), CurateSettings(rules=TREE_RULES))
     assert curated.height == 1
@@ -235,9 +237,44 @@ def test_acceptance_is_what_curation_decides_of_a_rollout():
 
 def test_verdict_says_what_was_measured():
     verdicts = judge(make_rollout(tamper=break_tag), **ALL)
-    assert verdicts["valid_grammar"] == (False, "no_think")
-    assert verdicts["turns"] == (True, "2")
-    assert verdicts["answered"] == (True, "answered")
+    assert verdicts["valid_grammar"] == (False, 0)
+    assert verdicts["turns"] == (True, 2)
+    assert verdicts["answered"] == (True, 1)
+    assert judge(make_rollout(hits=[[]]), **ALL)["distinct_sources"] == (True, None)
+    again = judge(make_rollout(think="so it is " * 5 + "then"), **ALL)
+    assert again["repetition"] == (False, pytest.approx(5 / 15))
+    assert again["looping"] == (False, pytest.approx(9 / 13))
+
+
+def test_another_threshold_can_be_tried_on_the_values():
+    rollouts = make_frame(
+        make_rollout("q1", queries=(("a",), ("b",), ("c",))),
+        make_rollout("q2", 0, think="so it is " * 5, last="Wait, hmm, wait: wait, wait. Wait."),
+        make_rollout("q2", 1, think="I look up the capital city of that land now. " * 3),
+        make_rollout("q2", 2, think=CHINESE, hits=[["1", "1"]]),
+        make_rollout("q3", answer="Bergen", think=LONG, fallbacks=3, stop="forced_answer"),
+    )
+    loose = {name: value if value is True else 0.4 for name, value in ALL.items()}
+    first, second = (
+        curate_rollouts(
+            rollouts,
+            CurateSettings(rules=rules, question_rules=shares, max_kept=most),
+            may_be_empty=True,
+        )[1].filter(pl.col("rule") != "max_kept")
+        for rules, shares, most in (
+            (ALL, {"min_correct_share": 0.1, "max_correct_share": 0.9}, 2),
+            (loose, {"min_correct_share": 0.6, "max_correct_share": 0.6}, None),
+        )
+    )
+    assert first.height == 5 * (len(ALL) + 2)
+    assert first["value"].equals(second["value"])
+    rules = {**RULES, **QUESTION_RULES}
+    for verdicts in (first, second):
+        for name, passed, value, threshold in verdicts.select(
+            "rule", "passed", "value", "threshold"
+        ).iter_rows():
+            assert passed is (value is None or rules[name].bound(value, threshold)), name
+    assert not first["passed"].equals(second["passed"])
 
 
 @pytest.mark.parametrize(
@@ -262,14 +299,14 @@ def test_support_is_by_whole_words_without_case_punctuation_and_articles(text, p
 
 def test_what_the_observation_adds_itself_supports_nothing():
     echo = make_rollout(answer="Bergen", queries=(("is Bergen the capital",),))
-    assert judge(echo, supported=True)["supported"] == (False, "not found")
+    assert judge(echo, supported=True)["supported"] == (False, 0)
     assert judge(make_rollout(answer="1"), supported=True)["supported"][0] is False
     assert judge(make_rollout(answer="information"), supported=True)["supported"][0] is False
 
 
 def test_title_supports_and_a_judgement_needs_a_search_only():
     title = make_rollout(answer="Oslo", passage="The capital.")
-    assert judge(title, supported=True)["supported"] == (True, "found")
+    assert judge(title, supported=True)["supported"] == (True, 1)
     assert judge(make_rollout(answer="Yes"), supported=True)["supported"][0] is True
     assert judge(make_rollout(answer="Yes", queries=()), supported=True)["supported"][0] is False
 
@@ -383,7 +420,7 @@ def test_cap_keeps_the_hardest_questions_and_says_whom_it_drops(caplog):
     assert curated["question_id"].to_list() == ["many searches", "hard", "as hard"]
     cap = verdicts.filter(rule="max_kept")
     assert set(cap.filter(~pl.col("passed"))["id"]) == {"easy#0", "few searches#0"}
-    assert cap.filter(id="hard#0")["value"].to_list() == ["1"]
+    assert cap.filter(id="hard#0")["value"].to_list() == [1]
     assert set(verdicts.filter("kept")["id"]) == set(curated["id"])
     assert ["max_kept", "-", "2", "-", "3", "3"] in map(str.split, caplog.text.splitlines())
     curated, _ = curate_rollouts(
@@ -409,7 +446,7 @@ def test_question_that_is_always_right_is_dropped_with_a_probability():
     )
     assert set(shuffled["question_id"]) == kept[0.8, 1]
     drawn = verdicts.filter(question_id="q7")["value"][0]
-    assert drawn == f"1.00 of 2, drew {draw_number('q7', 1):.2f}"
+    assert drawn == draw_number("q7", 1)
 
 
 def test_one_rollout_says_too_little_of_difficulty_to_drop_its_question():
@@ -429,7 +466,7 @@ def test_difficulty_band_drops_whole_questions():
     assert curated["id"].to_list() == ["once#0"]
     failed = verdicts.filter(~pl.col("passed"))
     assert set(failed.select("question_id", "rule", "value").rows()) == {
-        ("never", "min_correct_share", "0.00 of 4"), ("always", "max_correct_share", "1.00 of 4"),
+        ("never", "min_correct_share", 0), ("always", "max_correct_share", 1),
     }  # fmt: skip
     with pytest.raises(InputError, match=r"min_correct_share 6"):
         curate_rollouts(

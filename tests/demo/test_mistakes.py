@@ -276,7 +276,7 @@ def test_a_wrong_answer_for_want_of_passages_is_no_good_rollout(
     rows = roll_out(index, questions[:10], {}).with_columns(
         golden_answers=pl.lit(["something else"], dtype=pl.List(pl.String))
     )
-    passing = {"rule": "answered", "passed": True, "value": "", "kept": False}
+    passing = {"rule": "answered", "passed": True, "value": 1.0, "threshold": 1.0, "kept": False}
     verdicts = rows.select("id", "question_id").with_columns(
         **{name: pl.lit(value) for name, value in passing.items()}
     )

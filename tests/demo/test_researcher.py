@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from searchtrain.agent import grammar, loop
 from searchtrain.agent.refiner import FINDINGS_SCHEMA, Refiner, read_findings, render_request
 from searchtrain.config.limits import Limits
-from searchtrain.curation.rules import check_levels_reached
+from searchtrain.curation.measures import measure_levels_reached
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
 from searchtrain.demo import teacher, tree_language, world
 from searchtrain.demo.script import Refusal
@@ -364,7 +364,7 @@ def test_a_shortcut_is_one_search_for_the_whole_question(
         assert done["queries"] == [[done["question"]]]
         assert done["turns"] == 2 and done["answer"]
         assert not judge(done)
-        reached += check_levels_reached(SimpleRollout(done), True)[0]
+        reached += measure_levels_reached(SimpleRollout(done)) == 1
     assert reached < len(deep)
     flat = [row for row in rows if len(row["levels"]) == 1]
     assert roll_out(index, flat, {"shortcut": 1}) == roll_out(index, flat)
@@ -376,7 +376,7 @@ def test_a_shortcut_is_one_search_for_the_whole_question(
 
 
 class SimpleRollout:
-    """What a mechanical rule needs of `curation_rules.Rollout`."""
+    """What a mechanical rule needs of `curation.rollouts.Rollout`."""
 
     def __init__(self, row: dict[str, Any]) -> None:
         self.row = row

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 
 import httpx2
 import numpy as np
@@ -131,6 +132,19 @@ def test_a_second_build_is_the_same_and_replaces_the_first(corpus, tmp_path):
     build_index(corpus, out, IndexSettings())
     assert {file.name: file.read_bytes() for file in out.iterdir()} == first
     assert [file.name for file in tmp_path.iterdir()] == ["index"]
+
+
+def test_equal_corpora_have_the_same_index_whenever_they_were_written(corpus, tmp_path):
+    copied = tmp_path / "corpus.jsonl"
+    copied.write_bytes(corpus.read_bytes())
+    os.utime(copied, (1, 1))
+    for source, name in ((corpus, "one"), (copied, "two")):
+        build_index(source, tmp_path / name, IndexSettings())
+    one, two = (
+        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
+        for name in ("one", "two")
+    )
+    assert one == two and "manifest.json" in one
 
 
 @pytest.mark.parametrize(

@@ -20,17 +20,16 @@ import polars as pl
 
 from searchtrain.config.settings import check_range
 from searchtrain.core.errors import InputError
-from searchtrain.core.text_table import format_table
+from searchtrain.curation.funnel import format_funnel
+from searchtrain.curation.ranking import CAP, rank_rollouts
+from searchtrain.curation.rollouts import Question, Rollout, join_levels
 from searchtrain.curation.rules import (
     CORRECTNESS,
     QUESTION_RULES,
     RULES,
-    Question,
     QuestionRule,
-    Rollout,
     Rule,
     Threshold,
-    join_levels,
     select_rules,
 )
 from searchtrain.data.schemas import Curated, Verdicts, empty_table, validate_table
@@ -49,8 +48,6 @@ READ = [
 """Columns that a rule may read."""
 OF_TREES = ["levels", "genuine"]
 """The same where the questions and the judge's verdicts on shortcuts are given."""
-BEST = "per_question"
-CAP = "max_kept"
 ORDERS = ("input", "hardest")
 
 
@@ -101,14 +98,17 @@ def curate_rollouts(
     that is not allowed, or the questions or verdicts do not belong to the rollouts.
     """
     rules = select_rules(settings.rules, RULES, "curate.rules")
-    asked = select_rules(settings.question_rules, QUESTION_RULES, "curate.question_rules")
-    known = _join_trees(trajectories, rules, questions, shortcuts)
-    judged = judge_questions(judge_rollouts(known, rules, workers), asked, settings.seed)
-    ranked = _rank(judged, [*rules, *asked], settings)
-    names = [*rules, *asked, *([CAP] if settings.max_kept else [])]
-    logger.info("curation:\n%s", format_funnel(ranked, names))
+    question_rules = select_rules(settings.question_rules, QUESTION_RULES, "curate.question_rules")
+    joined = _join_trees(trajectories, rules, questions, shortcuts)
+    judged = judge_rollouts(joined, rules, workers)
+    judged = judge_questions(judged, question_rules, settings.seed)
+    thresholds = {**rules, **question_rules}
+    ranked = rank_rollouts(judged, thresholds, settings.per_question, settings.max_kept)
+    if settings.max_kept is not None:
+        thresholds[CAP] = settings.max_kept
+    logger.info("curation:\n%s", format_funnel(ranked, thresholds))
     if not ranked["kept"].any():
-        failed = ", ".join(f"{name} {ranked.height - ranked[name].sum()}" for name in names)
+        failed = ", ".join(f"{name} {ranked.height - ranked[name].sum()}" for name in thresholds)
         message = f"no rollout of {ranked.height} passes every curation rule (dropped by: {failed})"
         if not may_be_empty:
             raise InputError(
@@ -120,7 +120,7 @@ def curate_rollouts(
         "hardness" if settings.order == "hardest" else "place", "rank"
     )
     curated = trajectories[kept["row"]].with_columns(kept["difficulty"], kept["rank"])
-    return validate_table(curated, Curated, "curated"), _list_verdicts(ranked, names)
+    return validate_table(curated, Curated, "curated"), _list_verdicts(ranked, thresholds)
 
 
 def make_acceptance(rules: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
@@ -133,7 +133,7 @@ def make_acceptance(rules: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], b
 
     def accept(row: Mapping[str, Any]) -> bool:
         rollout = Rollout(row)
-        return all(RULES[name].check(rollout, value)[0] for name, value in thresholds.items())
+        return all(RULES[name].judge(rollout, value)[0] for name, value in thresholds.items())
 
     return accept
 
@@ -165,37 +165,17 @@ def judge_questions(
         pl.len().alias("rollouts"), pl.col("correct").mean().alias("difficulty")
     )
     measured = [Question(*row) for row in questions.iter_rows()]
-    columns = []
+    columns: list[pl.Series] = []
     for name, threshold in rules.items():
-        verdicts = [QUESTION_RULES[name].check(each, threshold, seed) for each in measured]
-        passed, values = ([verdict[place] for verdict in verdicts] for place in (0, 1))
-        columns += _make_columns(name, passed, values)
+        rule = QUESTION_RULES[name]
+        values = [rule.measure(question, seed) for question in measured]
+        columns += _make_columns(name, rule, threshold, values)
     return judged.join(
         questions.drop("rollouts").with_columns(columns),
         on="question_id",
         how="left",
         maintain_order="left",
     )
-
-
-def format_funnel(ranked: pl.DataFrame, rules: Sequence[str]) -> str:
-    """A table for the log: what each rule drops, what it alone drops, and what is left after it."""
-    judging = [name for name in rules if name != CAP]
-    failures = pl.sum_horizontal(pl.lit(0), *(~pl.col(name) for name in judging))
-    counted = ranked.with_columns(failures.alias("failures"))
-    rows = [_make_line("rollouts", None, None, ranked)]
-    left = ranked
-    for name in judging:
-        left = left.filter(name)
-        failed = counted.filter(~pl.col(name))
-        alone = failed.filter(pl.col("failures") == 1)
-        rows.append(_make_line(name, failed.height, alone.height, left))
-    best = left.filter(BEST)
-    rows.append(_make_line("best of its question", left.height - best.height, None, best))
-    if CAP in rules:
-        kept = best.filter("kept")
-        rows.append(_make_line(CAP, best.height - kept.height, None, kept))
-    return format_table(rows)
 
 
 def _join_trees(
@@ -254,37 +234,32 @@ def _judge_file(file: bytes, rules: Mapping[str, Threshold]) -> pl.DataFrame:
 
 
 def _judge_slice(trajectories: pl.DataFrame, rules: Mapping[str, Threshold]) -> pl.DataFrame:
-    # A list per column: at 20 rules, a tuple per verdict and its way into a column would take as
-    # long as the dearest rule.
-    passed: dict[str, list[bool]] = {name: [] for name in rules}
-    values: dict[str, list[str]] = {name: [] for name in rules}
-    steps = [
-        (RULES[name].check, threshold, passed[name].append, values[name].append)
-        for name, threshold in rules.items()
-    ]
-    exact_match = RULES["exact_match"].check
+    # A list per column: at 20 rules, a row per rollout and its way into columns would take as long
+    # as the dearest rule.
+    values: dict[str, list[float | None]] = {name: [] for name in rules}
+    steps = [(RULES[name].measure, column.append) for name, column in values.items()]
+    exact_match = RULES["exact_match"].measure
     words, matches = [], []
     for rollout in _read_rollouts(trajectories):
         words.append(rollout.words)
-        matches.append(exact_match(rollout, True)[0])
-        for check, threshold, add_passed, add_value in steps:
-            verdict, value = check(rollout, threshold)
-            add_passed(verdict)
-            add_value(value)
+        matches.append(exact_match(rollout))
+        for measure, add_value in steps:
+            add_value(measure(rollout))
     right = [name for name in rules if RULES[name].dimension == CORRECTNESS]
     columns = [pl.Series("words", words, dtype=pl.Int64)]
-    for name in rules:
-        columns += _make_columns(name, passed[name], values[name])
+    for name, threshold in rules.items():
+        columns += _make_columns(name, RULES[name], threshold, values[name])
     judged = pl.DataFrame([pl.Series("exact", matches, dtype=pl.Boolean), *columns])
     correct = pl.any_horizontal(right) if right else pl.col("exact")
     return judged.select(correct.alias("correct"), pl.exclude("exact"))
 
 
-def _make_columns(name: str, passed: list[bool], values: list[str]) -> list[pl.Series]:
-    return [
-        pl.Series(name, passed, dtype=pl.Boolean),
-        pl.Series(f"{name}_value", values, dtype=pl.String),
-    ]
+def _make_columns(
+    name: str, rule: Rule | QuestionRule, threshold: Threshold, values: list[float | None]
+) -> list[pl.Series]:
+    measured = pl.Series(f"{name}_value", values, dtype=pl.Float64)
+    passed: pl.Series = rule.bound(measured, float(threshold))
+    return [passed.fill_null(True).alias(name), measured]
 
 
 def _read_rollouts(trajectories: pl.DataFrame) -> Iterator[Rollout]:
@@ -293,69 +268,17 @@ def _read_rollouts(trajectories: pl.DataFrame) -> Iterator[Rollout]:
             yield Rollout(row)
 
 
-def _rank(judged: pl.DataFrame, rules: Sequence[str], settings: CurateSettings) -> pl.DataFrame:
-    """Add the choice and the two orders.
-
-    `valid`; `rank` among the question's valid ones; `place` of the question in the input and
-    `hardness` among the questions; whether it is one of the best (`per_question`), within the cap
-    (`max_kept`; true for what is not chosen anyway), and `kept`.
-    """
-    order = pl.struct("searches", "words", "rollout", "row")
-    fewest = pl.col("searches").filter("correct").min().over("question_id").fill_null(-1)
-    ranked = (
-        judged.with_columns(
-            pl.all_horizontal(pl.lit(True), *rules).alias("valid"),
-            pl.col("row").min().over("question_id").alias("place"),
-            fewest.alias("fewest"),
-        )
-        .with_columns(
-            pl.when("valid")
-            .then(order.rank("ordinal").over("question_id", "valid").cast(pl.Int64) - 1)
-            .alias("rank"),
-            pl.struct("difficulty", -pl.col("fewest"), "place").rank("dense").alias("hardness"),
-        )
-        .with_columns(
-            (pl.col("valid") & (pl.col("rank") < settings.per_question)).alias(BEST),
-        )
-    )
-    if settings.max_kept is None:
-        return ranked.with_columns(pl.col(BEST).alias("kept"))
-    # Place in the queue of those that were chosen: the hardest question's best one is the first.
-    queue = pl.when(BEST).then(pl.struct("hardness", "rank")).rank("ordinal")
-    return (
-        ranked.with_columns(queue.alias("queue"))
-        .with_columns((pl.col("queue") <= settings.max_kept).fill_null(True).alias(CAP))
-        .with_columns(
-            (pl.col(BEST) & pl.col(CAP)).alias("kept"),
-            pl.col("queue").cast(pl.String).fill_null("not chosen").alias(f"{CAP}_value"),
-        )
-    )
-
-
-def _list_verdicts(ranked: pl.DataFrame, rules: Sequence[str]) -> pl.DataFrame:
+def _list_verdicts(ranked: pl.DataFrame, thresholds: Mapping[str, Threshold]) -> pl.DataFrame:
     """`schemas.Verdicts`: rollout by rollout, rule by rule."""
-    if not rules:
+    if not thresholds:
         return empty_table(Verdicts)
     long = ranked.select(
         "id",
         "question_id",
-        pl.concat_list([pl.lit(name) for name in rules]).alias("rule"),
-        pl.concat_list(rules).alias("passed"),
-        pl.concat_list([f"{name}_value" for name in rules]).alias("value"),
+        pl.concat_list([pl.lit(name) for name in thresholds]).alias("rule"),
+        pl.concat_list(list(thresholds)).alias("passed"),
+        pl.concat_list([f"{name}_value" for name in thresholds]).alias("value"),
+        pl.concat_list([pl.lit(float(value)) for value in thresholds.values()]).alias("threshold"),
         "kept",
-    ).explode("rule", "passed", "value")
+    ).explode("rule", "passed", "value", "threshold")
     return validate_table(long, Verdicts, "curation")
-
-
-def _make_line(
-    name: str, failed: int | None, alone: int | None, left: pl.DataFrame
-) -> dict[str, Any]:
-    rule: Rule | QuestionRule | None = RULES.get(name) or QUESTION_RULES.get(name)
-    return {
-        "rule": name,
-        "dimension": rule.dimension if rule else None,
-        "failed": failed,
-        "failed only this": alone,
-        "remaining": left.height,
-        "questions": left["question_id"].n_unique(),
-    }

@@ -1,7 +1,7 @@
 """A model as judge of trajectories: does a right rollout reason its way to the answer (InfoSeek)?
 
 Of rejection sampling this is the part that needs a model; correctness and the mechanical checks
-are rules of `curation_rules`. Invariant: every right rollout of a tree question has one row.
+are rules of `curation.rules`. Invariant: every right rollout of a tree question has one row.
 """
 
 import logging
@@ -15,7 +15,8 @@ import polars as pl
 from searchtrain.agent import grammar
 from searchtrain.core.errors import BoundaryError
 from searchtrain.core.text_table import format_table
-from searchtrain.curation.rules import CORRECTNESS, RULES, Rollout, join_levels
+from searchtrain.curation.rollouts import Rollout, join_levels
+from searchtrain.curation.rules import CORRECTNESS, RULES
 from searchtrain.data.schemas import Shortcuts, empty_table, validate_table
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
@@ -40,9 +41,9 @@ def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.D
     judged. Raises InputError for a rollout of an unknown question.
     """
     trees = join_levels(trajectories, questions).filter(pl.col("levels").list.len() > 0)
-    checks = [rule.check for rule in RULES.values() if rule.dimension == CORRECTNESS]
+    checks = [rule.measure for rule in RULES.values() if rule.dimension == CORRECTNESS]
     right = [
-        any(check(rollout, True)[0] for check in checks)
+        any(check(rollout) for check in checks)
         for rollout in map(Rollout, trees.iter_rows(named=True))
     ]
     return trees.filter(pl.Series(right, dtype=pl.Boolean)).select(trajectories.columns)
@@ -78,7 +79,7 @@ def render_request(row: Mapping[str, Any]) -> str:
 def make_report(shortcuts: pl.DataFrame, rollouts: int, client: Model) -> dict[str, Any]:
     """`shortcuts_report.json`: the judge, its verdicts, and what they cost.
 
-    `rollouts`: that there were, right or not. Requests, tokens and `dollars` are those bought now,
+    `rollouts`: that there were, right or not. Requests, tokens and `dollars` are those paid now,
     `all_dollars` as if nothing had been cached.
     """
     genuine = shortcuts["genuine"]

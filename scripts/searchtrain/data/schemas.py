@@ -205,8 +205,11 @@ class Verdicts(Table):
     question_id: str
     rule: str
     passed: bool
-    value: str
-    """What the rule measured, for people."""
+    value: float = pa.Field(nullable=True)
+    """The number that the rule measured, 1 or 0 where it only holds or not; null where there was
+    nothing to measure, so that the rule is passed."""
+    threshold: float
+    """What the number was compared with; 1 of a rule that is only on or off."""
     kept: bool
     """Whether the rollout passed every rule and was its question's best."""
 

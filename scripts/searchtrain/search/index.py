@@ -12,10 +12,10 @@ from typing import Any
 
 from searchtrain.config.settings import parse_settings
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import link_tree, write_json
+from searchtrain.core.files import link_tree
 from searchtrain.search.bm25 import BM25Index, BM25Settings, build_bm25
 from searchtrain.search.bm25 import check_settings as check_bm25
-from searchtrain.search.manifest import MANIFEST, describe_corpus, load_manifest
+from searchtrain.search.manifest import describe_corpus, load_manifest, write_manifest
 from searchtrain.search.store import PassageIndex
 
 ENGINES = ("bm25", "dense", "hybrid")
@@ -52,7 +52,8 @@ def build_index(
         )
     lexical = BM25Settings(**{f.name: getattr(settings, f.name) for f in fields(BM25Settings)})
     check_bm25(lexical)
-    about, hybrid = describe_corpus(corpus), settings.engine == "hybrid"
+    mtime_ns, hybrid = corpus.stat().st_mtime_ns, settings.engine == "hybrid"
+    about = describe_corpus(corpus)
     fresh = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial = partial or fresh.with_suffix(".vectors")
     try:
@@ -62,17 +63,19 @@ def build_index(
             embedder = parse_settings(EmbedderSettings, settings.embedder, "index.embedder")
             folder, sha256 = fresh / "dense" if hybrid else fresh, about["corpus_sha256"]
             found = build_dense(corpus, sha256, folder, partial, model, embedder, gpus)
-            write_manifest(folder, DenseIndex, about, found)
+            write_manifest(folder, {**DenseIndex.describe(), **about, **found}, mtime_ns)
         if settings.engine != "dense":
             folder = fresh / "bm25" if hybrid else fresh
             found = build_bm25(corpus, folder, lexical)
-            write_manifest(folder, BM25Index, about, {**found, "parameters": asdict(lexical)})
+            entries = {**BM25Index.describe(), **about, **found, "parameters": asdict(lexical)}
+            write_manifest(folder, entries, mtime_ns)
         if hybrid:
             from searchtrain.search.hybrid import HybridIndex
             from searchtrain.search.store import OFFSETS
 
             link_tree(folder / OFFSETS, fresh / OFFSETS)
-            write_manifest(fresh, HybridIndex, about, {"passages": found["passages"]})
+            entries = {**HybridIndex.describe(), **about, "passages": found["passages"]}
+            write_manifest(fresh, entries, mtime_ns)
         manifest = load_manifest(fresh)
         shutil.rmtree(out, ignore_errors=True)
         fresh.rename(out)
@@ -103,11 +106,3 @@ def open_index(
         settings = parse_settings(FusionSettings, fusion or {}, "retriever.fusion")
         return HybridIndex(index, corpus, model, gpus, settings)
     return BM25Index(index, corpus)
-
-
-def write_manifest(
-    folder: Path, engine: type[PassageIndex], about: dict[str, Any], facts: dict[str, Any]
-) -> None:
-    """Write the manifest of an index that `engine` opens."""
-    head = {"engine": engine.ENGINE, "version": engine.VERSION}
-    write_json({**head, **about, **facts}, folder / MANIFEST)

@@ -3,14 +3,16 @@
 Invariant: an index answers only for the corpus, the engine and the engine's version in its
 `manifest.json`. The corpus is known by its SHA-256; as reading 13 GB at each start takes a minute,
 a file with the size and the modification time (in nanoseconds) that the hashed one had is taken
-for it, as rsync and make do. Any other file is hashed.
+for it, as rsync and make do. Any other file is hashed. That time is the manifest's own and stands
+nowhere in it, so equal corpora have equal manifests.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import hash_file, read_json
+from searchtrain.core.files import hash_file, read_json, write_json
 
 MANIFEST = "manifest.json"
 REMEDY = "rebuild it with `snakemake --forcerun index`"
@@ -18,12 +20,13 @@ REMEDY = "rebuild it with `snakemake --forcerun index`"
 
 def describe_corpus(corpus: Path) -> dict[str, Any]:
     """The manifest's entries about the corpus."""
-    status = corpus.stat()
-    return {
-        "corpus_sha256": hash_file(corpus),
-        "corpus_bytes": status.st_size,
-        "corpus_mtime_ns": status.st_mtime_ns,
-    }
+    return {"corpus_sha256": hash_file(corpus), "corpus_bytes": corpus.stat().st_size}
+
+
+def write_manifest(index: Path, entries: dict[str, Any], mtime_ns: int) -> None:
+    """Write an index's manifest; `mtime_ns` is the corpus's, from before it was hashed."""
+    write_json(entries, index / MANIFEST)
+    os.utime(index / MANIFEST, ns=(mtime_ns, mtime_ns))
 
 
 def read_manifest(index: Path, corpus: Path, engine: str, version: str) -> dict[str, Any]:
@@ -39,7 +42,7 @@ def read_manifest(index: Path, corpus: Path, engine: str, version: str) -> dict[
             raise InputError(
                 f"{path}: built with {key} {manifest.get(key)!r}, this is {expected!r}; {REMEDY}"
             )
-    if not is_corpus(manifest, corpus):
+    if not _is_built_from(index, manifest, corpus):
         raise InputError(f"{path}: built from another corpus than {corpus}; {REMEDY}")
     return manifest
 
@@ -55,11 +58,10 @@ def load_manifest(index: Path) -> dict[str, Any]:
     return manifest
 
 
-def is_corpus(manifest: dict[str, Any], corpus: Path) -> bool:
-    """Whether this is the corpus that a manifest describes."""
+def _is_built_from(index: Path, manifest: dict[str, Any], corpus: Path) -> bool:
     status = corpus.stat()
     if manifest.get("corpus_bytes") != status.st_size:
         return False
-    if manifest.get("corpus_mtime_ns") == status.st_mtime_ns:
+    if (index / MANIFEST).stat().st_mtime_ns == status.st_mtime_ns:
         return True
-    return manifest.get("corpus_sha256") == hash_file(corpus)
+    return bool(manifest.get("corpus_sha256") == hash_file(corpus))
