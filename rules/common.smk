@@ -238,7 +238,7 @@ def identity(server, sampling):
     section = section_of(server)
     facts = {key: section[key] for key in ("model", "revision", "dialect") if key in section}
     if section.get("serve") == "scripted":
-        facts["revision"] += canonical_json(section["scripted"]) + code("searchtrain/demo/teacher")
+        facts["revision"] += canonical_json(section["scripted"]) + code("searchtrain/demo/endpoint")
     return {**facts, "sampling": sampling}
 
 

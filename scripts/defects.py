@@ -7,7 +7,7 @@ from pathlib import Path
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
-from searchtrain.demo import mistakes
+from searchtrain.demo import defects
 
 logger = logging.getLogger("defects")
 
@@ -21,8 +21,8 @@ def main() -> None:
     args = cli.parse(parser)
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
     verdicts = schemas.read_table(args.verdicts, schemas.Verdicts)
-    measured = mistakes.measure_defects(trajectories, verdicts, args.config["rates"])
-    logger.info("defects:\n%s", format_table(mistakes.list_lines(measured)))
+    measured = defects.measure_defects(trajectories, verdicts, args.config["rates"])
+    logger.info("defects:\n%s", format_table(defects.list_lines(measured)))
     files.write_json(measured, args.out)
 
 
