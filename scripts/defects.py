@@ -7,7 +7,7 @@ from searchtrain.config.config import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
-from searchtrain.demo import mistakes
+from searchtrain.demo import defects
 
 logger = logging.getLogger("defects")
 
@@ -22,8 +22,8 @@ def main() -> None:
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
     verdicts = schemas.read_table(args.verdicts, schemas.Verdicts)
     rates = args.config.models.teacher.scripted.tracked()
-    measured = mistakes.measure_defects(trajectories, verdicts, rates)
-    logger.info("defects:\n%s", format_table(mistakes.list_lines(measured)))
+    measured = defects.measure_defects(trajectories, verdicts, rates)
+    logger.info("defects:\n%s", format_table(defects.list_lines(measured)))
     files.write_json(measured, args.out)
 
 

@@ -9,7 +9,7 @@ import pytest
 from helpers.worlds import CONFIG, WORLD, write
 from searchtrain.agent import grammar
 from searchtrain.core.files import hash_file
-from searchtrain.demo import base, teacher, world
+from searchtrain.demo import base, world
 
 OBSERVATION = grammar.render_observation(
     [
@@ -160,6 +160,6 @@ def test_the_language_of_trees_counts_only_in_a_world_with_details(
     world.write_world(tmp_path, {**WORLD, "details": True})
     for folder, detailed in ((inputs, False), (tmp_path, True)):
         texts = set(base.collect_texts(folder / "passages.jsonl", folder / "train.json"))
-        assert texts >= set(teacher.PHRASES)
-        assert (texts >= set(teacher.TREE_PHRASES)) == detailed
-        assert bool(texts & set(teacher.TREE_PHRASES)) == detailed
+        assert texts >= set(base.PHRASES)
+        assert (texts >= set(base.TREE_PHRASES)) == detailed
+        assert bool(texts & set(base.TREE_PHRASES)) == detailed

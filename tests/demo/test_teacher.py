@@ -1,25 +1,19 @@
 """The scripted teacher: it answers from what it reads, and errs only as it is told to."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from searchtrain.agent import grammar
 from searchtrain.agent.refiner import FINDINGS_SCHEMA, read_findings, render_request
-from searchtrain.core.errors import InputError, ModelError, ProtocolError
-from searchtrain.demo import teacher, world
+from searchtrain.core.errors import ModelError, ProtocolError
+from searchtrain.demo import mistakes, splits, world
+from searchtrain.demo.city_questions import QUESTION_TYPES, TYPES, Question
+from searchtrain.demo.completion import cut_at_stop
+from searchtrain.demo.draws import draw_share
+from searchtrain.demo.passages import FACT_NAMES
+from searchtrain.demo.roles import write_reply
 
 CONFIG: dict[str, Any] = {
     "seed": 3,
@@ -60,8 +54,8 @@ def laptop_world() -> world.World:
 
 
 @pytest.fixture(scope="module")
-def questions(laptop_world: world.World) -> list[world.Question]:
-    return world.write_questions(laptop_world, CONFIG)["train"]
+def questions(laptop_world: world.World) -> list[Question]:
+    return splits.write_questions(laptop_world.facts, laptop_world.subjects, CONFIG)["train"]
 
 
 def look_up(laptop_world: world.World, query: str) -> list[dict[str, Any]]:
@@ -89,7 +83,7 @@ def roll_out(
     messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     for _ in range(10):
         body = {"messages": messages, "seed": seed, "stop": list(grammar.STOP)}
-        text, _ = teacher.cut_at_stop(teacher.write_reply(body, rates or {}), body["stop"])
+        text, _ = cut_at_stop(write_reply(body, rates or {}), body["stop"])
         text = grammar.close_turn(text)
         messages.append({"role": "assistant", "content": text})
         try:
@@ -127,7 +121,7 @@ def refine_passages(
 def ask(content: str, response_format: Any, rates: Any = None, seed: int = 0) -> str:
     """The teacher's answer to one user message."""
     body = {"messages": [{"role": "user", "content": content}], "seed": seed}
-    return teacher.write_reply({**body, "response_format": response_format}, rates or {})
+    return write_reply({**body, "response_format": response_format}, rates or {})
 
 
 def read_turns(messages: list[dict[str, str]]) -> list[grammar.Turn]:
@@ -135,20 +129,20 @@ def read_turns(messages: list[dict[str, str]]) -> list[grammar.Turn]:
 
 
 def test_it_answers_every_type_by_searching(
-    laptop_world: world.World, questions: list[world.Question]
+    laptop_world: world.World, questions: list[Question]
 ) -> None:
     searches = {"single_hop": 1, "two_hop": 2, "three_hop": 3, "comparison": 1}
     for question in questions:
         messages = roll_out(laptop_world, question.text)
         turns = grammar.validate_trajectory(messages)
-        kind = world.RELATIONS[question.relation]
+        kind = QUESTION_TYPES[question.relation]
         assert turns[-1].answer == question.answers[0], messages
         assert len(turns) == searches[kind] + 1
         assert len(turns[0].queries) == (2 if kind == "comparison" else 1)
 
 
 def test_it_survives_any_system_prompt(
-    laptop_world: world.World, questions: list[world.Question]
+    laptop_world: world.World, questions: list[Question]
 ) -> None:
     for system in ("", "Reply in French.", "<think>Which country?</think> <search>x</search>"):
         assert (
@@ -160,7 +154,7 @@ def test_it_survives_any_system_prompt(
 def test_it_knows_no_facts() -> None:
     """With passages that say otherwise it answers otherwise, without passages it searches."""
     question = "In which country is Berlin-Mitte?"
-    first = teacher.write_reply({"messages": [{"role": "user", "content": question}]}, {})
+    first = write_reply({"messages": [{"role": "user", "content": question}]}, {})
     assert grammar.parse_turn(first).queries == ("city Berlin-Mitte",)
     row = {"contents": '"Berlin-Mitte"\nA city in Narnia with 12 people. Time zone Old/Narnia.'}
     observation = grammar.render_observation([("city Berlin-Mitte", [row])], max_chars=500)
@@ -169,7 +163,7 @@ def test_it_knows_no_facts() -> None:
         {"role": "assistant", "content": first},
         {"role": "tool", "content": observation},
     ]
-    second = grammar.parse_turn(teacher.write_reply({"messages": messages}, {}))
+    second = grammar.parse_turn(write_reply({"messages": messages}, {}))
     assert second.answer == "Narnia"
 
 
@@ -177,7 +171,7 @@ def test_it_searches_once_more_in_other_words_then_gives_up() -> None:
     messages = [{"role": "user", "content": QUESTION}]
     queries = []
     for _ in range(4):
-        text = teacher.write_reply({"messages": messages}, {})
+        text = write_reply({"messages": messages}, {})
         turn = grammar.parse_turn(text)
         if turn.answer is not None:
             break
@@ -197,26 +191,24 @@ def test_it_answers_when_no_search_is_left() -> None:
         {"role": "assistant", "content": "<think>a</think>\n<search>b</search>"},
         {"role": "tool", "content": grammar.render_notice("No more searches are allowed.")},
     ]
-    assert grammar.parse_turn(teacher.write_reply({"messages": messages}, {})).answer
+    assert grammar.parse_turn(write_reply({"messages": messages}, {})).answer
 
 
 def test_it_finishes_a_turn_that_the_client_began() -> None:
     prefix = {"role": "assistant", "content": grammar.FORCED_PREFIX}
-    text = teacher.write_reply({"messages": [{"role": "user", "content": QUESTION}, prefix]}, {})
+    text = write_reply({"messages": [{"role": "user", "content": QUESTION}, prefix]}, {})
     assert grammar.parse_turn(grammar.FORCED_PREFIX + text).answer
 
 
 def test_an_unknown_question_is_searched_and_answered_from_the_top_passage() -> None:
     question = "who wrote the origin of species"
     messages = [{"role": "user", "content": question}]
-    first = teacher.write_reply({"messages": messages}, {})
+    first = write_reply({"messages": messages}, {})
     assert grammar.parse_turn(first).queries == (question,)
     row = {"contents": '"Origin"\nA book that Charles Darwin wrote in 1859.'}
     observation = grammar.render_observation([(question, [row])], max_chars=500)
     messages += [{"role": "assistant", "content": first}, {"role": "tool", "content": observation}]
-    assert grammar.parse_turn(teacher.write_reply({"messages": messages}, {})).answer == (
-        "Charles Darwin"
-    )
+    assert grammar.parse_turn(write_reply({"messages": messages}, {})).answer == ("Charles Darwin")
 
 
 PAGE = """We edit this atlas with care. It has many pages.
@@ -227,13 +219,13 @@ Capital letters begin a name. A place may have several."""
 @pytest.mark.parametrize("page", ["{}", PAGE, PAGE.replace("\n", " "), "Atlas\r\n{}\r\nTerms"])
 @pytest.mark.parametrize("refine", [False, True])
 def test_it_answers_from_pages_and_from_refined_pages(
-    laptop_world: world.World, questions: list[world.Question], page: str, refine: bool
+    laptop_world: world.World, questions: list[Question], page: str, refine: bool
 ) -> None:
     """As from passages: on every type of question, in as many turns."""
-    by_type = {world.RELATIONS[question.relation]: [] for question in questions}
+    by_type = {QUESTION_TYPES[question.relation]: [] for question in questions}
     for question in questions:
-        by_type[world.RELATIONS[question.relation]].append(question)
-    assert set(by_type) == set(world.TYPES)
+        by_type[QUESTION_TYPES[question.relation]].append(question)
+    assert set(by_type) == set(TYPES)
     for question in [question for some in by_type.values() for question in some[:15]]:
         messages = roll_out(laptop_world, question.text, refine=refine, page=page)
         turns = grammar.validate_trajectory(messages)
@@ -254,7 +246,7 @@ def test_it_reads_a_snippet_that_is_cut() -> None:
                 "content": grammar.render_observation([("b", [row])], max_chars=500),
             },
         ]
-        turn = grammar.parse_turn(teacher.write_reply({"messages": messages}, {}))
+        turn = grammar.parse_turn(write_reply({"messages": messages}, {}))
         assert turn.answer == "Old/Narnia"
 
 
@@ -319,27 +311,19 @@ def test_the_judge(golds: list[str], answer: str, correct: bool) -> None:
         json.loads(ask(json.dumps(request), VERDICT_FORMAT, {"judge_prose": 1}))
 
 
-@pytest.mark.parametrize("content", ["plain text", "[]", "{}"])
-@pytest.mark.parametrize("schema", [FINDINGS_FORMAT, VERDICT_FORMAT])
-def test_http_refuses_a_role_without_its_json(content: str, schema: Any) -> None:
-    with TestClient(teacher.make_app({}, teacher.Ledger())) as client:
-        messages = [{"role": "user", "content": content}]
-        assert chat(client, messages=messages, response_format=schema).status_code == 400
-
-
 def test_it_has_a_name_for_every_fact_of_a_passage() -> None:
     passages = world.build_world(1, details=True).passages.values()
-    assert {fact for passage in passages for fact in passage.facts} == set(teacher.NAMES)
+    assert {fact for passage in passages for fact in passage.facts} == set(FACT_NAMES)
 
 
-def test_tags(questions: list[world.Question]) -> None:
+def test_tags(questions: list[Question]) -> None:
     domains = set()
     for text in [*(question.text for question in questions), "who won the cup in 1999", "?", "hm"]:
         body = {
             "messages": [{"role": "user", "content": text}],
             "response_format": TAGS_FORMAT,
         }
-        tags = json.loads(teacher.write_reply(body, {}))
+        tags = json.loads(write_reply(body, {}))
         assert set(tags) == {"domain", "key_points"}
         assert tags["domain"] and 2 <= len(tags["key_points"]) <= 4, (text, tags)
         assert all(point.strip() for point in tags["key_points"])
@@ -348,7 +332,7 @@ def test_tags(questions: list[world.Question]) -> None:
 
 
 def test_bad_query_still_ends_in_an_answer(
-    laptop_world: world.World, questions: list[world.Question]
+    laptop_world: world.World, questions: list[Question]
 ) -> None:
     messages = roll_out(laptop_world, questions[0].text, {"bad_query": 1})
     turns = grammar.validate_trajectory(messages)
@@ -358,34 +342,34 @@ def test_bad_query_still_ends_in_an_answer(
     assert len(turns) == len(good) + 1
 
 
-def test_wrong_answer(laptop_world: world.World, questions: list[world.Question]) -> None:
+def test_wrong_answer(laptop_world: world.World, questions: list[Question]) -> None:
     for question in questions[:50]:
         messages = roll_out(laptop_world, question.text, {"wrong_answer": 1})
         answer = grammar.validate_trajectory(messages)[-1].answer
         assert answer and answer not in question.answers
 
 
-def test_repeated_query(laptop_world: world.World, questions: list[world.Question]) -> None:
+def test_repeated_query(laptop_world: world.World, questions: list[Question]) -> None:
     messages = roll_out(laptop_world, questions[0].text, {"repeated_query": 1})
     turns = grammar.validate_trajectory(messages)
     assert turns[0].queries == turns[1].queries
     assert turns[-1].answer == questions[0].answers[0]
 
 
-def test_unsupported_answer(laptop_world: world.World, questions: list[world.Question]) -> None:
+def test_unsupported_answer(laptop_world: world.World, questions: list[Question]) -> None:
     for question in questions[:50]:
         messages = roll_out(laptop_world, question.text, {"unsupported_answer": 1})
         turns = grammar.validate_trajectory(messages)
         assert len(turns) == 1 and turns[0].answer
 
 
-def test_overlong_think(laptop_world: world.World, questions: list[world.Question]) -> None:
+def test_overlong_think(laptop_world: world.World, questions: list[Question]) -> None:
     messages = roll_out(laptop_world, questions[0].text, {"overlong_think": 1})
     assert len(grammar.validate_trajectory(messages)[0].think.split()) > 100
 
 
 def test_hedging_repetition_and_foreign_sentences_are_in_one_short_turn(
-    laptop_world: world.World, questions: list[world.Question]
+    laptop_world: world.World, questions: list[Question]
 ) -> None:
     for question in questions[:50]:
         for kind in ("hedging", "foreign_language", "repetition"):
@@ -402,7 +386,7 @@ def test_hedging_repetition_and_foreign_sentences_are_in_one_short_turn(
             assert others == [turn.think for turn in plain[1:]]
 
 
-def test_long_trace(laptop_world: world.World, questions: list[world.Question]) -> None:
+def test_long_trace(laptop_world: world.World, questions: list[Question]) -> None:
     for question in questions[:50]:
         messages = roll_out(laptop_world, question.text, {"long_trace": 1})
         turns = grammar.validate_trajectory(messages)
@@ -413,7 +397,7 @@ def test_long_trace(laptop_world: world.World, questions: list[world.Question]) 
         assert turns[-1].answer == question.answers[0]
 
 
-def test_redundant_search(laptop_world: world.World, questions: list[world.Question]) -> None:
+def test_redundant_search(laptop_world: world.World, questions: list[Question]) -> None:
     for question in questions[:50]:
         turns = grammar.validate_trajectory(
             roll_out(laptop_world, question.text, {"redundant_search": 1})
@@ -426,23 +410,23 @@ def test_redundant_search(laptop_world: world.World, questions: list[world.Quest
 
 
 def test_a_kind_more_leaves_the_draws_of_the_others_alone(
-    laptop_world: world.World, questions: list[world.Question]
+    laptop_world: world.World, questions: list[Question]
 ) -> None:
     old = {"bad_query": 0.3, "wrong_answer": 0.3, "broken_tags": 0.1}
     new = {"hedging": 0.3, "redundant_search": 0.3, "judge_prose": 0.3, "shortcut": 1}
     for question in questions[:60]:
-        drawn = {kind for kind in new if teacher.draw_share(new, kind, question.text, 3)}
+        drawn = {kind for kind in new if draw_share(new, kind, question.text, 3)}
         drawn.discard("shortcut")  # there is none to a question without a tree
         if not drawn:
             both = roll_out(laptop_world, question.text, {**old, **new}, seed=3)
             assert both == roll_out(laptop_world, question.text, old, seed=3)
 
 
-def test_broken_tags(questions: list[world.Question]) -> None:
+def test_broken_tags(questions: list[Question]) -> None:
     faults = set()
     for question in questions[:100]:
         body = {"messages": [{"role": "user", "content": question.text}], "seed": 5}
-        text, _ = teacher.cut_at_stop(teacher.write_reply(body, {"broken_tags": 1}), grammar.STOP)
+        text, _ = cut_at_stop(write_reply(body, {"broken_tags": 1}), grammar.STOP)
         with pytest.raises(ProtocolError) as caught:
             grammar.parse_turn(grammar.close_turn(text))
         faults.add(caught.value.kind)
@@ -450,7 +434,7 @@ def test_broken_tags(questions: list[world.Question]) -> None:
 
 
 def test_a_broken_turn_gets_a_second_chance(
-    laptop_world: world.World, questions: list[world.Question]
+    laptop_world: world.World, questions: list[Question]
 ) -> None:
     """Broken tags are decided per request: a rollout recovers, and goes on where it stood."""
     recovered = 0
@@ -465,22 +449,22 @@ def test_a_broken_turn_gets_a_second_chance(
 def test_prose_where_json_is_asked() -> None:
     body = {"messages": [{"role": "user", "content": QUESTION}], "response_format": TAGS_FORMAT}
     with pytest.raises(json.JSONDecodeError):
-        json.loads(teacher.write_reply(body, {"prose_json": 1}))
+        json.loads(write_reply(body, {"prose_json": 1}))
     asked = 50
     prose = 0
     for seed in range(asked):
-        text = teacher.write_reply({**body, "seed": seed}, {"prose_json": 0.5})
+        text = write_reply({**body, "seed": seed}, {"prose_json": 0.5})
         prose += not text.startswith("{")
     assert 10 < prose < 40
 
 
-ORDINARY_KINDS = [kind for kind in teacher.ROLLOUT_KINDS if kind != "shortcut"]
+ORDINARY_KINDS = [kind for kind in mistakes.ROLLOUT_KINDS if kind != "shortcut"]
 """Those that a question of any kind may meet; see test_researcher.py for the other one."""
 
 
 @pytest.mark.parametrize("kind", ORDINARY_KINDS)
 def test_rates_are_met_and_errors_are_reproducible(
-    laptop_world: world.World, questions: list[world.Question], kind: str
+    laptop_world: world.World, questions: list[Question], kind: str
 ) -> None:
     rates = {kind: 0.3}
     changed = 0
@@ -489,126 +473,3 @@ def test_rates_are_met_and_errors_are_reproducible(
         assert messages == roll_out(laptop_world, question.text, rates, seed=7)
         changed += messages != roll_out(laptop_world, question.text)
     assert 0.2 < changed / len(questions) < 0.4
-
-
-def test_rates_are_checked() -> None:
-    assert teacher.check_rates({})["hang"] == 0
-    with pytest.raises(InputError, match="unknown kind 'laziness'"):
-        teacher.check_rates({"laziness": 0.1})
-    for rate in (1.5, -1, "often", True):
-        with pytest.raises(InputError, match="not a share"):
-            teacher.check_rates({"hang": rate})
-
-
-def chat(client: TestClient, **body: Any) -> Any:
-    body = {"model": "teacher", "messages": [{"role": "user", "content": QUESTION}], **body}
-    return client.post("/v1/chat/completions", json=body)
-
-
-def test_http_completion_honours_stop_and_counts_tokens(tmp_path: Path) -> None:
-    with TestClient(teacher.make_app({}, teacher.Ledger())) as client:
-        reply = chat(client, stop=["</search>", "</answer>"]).json()
-        choice = reply["choices"][0]
-        assert choice["finish_reason"] == "stop"
-        assert choice["message"]["content"].endswith("<search>city Ponferrada")
-        assert reply["usage"]["prompt_tokens"] == len(QUESTION.split())
-        usage = reply["usage"]
-        assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
-        whole = chat(client).json()["choices"][0]["message"]["content"]
-        assert whole.endswith("</search>")
-        short = chat(client, max_tokens=2).json()["choices"][0]
-        assert short["finish_reason"] == "length"
-        assert len(short["message"]["content"].split()) == 2
-        assert client.get("/health").json() == {"status": "ok"}
-        assert client.get("/v1/models").json()["data"][0]["id"] == "teacher"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"messages": []},
-        {"messages": [{"role": "system", "content": "no user"}]},
-        {"messages": ["text"]},
-        {"stream": True},
-        {"response_format": {"type": "json_object"}},
-        {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
-    ],
-)
-def test_http_refuses_what_it_can_not_answer(body: dict[str, Any]) -> None:
-    with TestClient(teacher.make_app({}, teacher.Ledger())) as client:
-        reply = chat(client, **body)
-        assert reply.status_code == 400
-        assert reply.json()["error"]["message"]
-        assert client.get("/stats").json()["answered"] == 0
-
-
-def test_http_body_that_is_no_json_is_refused() -> None:
-    with TestClient(teacher.make_app({}, teacher.Ledger())) as client:
-        for content in ("{", "[]"):
-            assert client.post("/v1/chat/completions", content=content).status_code == 400
-
-
-def test_http_500_can_be_retried_unless_the_rate_is_1() -> None:
-    with TestClient(teacher.make_app({"http_500": 1}, teacher.Ledger())) as client:
-        assert [chat(client).status_code for _ in range(5)] == [500] * 5
-        assert client.get("/stats").json()["answered"] == 0
-    with TestClient(teacher.make_app({"http_500": 0.5}, teacher.Ledger())) as client:
-        codes = {chat(client).status_code for _ in range(30)}
-        assert codes == {200, 500}
-
-
-def test_ledger_survives_a_restart(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.txt"
-    with TestClient(teacher.make_app({}, teacher.Ledger(path))) as client:
-        chat(client, seed=1)
-        chat(client, seed=2)
-    with TestClient(teacher.make_app({}, teacher.Ledger(path))) as client:
-        assert client.get("/stats").json() == {"answered": 2, "distinct": 2, "repeated": 0}
-        chat(client, seed=2)
-        assert client.get("/stats").json() == {"answered": 3, "distinct": 2, "repeated": 1}
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def server(port: int, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
-    rates = json.dumps(getattr(request, "param", {}))
-    command = [sys.executable, "-m", "searchtrain.demo.teacher"]
-    command += ["--port", str(port), "--rates", rates]
-    scripts = Path(teacher.__file__).parents[2]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(scripts)})
-    try:
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def post(port: int, timeout: float) -> int:
-    body = json.dumps({"messages": [{"role": "user", "content": QUESTION}]}).encode()
-    url = f"http://127.0.0.1:{port}/v1/chat/completions"
-    with urllib.request.urlopen(urllib.request.Request(url, body), timeout=timeout) as reply:
-        return reply.status
-
-
-def test_the_server_stops_on_sigterm(server: subprocess.Popen[bytes], port: int) -> None:
-    assert post(port, timeout=60) == 200
-    server.send_signal(signal.SIGTERM)
-    assert server.wait(timeout=60) in (0, -signal.SIGTERM)
-
-
-@pytest.mark.parametrize("server", [{"hang": 1}], indirect=True)
-def test_hang_keeps_the_client_waiting(server: subprocess.Popen[bytes], port: int) -> None:
-    with pytest.raises(TimeoutError):
-        post(port, timeout=1)

@@ -1,6 +1,5 @@
 """The laptop's own web: an engine with Serper's contract, pages as on the web, and traps."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from searchtrain.core.errors import InputError
-from searchtrain.demo import web, world
-from searchtrain.demo.teacher import Ledger
+from searchtrain.demo import engine, web, web_pages, world
+from searchtrain.demo.draws import check_rates
+from searchtrain.demo.ledger import Ledger
 from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.index import IndexSettings, build_index
 
@@ -192,7 +192,7 @@ def test_traps_come_at_their_rate_among_the_first_and_their_snippets_tell_all(
     with browse(index, {"traps": 0.4}) as client:
         for query in queries:
             hits = search(client, query)["organic"]
-            traps = [hit for hit in hits if hit["link"].split("/")[3] in web.TRAPS]
+            traps = [hit for hit in hits if hit["link"].split("/")[3] in engine.TRAPS]
             assert len(traps) <= 1
             for hit in traps:
                 assert hit["position"] <= 3
@@ -202,7 +202,7 @@ def test_traps_come_at_their_rate_among_the_first_and_their_snippets_tell_all(
             again = search(client, f"{query} information")["organic"]
             assert again == hits
     assert 0.3 < trapped / len(queries) < 0.5
-    assert kinds == set(web.TRAPS)
+    assert kinds == set(engine.TRAPS)
 
 
 def test_what_the_traps_do(client: TestClient) -> None:
@@ -254,7 +254,7 @@ def test_a_large_page_does_not_say_how_large_it_is(served: str) -> None:
         assert "content-length" not in reply.headers
         for chunk in reply.iter_raw():
             size += len(chunk)
-    assert size > web.LARGE_BYTES
+    assert size > web_pages.LARGE_BYTES
 
 
 def test_a_slow_page_begins_and_does_not_end(served: str) -> None:
@@ -330,10 +330,10 @@ def test_the_ledger_counts_every_request_and_survives_a_restart(
 
 
 def test_rates_are_checked() -> None:
-    assert web.check_rates({"traps": 1})["traps"] == 1
-    assert web.check_rates({})["pdf"] == web.RATES["pdf"]
+    assert check_rates({"traps": 1}, web.RATES, "web.rates")["traps"] == 1
+    assert check_rates({}, web.RATES, "web.rates")["pdf"] == web.RATES["pdf"]
     with pytest.raises(InputError, match="unknown kind 'trap'"):
-        web.check_rates({"trap": 0.1})
+        check_rates({"trap": 0.1}, web.RATES, "web.rates")
     for rate in (1.5, -1, "often", True):
         with pytest.raises(InputError, match=r"web.rates.pdf: .* is not a share"):
-            web.check_rates({"pdf": json.loads(json.dumps(rate))})
+            check_rates({"pdf": rate}, web.RATES, "web.rates")

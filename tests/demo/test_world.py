@@ -10,7 +10,9 @@ import pytest
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_jsonl
-from searchtrain.demo import world
+from searchtrain.demo import gazetteer, world
+from searchtrain.demo.city_questions import PHRASINGS, TYPES, parse_city_question, solve
+from searchtrain.demo.passages import SEPARATOR, read_passage
 
 CONFIG: dict[str, Any] = {
     "seed": 1,
@@ -37,7 +39,7 @@ def passages(folder: Path) -> list[dict[str, Any]]:
 def facts(passages: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """Facts by title, read from the text of the passages and from nothing else."""
     pairs = [row["contents"].split("\n", 1) for row in passages]
-    return {title.strip('"'): world.read_passage(text) for title, text in pairs}
+    return {title.strip('"'): read_passage(text) for title, text in pairs}
 
 
 def load(folder: Path, split: str) -> list[dict[str, Any]]:
@@ -71,7 +73,7 @@ def test_a_passage_says_what_its_facts_are() -> None:
     for details in (False, True):
         built = world.build_world(cities_per_country=2, details=details)
         for passage in built.passages.values():
-            assert world.read_passage(passage.text) == dict(passage.facts)
+            assert read_passage(passage.text) == dict(passage.facts)
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
@@ -81,7 +83,7 @@ def test_answers_follow_from_the_passages(
     rows = load(folder, split)
     assert len(rows) == CONFIG["sizes"][split]
     for row in rows:
-        assert row["golden_answers"][0] == world.solve(row["question"], facts), row
+        assert row["golden_answers"][0] == solve(row["question"], facts), row
         assert all(answer.strip() for answer in row["golden_answers"])
 
 
@@ -94,7 +96,7 @@ def test_files_have_the_exact_format(folder: Path) -> None:
     assert all(list(row) == ["id", "question"] for row in test)
     assert [row["id"] for row in answers] == [row["id"] for row in test]
     assert all(types[row["id"]] == row["type"] for row in answers)
-    assert set(types.values()) == set(world.TYPES)
+    assert set(types.values()) == set(TYPES)
     assert len(types) == sum(CONFIG["sizes"].values())
 
 
@@ -103,7 +105,7 @@ def test_splits_share_no_city_and_no_question_is_asked_twice(folder: Path) -> No
     for split in ("train", "dev", "test"):
         rows = load(folder, split)
         assert len({row["question"] for row in rows}) == len(rows)
-        parsed = [world.parse_question(row["question"]) for row in rows]
+        parsed = [parse_city_question(row["question"]) for row in rows]
         asked[split] = {name for item in parsed if item for name in item[1]}
     assert not asked["train"] & asked["dev"]
     assert not asked["train"] & asked["test"]
@@ -112,10 +114,10 @@ def test_splits_share_no_city_and_no_question_is_asked_twice(folder: Path) -> No
 
 def test_subjects_are_unambiguous_and_no_capitals(facts: dict[str, dict[str, str]]) -> None:
     built = world.build_world(cities_per_country=30)
-    keys = Counter(world._key(title) for title in built.passages)
+    keys = Counter(gazetteer.make_key(title) for title in built.passages)
     capitals = {fact["capital"] for fact in facts.values() if "capital" in fact}
     for name in built.subjects:
-        assert keys[world._key(name)] == 1
+        assert keys[gazetteer.make_key(name)] == 1
         assert name not in capitals
 
 
@@ -123,7 +125,7 @@ def test_subjects_are_unambiguous_and_no_capitals(facts: dict[str, dict[str, str
 def test_no_answer_pays_as_a_guess(folder: Path, split: str) -> None:
     types = json.loads((folder / "types.json").read_text())
     rows = load(folder, split)
-    for kind in world.TYPES:
+    for kind in TYPES:
         answers = Counter(row["golden_answers"][0] for row in rows if types[row["id"]] == kind)
         assert max(answers.values()) <= max(1, 0.04 * answers.total())
 
@@ -135,12 +137,12 @@ def test_shares_are_met_exactly(folder: Path) -> None:
 
 
 def test_every_phrasing_is_read_back(facts: dict[str, dict[str, str]]) -> None:
-    for relation, phrasings in world.PHRASINGS.items():
+    for relation, phrasings in PHRASINGS.items():
         for phrasing in phrasings:
             text = phrasing.format(a="Nova Iguacu", b="Mont-Dore")
             cities = ("Nova Iguacu", "Mont-Dore") if "{b}" in phrasing else ("Nova Iguacu",)
-            assert world.parse_question(text) == (relation, cities)
-    assert world.parse_question("who sang the first song?") is None
+            assert parse_city_question(text) == (relation, cities)
+    assert parse_city_question("who sang the first song?") is None
 
 
 def test_comparisons_are_decided_by_population(facts: dict[str, dict[str, str]]) -> None:
@@ -149,10 +151,8 @@ def test_comparisons_are_decided_by_population(facts: dict[str, dict[str, str]])
         "Small": {"country": "B", "population": "999,999"},
     }
     for first, second in (("Large", "Small"), ("Small", "Large")):
-        assert (
-            world.solve(f"Which country has the larger city, {first} or {second}?", places) == "A"
-        )
-    assert world.solve("Which country has the larger city, Large or Lost?", places) is None
+        assert solve(f"Which country has the larger city, {first} or {second}?", places) == "A"
+    assert solve("Which country has the larger city, Large or Lost?", places) is None
 
 
 def test_same_seed_same_bytes_other_seed_other_questions(folder: Path, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_details_add_facts_and_links_to_neighbours(detailed: world.World) -> Non
         if passage.id.startswith("city-"):
             assert linked == [passage.facts["country"]]
             continue
-        near = passage.facts.get("borders", "").split(world.SEPARATOR)
+        near = passage.facts.get("borders", "").split(SEPARATOR)
         assert [title for title in linked if title in near] == sorted(filter(None, near))
         assert all(
             passage.title in detailed.facts[title]["borders"] for title in filter(None, near)

@@ -323,7 +323,7 @@ def test_the_scripted_teacher_command_line():
     spec = ServerSpec("scripted", model="teacher", ledger="ledger.db", rates={"bad_query": 0.1})
     check_spec(spec, "teacher")
     assert build_command(spec, 9)[2:] == [
-        *("searchtrain.demo.teacher", "--model", "teacher", "--port", "9"),
+        *("searchtrain.demo.endpoint", "--model", "teacher", "--port", "9"),
         *("--rates", '{"bad_query": 0.1}', "--ledger", "ledger.db"),
     ]
 

@@ -144,7 +144,7 @@ SERVERS = [
     ("serve", "retriever"),
     ("searchtrain/demo/web", "workflow"),
     ("searchtrain/search/extract", "workflow"),
-    ("searchtrain/demo/teacher", "workflow"),
+    ("searchtrain/demo/endpoint", "workflow"),
     ("serve", "workflow"),
     ("serve", "vllm"),
     ("searchtrain/training/worker", "llamafactory"),

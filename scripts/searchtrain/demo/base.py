@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from searchtrain.agent.grammar import TAGS, render_observation
 from searchtrain.core.files import read_json, read_jsonl
-from searchtrain.demo.teacher import PHRASES, TREE_PHRASES
-from searchtrain.demo.world import read_passage
+from searchtrain.demo.passages import read_passage
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +49,33 @@ CHAT_TEMPLATE = """\
 {%- endif -%}
 """
 """Qwen2.5's behaviour for system, user, assistant and tool messages (no tool schemas)."""
+
+
+PHRASES = (
+    "Answer the question. Think, search when you need facts, then give a short answer.",
+    "I need the country of A.",
+    "A is in B. I need the currency code of B. The calling code of B is C.",
+    "The internet domain of B is C. I need the time zone of A. The time zone of A is C.",
+    "The capital of B is C. I need the population of C. The population of C is D.",
+    "I need the population of A and of B.",
+    "A in B has 1 people, 5 digits. The larger is the first, in B. The larger is the second.",
+    "The passages do not tell me about A. I search again.",
+    "city A",
+    "country B",
+)
+"""Samples of the teacher's language, for whoever trains a tokenizer on it."""
+TREE_PHRASES = (
+    "I need the city at latitude 1 N and longitude 2 E in A.",
+    "The city is B.",
+    "No passage shows the country. No passage shows the city.",
+    "I need the country that borders A and borders B and has the currency code C.",
+    "I need the country that is on the continent A and has as its capital B.",
+    "The country is A. I need the city at longitude 3 W in A.",
+    "city A latitude 4 S longitude 5 W",
+    "country currency code A continent B borders C",
+    "country capital A",
+)
+"""The same for tree questions, which only a world with details has."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "Tokenizer":
@@ -111,7 +137,7 @@ def write_base(
 
     folder = Path(folder)
     raw = train_tokenizer(collect_texts(passages, train), config["vocabulary"])
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=raw,
         eos_token=TURN_END,
         pad_token=END_OF_TEXT,
@@ -136,8 +162,10 @@ def write_base(
         dtype="float32",
     )
     torch.manual_seed(config["seed"])
-    model = Model(shape)
-    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, do_sample=False)
+    model = Model(shape)  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        eos_token_id=end, pad_token_id=pad, do_sample=False
+    )
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)

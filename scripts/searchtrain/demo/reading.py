@@ -1,13 +1,13 @@
 """Facts of the laptop world out of text as it comes: passages, web pages, snippets, observations.
 
-Invariant: every fact stands in the text; what is read of a passage is `world.read_passage`'s.
+Invariant: every fact stands in the text; what is read of a passage is `passages.read_passage`'s.
 """
 
 import functools
 import re
 from collections.abc import Mapping, Sequence
 
-from searchtrain.demo.world import CITY_PATTERN, COUNTRY_PATTERN
+from searchtrain.demo.passages import CITY_PATTERN, COUNTRY_PATTERN
 
 Passages = Mapping[str, Sequence[str]]
 """Texts by title."""

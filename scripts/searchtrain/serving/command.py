@@ -28,7 +28,7 @@ def build_command(spec: ServerSpec, port: int) -> list[str]:
         return [*python, "searchtrain.demo.web", *paths, *options, *at]
     if spec.serve == "scripted":
         model = ["--model", str(spec.model), "--port", str(port)]
-        return [*python, "searchtrain.demo.teacher", *model, *options]
+        return [*python, "searchtrain.demo.endpoint", *model, *options]
     name = ["--served-model-name", spec.served_model_name] if spec.served_model_name else []
     # The module, not the `vllm` command: that one fails in the CPU build.
     return [

@@ -18,7 +18,7 @@ from searchtrain.task.constraints import list_secrets
 from searchtrain.workflow.code import digest_modules
 from searchtrain.workflow.students import list_students
 
-SCRIPTED_CODE = ("demo.server",)
+SCRIPTED_CODE = ("demo.roles",)
 """What answers for the scripted roles."""
 WEB_CODE = ("demo.web",)
 PREDICTING = ("predict",)

@@ -70,7 +70,7 @@ STAGES = {
     "shortcuts": Stage(("curation.shortcuts",), ("shortcuts",), {"judge": "shortcuts.sampling"}),
     "curate": Stage(("curation.choice",), ("curate",)),
     "sft_dataset": Stage(("training.sharegpt", "training.mixing")),
-    "defects": Stage(("demo.mistakes",), ("models.teacher.scripted",)),
+    "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
     "grpo": Stage(("rl.trainer",), ("grpo",), search="agent"),
     "predict": Stage(("agent.loop",), ("predict",), search="agent", student=True, timed=True),

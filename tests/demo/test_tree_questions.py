@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from searchtrain.demo import tree_language, world
-from searchtrain.demo.tree_language import Description
+from searchtrain.demo import city_questions, claims, descriptions, tree_questions, world
+from searchtrain.demo.descriptions import Description
 
 FACTS: dict[str, dict[str, str]] = {
     "Lyon": {"country": "France", "population": "5", "latitude": "45.7 N", "longitude": "4.8 E"},
@@ -56,7 +56,7 @@ def fact(name: str) -> dict[str, Any]:
     ],
 )
 def test_brute_force_finds_every_place_that_fits(question: str, answers: list[str]) -> None:
-    assert tree_language.find_answers(question, FACTS) == answers
+    assert tree_questions.find_answers(question, FACTS) == answers
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_brute_force_finds_every_place_that_fits(question: str, answers: list[st
     ],
 )
 def test_other_questions_are_none_of_this_language(text: str) -> None:
-    assert tree_language.parse_question(text) is None
+    assert tree_questions.parse_tree_question(text) is None
     with pytest.raises(ValueError, match="no tree question"):
-        tree_language.find_answers(text, FACTS)
+        tree_questions.find_answers(text, FACTS)
 
 
 def test_no_question_of_the_world_is_taken_for_a_tree_question() -> None:
-    for phrasing in itertools.chain.from_iterable(world.PHRASINGS.values()):
+    for phrasing in itertools.chain.from_iterable(city_questions.PHRASINGS.values()):
         text = phrasing.format(a="Nova Iguacu", b="Mont-Dore")
-        assert tree_language.parse_question(text) is None
+        assert tree_questions.parse_tree_question(text) is None
 
 
 def test_questions_are_read_back_whatever_the_names() -> None:
@@ -98,7 +98,7 @@ def test_questions_are_read_back_whatever_the_names() -> None:
                 (name, place[name]) for name in ("currency_code", "continent") if name in place
             )
             named = tuple(
-                ("borders", other) for other in tree_language.list_values(place, "borders")
+                ("borders", other) for other in descriptions.list_values(place, "borders")
             )
             inner = Description("country", attributes[-1:], named)
             capital = (("capital", place["capital"]),) if "capital" in place else ()
@@ -110,21 +110,21 @@ def test_questions_are_read_back_whatever_the_names() -> None:
                 Description("city", (("latitude", "1.0 S"),), (("country", inner),)),
             ]
         for number, description in enumerate(each for each in made for _ in range(3)):
-            text = tree_language.write_question(description, number)
-            assert tree_language.parse_question(text) == description, text
+            text = tree_questions.write_tree_question(description, number)
+            assert tree_questions.parse_tree_question(text) == description, text
             read += 1
     assert read > 3000
 
 
 def test_claims_are_read_back() -> None:
-    for name, claim in tree_language.CLAIMS.items():
-        value = "B" if name in tree_language.RELATIONS else "4.8 E"
+    for name, claim in claims.CLAIMS.items():
+        value = "B" if name in descriptions.RELATIONS else "4.8 E"
         text = claim.format(parent="A", value=value)
-        assert tree_language.read_claim(text, "A", "B") == (name, value)
-        assert tree_language.read_claim(text, "C", "B") is None
-    assert tree_language.read_claim("A borders B.", "A", "C") is None
-    assert tree_language.read_claim("E lies at longitude 4.8 E.", "E") == ("longitude", "4.8 E")
-    assert tree_language.read_claim("A is nice.", "A") is None
+        assert claims.read_claim(text, "A", "B") == (name, value)
+        assert claims.read_claim(text, "C", "B") is None
+    assert claims.read_claim("A borders B.", "A", "C") is None
+    assert claims.read_claim("E lies at longitude 4.8 E.", "E") == ("longitude", "4.8 E")
+    assert claims.read_claim("A is nice.", "A") is None
 
 
 def test_a_tree_becomes_a_description_without_the_hidden_names() -> None:
@@ -144,12 +144,12 @@ def test_a_tree_becomes_a_description_without_the_hidden_names() -> None:
         ("A lies at latitude 45.7 N.", fact("G")),
         kind="city",
     )
-    text = tree_language.write_question(tree_language.read_tree(tree))
+    text = tree_questions.write_tree_question(claims.read_tree(tree))
     assert text == (
         "Which city at latitude 45.7 N is in the country that has the currency code EUR and"
         " borders Belgium and borders the country that borders Portugal?"
     )
-    assert tree_language.find_answers(text, FACTS) == ["Lyon"]
+    assert tree_questions.find_answers(text, FACTS) == ["Lyon"]
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,11 @@ def test_a_tree_becomes_a_description_without_the_hidden_names() -> None:
 )
 def test_a_tree_that_has_no_question_is_refused(tree: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"claim of this world|describes it"):
-        tree_language.read_tree(tree)
+        claims.read_tree(tree)
 
 
 def test_levels_come_deepest_first() -> None:
-    parsed = tree_language.parse_question(
+    parsed = tree_questions.parse_tree_question(
         "Which city is in the country that borders the country that has as its capital Rome?"
     )
     assert parsed is not None

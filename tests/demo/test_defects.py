@@ -15,7 +15,8 @@ from searchtrain.config.limits import Limits
 from searchtrain.core.errors import InputError
 from searchtrain.curation.choice import CurateSettings, curate_rollouts
 from searchtrain.data import schemas
-from searchtrain.demo import mistakes, teacher, world
+from searchtrain.demo import completion, defects, mistakes, roles, splits, world
+from searchtrain.demo.city_questions import QUESTION_TYPES, Question
 from searchtrain.models.model import Completion
 from searchtrain.models.role import Role
 from searchtrain.search.bm25 import BM25Index
@@ -42,7 +43,7 @@ RULES = {
     "min_searches": 1,
     "distinct_sources": 0.66,
 }
-ORDINARY_KINDS = [kind for kind in teacher.ROLLOUT_KINDS if kind != "shortcut"]
+ORDINARY_KINDS = [kind for kind in mistakes.ROLLOUT_KINDS if kind != "shortcut"]
 LIMITS = Limits(max_turns=6, max_searches=4, max_queries=3, topk=2)
 
 
@@ -57,7 +58,7 @@ class Teacher:
         body = {"messages": [*messages], "seed": seed}
         if prefill:
             body["messages"].append({"role": "assistant", "content": prefill})
-        text, _ = teacher.cut_at_stop(teacher.write_reply(body, self.rates), stop)
+        text, _ = completion.cut_at_stop(roles.write_reply(body, self.rates), stop)
         return Completion(text, "stop", 1, len(text.split()), False)
 
     def stop(self) -> None: ...
@@ -82,14 +83,14 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> BM25Index:
 
 
 @pytest.fixture(scope="module")
-def questions() -> list[world.Question]:
+def questions() -> list[Question]:
     laptop_world = world.build_world(CONFIG["cities_per_country"])
-    return world.write_questions(laptop_world, CONFIG)["train"]
+    return splits.write_questions(laptop_world.facts, laptop_world.subjects, CONFIG)["train"]
 
 
 async def run(
     index: BM25Index,
-    questions: list[world.Question],
+    questions: list[Question],
     rates: dict[str, float],
     limits: Limits = LIMITS,
 ) -> pl.DataFrame:
@@ -110,12 +111,12 @@ def roll_out(*args: Any) -> pl.DataFrame:
 
 
 def list_all(rows: pl.DataFrame, rates: dict[str, float]) -> list[list[str]]:
-    return [mistakes.list_mistakes(row, rates) for row in rows.iter_rows(named=True)]
+    return [defects.list_mistakes(row, rates) for row in rows.iter_rows(named=True)]
 
 
 @pytest.mark.parametrize("kind", ORDINARY_KINDS)
 def test_a_mistake_that_was_made_is_listed(
-    index: BM25Index, questions: list[world.Question], kind: str
+    index: BM25Index, questions: list[Question], kind: str
 ) -> None:
     rows = roll_out(index, questions[::2], {kind: 0.5})
     plain = roll_out(index, questions[::2], {})
@@ -127,7 +128,7 @@ def test_a_mistake_that_was_made_is_listed(
     assert 10 < sum(changed) < 40
 
 
-def test_broken_turns_are_listed(index: BM25Index, questions: list[world.Question]) -> None:
+def test_broken_turns_are_listed(index: BM25Index, questions: list[Question]) -> None:
     rows = roll_out(index, questions, {"broken_tags": 0.1})
     broken = [
         any("was not valid" in message["content"] for message in row["messages"])
@@ -139,16 +140,14 @@ def test_broken_turns_are_listed(index: BM25Index, questions: list[world.Questio
     assert 5 < sum(broken) < 60
 
 
-def test_what_did_not_come_about_is_not_listed(
-    index: BM25Index, questions: list[world.Question]
-) -> None:
+def test_what_did_not_come_about_is_not_listed(index: BM25Index, questions: list[Question]) -> None:
     """A rollout that never searched repeats no query, and one turn is no long trace."""
     rates = {"unsupported_answer": 1, "repeated_query": 1, "redundant_search": 1, "long_trace": 1}
     for found in list_all(roll_out(index, questions[:20], rates), rates):
         assert found == ["unsupported_answer"]
     # One search is allowed: the second is refused, so that it brings nothing and costs nothing.
     once = Limits(max_turns=6, max_searches=1, topk=2)
-    single = [each for each in questions if world.RELATIONS[each.relation] == "single_hop"][:10]
+    single = [each for each in questions if QUESTION_TYPES[each.relation] == "single_hop"][:10]
     rates = {"redundant_search": 1}
     rows = roll_out(index, single, rates, once)
     assert set(rows["searches"]) == {1} and set(rows["turns"]) == {3}
@@ -156,37 +155,35 @@ def test_what_did_not_come_about_is_not_listed(
 
 
 def test_a_wrong_answer_that_is_right_is_no_mistake(
-    index: BM25Index, questions: list[world.Question]
+    index: BM25Index, questions: list[Question]
 ) -> None:
     rates = {"wrong_answer": 1}
     row = roll_out(index, questions[:1], rates).to_dicts()[0]
-    assert mistakes.list_mistakes(row, rates) == ["wrong_answer"]
-    assert mistakes.list_mistakes({**row, "golden_answers": [row["answer"]]}, rates) == []
+    assert defects.list_mistakes(row, rates) == ["wrong_answer"]
+    assert defects.list_mistakes({**row, "golden_answers": [row["answer"]]}, rates) == []
 
 
-def test_a_forced_answer_is_replayed_too(index: BM25Index, questions: list[world.Question]) -> None:
-    two_hop = [each for each in questions if world.RELATIONS[each.relation] == "two_hop"][:5]
+def test_a_forced_answer_is_replayed_too(index: BM25Index, questions: list[Question]) -> None:
+    two_hop = [each for each in questions if QUESTION_TYPES[each.relation] == "two_hop"][:5]
     forced = Limits(max_turns=6, max_searches=1, topk=2, force_answer=True)
     rows = roll_out(index, two_hop, {"hedging": 1}, forced)
     assert set(rows["stop_reason"]) == {"forced_answer"}
     assert list_all(rows, {"hedging": 1}) == [["hedging"]] * 5
 
 
-def test_rates_of_another_run_are_refused(
-    index: BM25Index, questions: list[world.Question]
-) -> None:
+def test_rates_of_another_run_are_refused(index: BM25Index, questions: list[Question]) -> None:
     row = roll_out(index, questions[:1], {"hedging": 1}).to_dicts()[0]
     with pytest.raises(InputError, match=r"q0#0: the scripted teacher does not write .*rates"):
-        mistakes.list_mistakes(row, {})
+        defects.list_mistakes(row, {})
 
 
 def test_curation_catches_each_kind_and_drops_hardly_a_good_rollout(
-    index: BM25Index, questions: list[world.Question]
+    index: BM25Index, questions: list[Question]
 ) -> None:
-    rates = dict.fromkeys(mistakes.KINDS, 0.06)
+    rates = dict.fromkeys(defects.KINDS, 0.06)
     rows = roll_out(index, questions, rates)
     _, verdicts = curate_rollouts(rows, CurateSettings(rules=RULES))
-    measured = mistakes.measure_defects(rows, verdicts, rates)
+    measured = defects.measure_defects(rows, verdicts, rates)
     assert measured["rollouts"] == rows.height == 100
     for kind, figures in measured["kinds"].items():
         assert (figures["rollouts"] > 0) == (kind != "shortcut"), kind
@@ -212,7 +209,7 @@ def test_shortcuts_of_tree_questions_are_listed_and_caught(tmp_path: Path) -> No
         flat = f"{of_city}{country.title}?"
         for text, pages in ((deep, [[country.id], [passages[city].id]]), (flat, [])):
             levels[f"q{len(asked)}"] = pages or [[passages[city].id]]
-            asked.append(world.Question("tree", (city,), text, (city,)))
+            asked.append(Question("tree", (city,), text, (city,)))
     rates = {"shortcut": 1}
     rows = roll_out(index, asked, rates)
     assert list_all(rows, rates) == [["shortcut"], []] * 6
@@ -231,13 +228,13 @@ def test_shortcuts_of_tree_questions_are_listed_and_caught(tmp_path: Path) -> No
     )
     settings = CurateSettings(rules={"answered": True, "searches_per_level": 1})
     _, verdicts = curate_rollouts(rows, settings, questions=known)
-    kind = mistakes.measure_defects(rows, verdicts, rates)["kinds"]["shortcut"]
+    kind = defects.measure_defects(rows, verdicts, rates)["kinds"]["shortcut"]
     assert (kind["rollouts"], kind["share"]) == (6, 1)
     assert kind["rules"] == {"searches_per_level": 6}
 
 
 def test_misses_and_wrong_drops_are_counted_and_named(
-    index: BM25Index, questions: list[world.Question]
+    index: BM25Index, questions: list[Question]
 ) -> None:
     rates = {"hedging": 0.5}
     rows = roll_out(index, questions[:40], rates)
@@ -246,7 +243,7 @@ def test_misses_and_wrong_drops_are_counted_and_named(
     _, verdicts = curate_rollouts(rows, CurateSettings(rules={"answered": True, "turn_words": 60}))
     wrong = (pl.col("rule") == "turn_words") & pl.col("id").is_in(good[:2])
     verdicts = verdicts.with_columns(passed=pl.col("passed") & ~wrong)
-    measured = mistakes.measure_defects(rows, verdicts, rates)
+    measured = defects.measure_defects(rows, verdicts, rates)
     kind = measured["kinds"]["hedging"]
     assert (kind["rollouts"], kind["caught"], kind["share"]) == (len(hedging), 0, 0)
     assert len(kind["missed"]) == 3 and set(kind["missed"]) <= hedging
@@ -257,9 +254,7 @@ def test_misses_and_wrong_drops_are_counted_and_named(
     }
 
 
-def test_choice_among_good_rollouts_is_no_drop(
-    index: BM25Index, questions: list[world.Question]
-) -> None:
+def test_choice_among_good_rollouts_is_no_drop(index: BM25Index, questions: list[Question]) -> None:
     """Rules on questions and the cap judge no rollout."""
     rows = roll_out(index, questions[:20], {})
     settings = CurateSettings(
@@ -267,11 +262,11 @@ def test_choice_among_good_rollouts_is_no_drop(
     )
     _, verdicts = curate_rollouts(rows, settings)
     verdicts = verdicts.with_columns(passed=pl.col("rule") == "answered")
-    assert mistakes.measure_defects(rows, verdicts, {})["clean"]["dropped"] == 0
+    assert defects.measure_defects(rows, verdicts, {})["clean"]["dropped"] == 0
 
 
 def test_a_wrong_answer_for_want_of_passages_is_no_good_rollout(
-    index: BM25Index, questions: list[world.Question]
+    index: BM25Index, questions: list[Question]
 ) -> None:
     rows = roll_out(index, questions[:10], {}).with_columns(
         golden_answers=pl.lit(["something else"], dtype=pl.List(pl.String))
@@ -280,20 +275,20 @@ def test_a_wrong_answer_for_want_of_passages_is_no_good_rollout(
     verdicts = rows.select("id", "question_id").with_columns(
         **{name: pl.lit(value) for name, value in passing.items()}
     )
-    clean = mistakes.measure_defects(rows, verdicts, {})["clean"]
+    clean = defects.measure_defects(rows, verdicts, {})["clean"]
     assert (clean["rollouts"], clean["failed"], clean["good"]) == (10, 10, 0)
     assert clean["share"] is None
 
 
 def test_the_stage_writes_figures_and_refuses_other_verdicts(
-    index: BM25Index, questions: list[world.Question], tmp_path: Path
+    index: BM25Index, questions: list[Question], tmp_path: Path
 ) -> None:
     rates = {"hedging": 0.5}
     rows = roll_out(index, questions[:10], rates)
     _, verdicts = curate_rollouts(rows, CurateSettings(rules={"answered": True}))
     schemas.write_table(rows, tmp_path / "rows.parquet", schemas.Trajectories)
     schemas.write_table(verdicts, tmp_path / "verdicts.parquet", schemas.Verdicts)
-    script = Path(teacher.__file__).parents[2] / "defects.py"
+    script = Path(roles.__file__).parents[2] / "defects.py"
     out = tmp_path / "defects.json"
     command = [
         *(sys.executable, script, "--trajectories", tmp_path / "rows.parquet"),
@@ -304,6 +299,6 @@ def test_the_stage_writes_figures_and_refuses_other_verdicts(
     assert ended.returncode == 0, ended.stderr
     assert "no mistake, right answer" in ended.stderr
     measured = json.loads(out.read_text())
-    assert measured == mistakes.measure_defects(rows, verdicts, rates)
+    assert measured == defects.measure_defects(rows, verdicts, rates)
     with pytest.raises(InputError, match="no row for rollout"):
-        mistakes.measure_defects(rows, verdicts.filter(pl.col("id") != "q3#0"), rates)
+        defects.measure_defects(rows, verdicts.filter(pl.col("id") != "q3#0"), rates)

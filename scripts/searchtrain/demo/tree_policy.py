@@ -1,27 +1,18 @@
-"""How the scripted agent and refiner deal with tree questions: level by level, the deepest first.
+"""The scripted teacher's next step for a tree question: level by level, the deepest first.
 
-Invariant: what the agent goes by was read in this rollout, and a query is made of the constraints
-of one level and of what was found on the level below.
+Invariant: what it goes by was read in this rollout, and a query is made of the constraints of one
+level and of what was found on the level below.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from searchtrain.demo.reading import read_text
-from searchtrain.demo.script import Step
-from searchtrain.demo.tree_language import (
-    ATTRIBUTES,
-    RELATIONS,
-    Description,
-    Facts,
-    describe,
-    list_matches,
-    list_values,
-)
-from searchtrain.demo.world import COUNTRY_FACTS
+from searchtrain.demo.descriptions import ATTRIBUTES, RELATIONS, Description, list_matches, list_met
+from searchtrain.demo.passages import Facts
+from searchtrain.demo.steps import GUESSES, Searches, Step
+from searchtrain.demo.tree_questions import describe
 
 MOST_QUERIES = 3
-MOST_NEAR_MISSES = 2
 WORDS = {"borders": "borders", "capital": "capital", "currency_code": "currency code"}
 """How a query words a fact, where not by the fact's own name."""
 FACT = r"(?:latitude|longitude|currency code|continent|borders|capital) "
@@ -34,49 +25,43 @@ QUERY = re.compile(
 )
 NAMED = re.compile(r" (borders|capital) (.+?)(?= borders | capital |$)")
 
-Document = tuple[int, str, str]
-"""Number, title and text."""
 
-
-def choose_tree_step(
-    description: Description, facts: Facts, asked: Sequence[tuple[str, ...]]
-) -> Step:
-    """Search for the deepest place that is not found yet, or answer.
+def choose_tree_step(description: Description, facts: Facts, searches: Searches) -> Step:
+    """Search for the deepest place that is not found yet, or answer; at last with a guess.
 
     A place that turned up in a search for another one is searched for all the same.
-
-    `facts`: what was read so far, by title; `asked`: the queries of every searching turn.
+    `facts`: what was read so far, by title.
     """
     found: list[str] = []
     said = ""
-    before = {query for queries in asked for query in queries}
+    before = {query for queries in searches for query in queries}
     for level in description.list_levels():
         wanted = _resolve(level, found)
         found = list_matches(level, facts)
-        asked_for = bool(before & set(write_queries(wanted)))
-        if found and asked_for:
+        searched_for = bool(before & set(write_queries(wanted)))
+        if found and searched_for:
             said = f"The {level.kind} is {found[0]}."
             continue
         for queries in _list_searches(level, wanted):
             fresh = tuple(query for query in queries if query not in before)
             if fresh:
                 think = f"I need {describe(wanted[0])}."
-                said = f"No passage shows the {level.kind}." if asked_for else said
+                said = f"No passage shows the {level.kind}." if searched_for else said
                 return Step(f"{said} {think}".strip(), queries=fresh, wants=description.kind)
         break
     else:
         return Step(said, answer=found[0], wants=description.kind)
-    answer = guess_answer(description, facts)
+    answer = guess_answer(description, facts) or GUESSES[description.kind][0]
     return Step("The passages do not show it.", answer=answer, wants=description.kind)
 
 
 def guess_answer(description: Description, facts: Facts) -> str | None:
-    """The place read so far that fits most of what is known; None when none is of this kind."""
+    """The place read so far that fits most of a description; None when none is of this kind."""
     places = list_matches(Description(description.kind), facts)
     found = set(list_matches(description, facts))
 
     def count(title: str) -> tuple[bool, int]:
-        return title in found, sum(_list_met(description, title, facts))
+        return title in found, sum(list_met(description, title, facts))
 
     return max(places, key=count, default=None)
 
@@ -114,45 +99,6 @@ def read_query(query: str) -> Description | None:
     return Description(kind, attributes, relations)
 
 
-def choose_tree_evidence(
-    wanted: Description, question: Description, documents: Sequence[Document]
-) -> Iterator[tuple[int, str]]:
-    """Of every document that fits a query, and of the nearest that do not quite, what matters.
-
-    Yields (place in `documents`, text) pairs, those that fit first.
-    """
-    mentioned = {
-        fact
-        for level in question.list_levels()
-        for fact, _ in (*level.attributes, *level.relations)
-    }
-    ranked = []
-    for place, (_, title, text) in enumerate(documents):
-        facts, evidence = read_text(text)
-        met = _list_met(wanted, title, {title: facts})
-        if any(met) and list_matches(Description(wanted.kind), {title: facts}):
-            # Of a snippet that is cut everything matters.
-            if wanted.kind == "country" or {"country", "population"} <= set(facts):
-                evidence = _state_facts(facts, mentioned)
-            ranked.append((len(met) - sum(met), place, evidence))
-    near = 0
-    for missing, place, evidence in sorted(ranked):
-        near += missing > 0
-        if near <= MOST_NEAR_MISSES:
-            yield place, evidence
-
-
-def list_key_points(description: Description) -> list[str]:
-    """What must be known to answer: names and facts of the question, the deepest first."""
-    points = [
-        value
-        for level in description.list_levels()
-        for _, value in (*level.relations, *level.attributes)
-        if isinstance(value, str)
-    ]
-    return list(dict.fromkeys([*points, description.kind, "place"]))[: max(2, min(4, len(points)))]
-
-
 def _resolve(level: Description, found: Sequence[str]) -> list[Description]:
     """A level with each of the places found below it in turn in place of its description."""
     if level.find_described() is None:
@@ -182,24 +128,3 @@ def _list_searches(level: Description, wanted: Sequence[Description]) -> Iterato
     # The pages that lead to it: a country that it borders lists it, too.
     names = [place for each in wanted for fact, place in each.relations if fact in RELATIONS]
     yield [f"country {name}" for name in dict.fromkeys(names)][:MOST_QUERIES]
-
-
-def _list_met(description: Description, title: str, facts: Facts) -> list[bool]:
-    """Which constraints a place meets, one by one."""
-    place = facts[title]
-    met = [place.get(fact) == value for fact, value in description.attributes]
-    for fact, other in description.relations:
-        titles: Collection[str] = [other] if isinstance(other, str) else list_matches(other, facts)
-        met.append(any(value in titles for value in list_values(place, fact)))
-    return met
-
-
-def _state_facts(facts: Mapping[str, str], mentioned: Collection[str]) -> str:
-    """Facts in the words of the passages, so that they can be read as these are."""
-    if "country" in facts:
-        sentences = [f"A city in {facts['country']} with {facts['population']} people."]
-        details = ("latitude", "longitude")
-        sentences += [f"{name.capitalize()} {facts[name]}." for name in details if name in facts]
-        return " ".join(sentences)
-    kept = [fact for fact in COUNTRY_FACTS if fact in mentioned and fact in facts]
-    return " ".join(["A country.", *(COUNTRY_FACTS[fact].format(facts[fact]) for fact in kept)])

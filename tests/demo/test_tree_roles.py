@@ -16,8 +16,9 @@ from searchtrain.agent.refiner import FINDINGS_SCHEMA, Refiner, read_findings, r
 from searchtrain.config.limits import Limits
 from searchtrain.curation.measures import measure_levels_reached
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
-from searchtrain.demo import teacher, tree_language, world
-from searchtrain.demo.script import Refusal
+from searchtrain.demo import completion, endpoint, mistakes, roles, tree_questions, world
+from searchtrain.demo.ledger import Ledger
+from searchtrain.demo.requests import Refusal
 from searchtrain.models.asker import Asker
 from searchtrain.models.model import Completion
 from searchtrain.models.role import Role
@@ -54,7 +55,7 @@ class Scripted:
         self, messages: Any, *, seed: int, stop: Any = None, schema: Any = None, prefill: str = ""
     ) -> Completion:
         text = ask(messages, schema, self.rates, seed)
-        text, _ = teacher.cut_at_stop(text, stop)
+        text, _ = completion.cut_at_stop(text, stop)
         return Completion(text, "stop", 1, len(text.split()), False)
 
     def stop(self) -> None: ...
@@ -81,7 +82,7 @@ def ask(messages: Any, schema: Any = None, rates: Any = None, seed: int = 0) -> 
     body = {"messages": list(messages), "seed": seed}
     if schema is not None:
         body["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
-    return teacher.write_reply(body, rates or {})
+    return roles.write_reply(body, rates or {})
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_grown_trees_differ_in_size_depth_and_facts(
 def test_every_question_has_the_one_answer_that_brute_force_finds(
     rows: list[dict[str, Any]], facts: dict[str, Any]
 ) -> None:
-    right = [tree_language.find_answers(row["question"], facts) == [row["answer"]] for row in rows]
+    right = [tree_questions.find_answers(row["question"], facts) == [row["answer"]] for row in rows]
     assert sum(right) / len(right) >= 0.99
     for row in rows:
         inner = {node["parent"] for node in row["nodes"]} - {""}
@@ -286,7 +287,7 @@ def test_the_refiner_keeps_what_fits_and_a_few_near_misses() -> None:
     assert kept[0]["contents"].endswith(
         "\nA city in Archenland with 9 people. Latitude 1.0 N. Longitude 2.0 E."
     )
-    assert kept == refine(question, f"{query} {teacher.REWORDINGS[0]}", passages)
+    assert kept == refine(question, f"{query} {mistakes.REWORDINGS[0]}", passages)
     (land,) = refine(question, "country borders Narnia", passages)
     assert land["contents"] == '"Archenland"\nA country. Borders Narnia.'
     assert refine(question, "capital words", passages)
@@ -457,7 +458,7 @@ def test_http_refuses_a_role_without_its_json(role: str, content: str) -> None:
         "messages": [{"role": "user", "content": content}],
         "response_format": {"type": "json_schema", "json_schema": {"schema": ROLES[role]}},
     }
-    with TestClient(teacher.make_app({}, teacher.Ledger())) as client:
+    with TestClient(endpoint.make_app({}, Ledger())) as client:
         reply = client.post("/v1/chat/completions", json={"model": "m", **body})
     assert reply.status_code == 400
 

