@@ -8,8 +8,6 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-import polars as pl
-
 from searchtrain.agent import setup
 from searchtrain.config.settings import parse_settings
 from searchtrain.core import cli
@@ -26,14 +24,10 @@ STAGE = ("limits", "search", "refine")
 """Parts of --config that are not GrpoSettings."""
 
 
-QUESTIONS = (schemas.Questions, schemas.Sampled, schemas.Seeds)
-"""Tables with what a rollout needs to know of a question."""
-
-
 def main() -> None:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the SFT model")
-    parser.add_argument("--questions", type=Path, required=True, help="table of questions")
+    parser.add_argument("--questions", type=Path, required=True, help="questions.parquet")
     setup.add_agent_arguments(parser)
     parser.add_argument(
         "--work",
@@ -51,7 +45,7 @@ def main() -> None:
     config, runtime = args.config, args.runtime
     values = {key: value for key, value in config.items() if key not in STAGE}
     settings = parse_settings(GrpoSettings, values, "grpo")
-    questions = read_questions(args.questions)
+    questions = schemas.read_table(args.questions, schemas.Questions)
     writer = "grpo" + os.environ.get("RANK", "")
     policy = setup.open_policy(args, None, config, runtime, RequestCache(args.cache, writer))
     search = setup.open_search(args.search, config, runtime, writer)
@@ -77,16 +71,6 @@ def main() -> None:
     trainer.publish(model, args.out, facts)
     write_history(history, args.history)
     draw_history(history, args.picture)
-
-
-def read_questions(path: Path) -> pl.DataFrame:
-    """Read any table of questions; raises InputError as `schemas.read_table` does."""
-    try:
-        columns = list(pl.read_parquet_schema(path))
-    except (OSError, pl.exceptions.ComputeError):
-        columns = []  # what is wrong with it, reading it says
-    fitting = (table for table in QUESTIONS if schemas.empty_table(table).columns == columns)
-    return schemas.read_table(path, next(fitting, schemas.Seeds))
 
 
 if __name__ == "__main__":

@@ -72,5 +72,5 @@ class PageError(BoundaryError):
 class ProtocolError(BoundaryError):
     """A turn or a trajectory does not follow the grammar of `protocol`.
 
-    Kinds: see `protocol.parse_turn` and `protocol.validate_trajectory`.
+    Kinds: see `grammar.parse_turn` and `grammar.validate_trajectory`.
     """

@@ -62,7 +62,7 @@ class Role:
     price: Mapping[str, float] = field(default_factory=dict)
     """US dollars per million `prompt` and `completion` tokens."""
     only: str = ""
-    """The one model that may answer (`cards.is_same_model`); empty: whichever does."""
+    """The one model that may answer (`identity.is_same_model`); empty: whichever does."""
 
     @classmethod
     def from_config(cls, name: str, config: Mapping[str, Any], **changes: Any) -> "Role":
