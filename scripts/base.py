@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli
 from searchtrain.demo.base import write_base
 

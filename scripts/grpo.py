@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli
 from searchtrain.core.files import digest, hash_file
 from searchtrain.data import schemas

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli
 from searchtrain.search.index import build_index
 from searchtrain.serving.gpu_lease import lease_gpus

@@ -6,10 +6,11 @@ from pathlib import Path
 import polars as pl
 
 from searchtrain.agent import setup
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import judge, metrics
+from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 
@@ -43,7 +44,7 @@ def main() -> None:
     }
     rows = judge.select_answers(predictions, golds, paths)
     system, cache = render_prompt(args.prompt), RequestCache(config.cache, "judge")
-    client = setup.open_model(config, "judge", args.servers, config.judge.sampling, cache)
+    client = open_model(config, "judge", args.servers, config.judge.sampling, cache)
     frame, usage = asyncio.run(judge.judge_predictions(rows, system, client, config.judge))
     schemas.write_table(frame, args.out, schemas.Judgements)
     report = judge.make_report(frame, usage, client.role.model, client.role.revision)

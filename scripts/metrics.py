@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import benchmarks, metrics

@@ -9,7 +9,7 @@ By hand, for other numbers of questions:
 import logging
 from pathlib import Path
 
-from searchtrain.config.config import add_config_argument, change_setting
+from searchtrain.config.command import add_config_argument, change_setting
 from searchtrain.core import cli, files
 from searchtrain.task import budget, plan
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from searchtrain.agent import loop, setup
-from searchtrain.config.config import Config, add_config_argument
+from searchtrain.config import Config
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli
 from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model
 from searchtrain.data.question_file import load_questions
+from searchtrain.models.client import open_model
 from searchtrain.models.identity import check_folder
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
@@ -41,7 +43,7 @@ def main() -> None:
     # A file for each student: their predictions may run on several machines at a time.
     writer = f"predictions-{revision[:8]}"
     cache = RequestCache(config.cache, writer)
-    model = setup.open_model(
+    model = open_model(
         config, "student", args.servers, config.models.student.sampling, cache,
         revision=revision,
     )  # fmt: skip

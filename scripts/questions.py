@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.data.question_file import load_questions

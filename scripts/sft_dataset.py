@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from searchtrain.config.config import add_config_argument
-from searchtrain.config.rollouts import describe_limits
+from searchtrain.config import describe_limits
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas

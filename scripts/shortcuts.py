@@ -4,10 +4,11 @@ import asyncio
 from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.curation import shortcuts
 from searchtrain.data import schemas
+from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 
@@ -27,7 +28,7 @@ def main() -> None:
     questions = schemas.read_table(args.questions, schemas.Questions)
     rollouts = shortcuts.select_rollouts(trajectories, questions)
     system, cache = render_prompt(args.prompt), RequestCache(config.cache, "shortcuts")
-    client = setup.open_model(config, "judge", args.servers, config.shortcuts.sampling, cache)
+    client = open_model(config, "judge", args.servers, config.shortcuts.sampling, cache)
     frame = asyncio.run(shortcuts.judge_shortcuts(rollouts, system, client, config.shortcuts))
     report = shortcuts.make_report(frame, trajectories.height, client)
     schemas.write_table(frame, args.out, schemas.Shortcuts)

@@ -4,7 +4,7 @@ import json
 import logging
 from pathlib import Path
 
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.task import submissions
 

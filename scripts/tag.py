@@ -5,9 +5,10 @@ import logging
 from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli
 from searchtrain.data import schemas
+from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.questions import tagging
@@ -27,7 +28,7 @@ def main() -> None:
     seeds = schemas.read_table(args.seeds, schemas.Seeds)
     system = render_prompt(args.prompt)
     cache = RequestCache(config.cache, "tag")
-    client = setup.open_model(config, "teacher", args.servers, config.tag.sampling, cache)
+    client = open_model(config, "teacher", args.servers, config.tag.sampling, cache)
     tagged = asyncio.run(tagging.tag_questions(seeds, system, client, config.tag))
     logger.info("domains:\n%s", tagging.describe_domains(tagged))
     schemas.write_table(tagged, args.out, schemas.Tagged)

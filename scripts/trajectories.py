@@ -6,12 +6,14 @@ from pathlib import Path
 import polars as pl
 
 from searchtrain.agent import loop, setup, shards
-from searchtrain.config.config import Config, add_config_argument
+from searchtrain.config import Config
+from searchtrain.config.command import add_config_argument
 from searchtrain.config.rounds import RolloutPlan, plan_rollouts, read_round
 from searchtrain.core import cli, files
 from searchtrain.curation import choice
 from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model
+from searchtrain.models.client import open_model
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.questions import seeds
 from searchtrain.search import Search
@@ -40,7 +42,7 @@ def main() -> None:
         writer += f"-{args.shard}-of-{count}"
     cache = RequestCache(config.cache, writer)
     revision = hash_model(args.model) if args.model else None
-    model = setup.open_model(
+    model = open_model(
         config, plan.role, args.servers, plan.sampling, cache, server="teacher", revision=revision
     )
     policy = setup.open_policy(config, model, plan.limits, args, cache)

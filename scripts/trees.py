@@ -7,11 +7,12 @@ from typing import Any
 import polars as pl
 
 from searchtrain.agent import setup
-from searchtrain.config.config import add_config_argument
-from searchtrain.config.trees import Trees
+from searchtrain.config import Trees
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.models.asker import Asker
+from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
@@ -45,7 +46,7 @@ def main() -> None:
     cache = RequestCache(config.cache, "trees")
     askers = [
         Asker(
-            setup.open_model(config, role, args.servers, sampling, cache),
+            open_model(config, role, args.servers, sampling, cache),
             render_prompt(prompt),
             schema,
             settings.max_reply_chars,

@@ -4,9 +4,10 @@ import asyncio
 from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
+from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.trees import verification
@@ -31,9 +32,9 @@ def main() -> None:
     pages = PageStore(args.corpus)
     cache = RequestCache(config.cache, "verify")
     panel = verification.Panel(
-        setup.open_model(config, "solver", args.servers, sampling.solver, cache),
+        open_model(config, "solver", args.servers, sampling.solver, cache),
         render_prompt(args.solve_prompt),
-        setup.open_model(config, "verifier", args.servers, sampling.verifier, cache),
+        open_model(config, "verifier", args.servers, sampling.verifier, cache),
         render_prompt(args.verify_prompt),
         setup.open_search(config, args.servers, "verify", "retriever"),
     )

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.config import add_config_argument
+from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.models.asker import Asker
+from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.trees import writing
@@ -32,7 +33,7 @@ def main() -> None:
     pages = PageStore(args.corpus)
     cache = RequestCache(config.cache, "written_trees")
     writer = Asker(
-        setup.open_model(config, "writer", args.servers, config.trees.sampling.writer, cache),
+        open_model(config, "writer", args.servers, config.trees.sampling.writer, cache),
         render_prompt(args.prompt),
         writing.QUESTION_SCHEMA,
         config.trees.max_reply_chars,

@@ -73,8 +73,11 @@ def make_questions(count=3):
         "golden_answers": [["Norway"]] * count,
         "source": ["test"] * count,
         "exclude_urls": [[]] * count,
+        "origin": ["seed"] * count,
+        "vertices": [0] * count,
+        "levels": [[]] * count,
     }
-    return pl.DataFrame(rows, schema=schemas.empty_table(schemas.Seeds).schema)
+    return pl.DataFrame(rows, schema=schemas.empty_table(schemas.Questions).schema)
 
 
 def open_trainer(folder, work, library=None, args=None, **changes):
@@ -354,11 +357,11 @@ def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, h
         return Response(json.dumps({"result": [hits for _ in request.json["queries"]]}))
 
     httpserver.expect_request("/retrieve", method="POST").respond_with_handler(retrieve)
-    schemas.write_table(make_questions(), tmp_path / "seeds.parquet", schemas.Seeds)
+    schemas.write_table(make_questions(), tmp_path / "questions.parquet", schemas.Questions)
     limits = {"max_turns": 3, "topk": 1}
     config = {**SETTINGS, "steps": 2, "args": ARGS, "limits": limits, "search": {}}
     names = {
-        "--checkpoint": folder, "--questions": tmp_path / "seeds.parquet",
+        "--checkpoint": folder, "--questions": tmp_path / "questions.parquet",
         "--prompt": ROOT / "config/prompts/agent.jinja", "--search": httpserver.url_for(""),
         "--cache": tmp_path / "cache", "--work": tmp_path, "--out": tmp_path / "out",
         "--history": tmp_path / "history.jsonl", "--picture": tmp_path / "training.png",

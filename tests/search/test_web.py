@@ -468,6 +468,3 @@ def test_report_and_cost(web, run):
     assert search.cost() == 0.005
     report = search.report()
     assert (report["searches"], report["dollars"], report["page_failed_http_404"]) == (2, 0.005, 2)
-    assert search.describe() == (
-        "2 searches, 0 cached, 0 retries; 2 pages read, 0 cached, 2 failed (http_404 2); $0.01"
-    )

@@ -6,18 +6,15 @@ when its server is ready.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from searchtrain.agent.loop import Harness, Policy
 from searchtrain.agent.refiner import Refiner
-from searchtrain.config.config import Config, list_writers
-from searchtrain.config.rollouts import Limits, describe_limits
-from searchtrain.config.models import Sampling
+from searchtrain.config import Config, Limits, describe_limits
 from searchtrain.core.files import digest
-from searchtrain.models.client import ModelClient, Role
-from searchtrain.models.identity import check_name
+from searchtrain.models.client import open_model
 from searchtrain.models.model import Model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
@@ -46,31 +43,6 @@ def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", type=Path, required=True, help="the agent's system prompt")
     parser.add_argument("--refine-prompt", type=Path, help="the refiner's; left out: no refiner")
     add_server_argument(parser)
-
-
-def open_model(
-    config: Config,
-    role: str,
-    servers: Servers,
-    sampling: Sampling,
-    cache: RequestCache | None,
-    *,
-    server: str = "",
-    revision: str | None = None,
-) -> ModelClient:
-    """A client of a role as soon as its server is ready.
-
-    `server`: the name under which `servers` has it, if it is not the role's; `revision`: in place
-    of the role's own. Raises ServiceError when the server fails to start, or says that it is not
-    the model that the task demands of this role.
-    """
-    section = config.models.resolve(role)
-    only = (config.task.teacher or "") if role in list_writers(config) else ""
-    client_role = Role.from_section(role, section, sampling, revision=revision, only=only)
-    url = wait_ready(servers[server or role], section.ready_timeout)
-    if only:
-        check_name(url, client_role.read_key(), client_role.model, only)
-    return ModelClient(client_role, url, cache)
 
 
 def open_policy(

@@ -7,8 +7,8 @@ what section `rounds` says and in nothing else.
 from dataclasses import dataclass
 
 from searchtrain.config.config import Config
+from searchtrain.config.limits import Limits
 from searchtrain.config.models import Sampling
-from searchtrain.config.rollouts import Limits
 from searchtrain.config.training import Train
 
 
@@ -53,3 +53,11 @@ def plan_training(config: Config, number: int) -> Train:
     if number == 1:
         return config.train
     return config.train.model_copy(update={"args": {**config.train.args, **config.rounds.args}})
+
+
+def read_round(text: str) -> int:
+    """The number of a round from its number or its place below the results (`rounds/2/`)."""
+    number = int(text.strip("/").rpartition("/")[2])
+    if number < 1:
+        raise ValueError(text)
+    return number

@@ -10,7 +10,7 @@ from searchtrain.config.values import Amount, Count, Natural, Share
 
 NODES = 26
 """Most nodes of a tree: one for each letter."""
-BOTH = (OWN, "tree_questions")
+BOTH = (OWN, "written_trees")
 """Readers of what growing a tree and writing its question have in common."""
 
 

@@ -1,7 +1,7 @@
 """One pandera model per artefact, and the only way to read or write one.
 
-A row of design table 3 is a class here; columns keep the order in which the class names them.
-Every table is Parquet (zstd), written to a temporary name and renamed.
+Every table is Parquet (zstd), written to a temporary name and renamed. Invariant: a table's columns
+keep the order in which its class names them.
 """
 
 from pathlib import Path

@@ -10,6 +10,7 @@ from typing import Any
 
 import openai
 
+from searchtrain.config import Config, Sampling
 from searchtrain.core.errors import ModelError, SearchTrainError, ServiceError
 from searchtrain.core.network import is_loopback
 from searchtrain.models.identity import check_name, is_same_model
@@ -17,7 +18,7 @@ from searchtrain.models.model import Completion, Message
 from searchtrain.models.purchase import Purchaser, read_retry_after
 from searchtrain.models.request import is_too_long, make_body, make_key, read_reply
 from searchtrain.models.request_cache import RequestCache
-from searchtrain.models.role import Role
+from searchtrain.models.role import Role, find_section, make_role
 from searchtrain.serving.endpoint import wait_ready
 
 REFUSED = {401, 403, 404}
@@ -25,8 +26,6 @@ REFUSED = {401, 403, 404}
 RETRIED = {408, 409, 429}
 """Statuses that may pass, beside those of 500 and above."""
 BACKOFF_S = 0.2
-NOT_OF_A_ROLE = ("ready_timeout", "only_checkpoint")
-"""What a stage's settings of a server hold beside those of its role."""
 
 
 class ModelClient:
@@ -168,23 +167,23 @@ class ModelClient:
 
 
 def open_model(
+    config: Config,
     name: str,
-    address: str,
-    config: Mapping[str, Any],
-    runtime: Mapping[str, Any],
+    servers: Mapping[str, str],
+    sampling: Sampling,
     cache: RequestCache | None,
-    **changes: Any,
+    *,
+    server: str = "",
+    revision: str | None = None,
 ) -> ModelClient:
     """A client of the role `name` as soon as its server is ready.
 
-    `address`: URL or endpoint file; `config` has the model, its revision, dialect and sampling,
-    `runtime` what changes no answer. Raises ServiceError when the server fails to start, or says
-    that it is not the model that `runtime.only` names.
+    `servers`: server -> URL or endpoint file, where the role has its own name or that of `server`;
+    `revision`: in place of the role's. Raises ServiceError when the server fails to start, or says
+    that it is not the model that the task demands of this role.
     """
-    settings = {**config, **runtime}
-    own = {key: value for key, value in settings.items() if key not in NOT_OF_A_ROLE}
-    role = Role.from_config(name, own, **changes)
-    url = wait_ready(address, runtime["ready_timeout"])
+    role = make_role(config, name, sampling, revision)
+    url = wait_ready(servers[server or name], find_section(config, name).ready_timeout)
     if role.only:
         check_name(url, role.read_key(), role.model, role.only)
     return ModelClient(role, url, cache)

@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from searchtrain import config as settings
+from searchtrain.config.writers import find_only
 from searchtrain.core.errors import InputError
+
+DEFAULT = settings.Role()
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,34 +18,22 @@ class Role:
 
     name: str
     model: str
-    revision: str = ""
+    revision: str = DEFAULT.revision
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Sent as it is: temperature, top_p, max_tokens, …"""
-    dialect: str = "openai"
+    dialect: str = DEFAULT.dialect
     """`vllm` adds vLLM's own fields (prefill, the stop string kept); other servers refuse them."""
-    concurrency: int = 32
+    concurrency: int = DEFAULT.concurrency
     """Requests in flight."""
-    timeout: float = 120
+    timeout: float = DEFAULT.timeout
     """Seconds for one attempt."""
-    attempts: int = 4
-    api_key_env: str = ""
+    attempts: int = DEFAULT.attempts
+    api_key_env: str = DEFAULT.api_key_env
     """Environment variable that holds the key; keys stand nowhere else."""
     price: Mapping[str, float] = field(default_factory=dict)
     """US dollars per million `prompt` and `completion` tokens."""
     only: str = ""
     """The one model that may answer (`identity.is_same_model`); empty: whichever does."""
-
-    @classmethod
-    def from_config(cls, name: str, config: Mapping[str, Any], **changes: Any) -> "Role":
-        """Make a role of its config section; raises InputError for a key that it does not know."""
-        known = sorted(set(cls.__dataclass_fields__) - {"name"})
-        for key, value in config.items():
-            if key not in known:
-                raise InputError(
-                    f"models.{name}.{key}: unknown setting ({value!r}); known are"
-                    f" {', '.join(known)}"
-                )
-        return cls(**{**config, "name": name, **changes})
 
     def read_key(self) -> str:
         """The API key; a server of the workflow's own needs none."""
@@ -54,3 +46,33 @@ class Role:
                 " export it with the endpoint's API key"
             )
         return key
+
+
+def make_role(
+    config: settings.Config, name: str, sampling: settings.Sampling, revision: str | None = None
+) -> Role:
+    """The role `name` of a config; `revision`: in place of its own (a student's weights)."""
+    section = find_section(config, name)
+    own: dict[str, Any] = {}
+    if isinstance(section, settings.Role):
+        own = {
+            "revision": section.revision,
+            "api_key_env": section.api_key_env,
+            "price": section.price.model_dump(),
+        }
+    return Role(
+        name=name,
+        model=section.model,
+        sampling=sampling.tracked(),
+        dialect=section.dialect,
+        concurrency=section.concurrency,
+        timeout=section.timeout,
+        attempts=section.attempts,
+        only=find_only(config, name),
+        **{**own, **({} if revision is None else {"revision": revision})},
+    )
+
+
+def find_section(config: settings.Config, name: str) -> settings.Role | settings.Student:
+    """The section that counts for a role, its own or that of `same_as`."""
+    return config.models.student if name == "student" else config.models.resolve(name)

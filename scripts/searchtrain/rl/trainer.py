@@ -313,7 +313,7 @@ def read_reward(reward: Sequence[float | None], **_: Any) -> list[float | None]:
 
 
 def write_loss(history: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Write the loss curve as `training.read_loss` reads it."""
+    """Write the loss curve as `trainer.read_loss` reads it."""
     lines = (
         {"current_steps": row["step"], "loss": row["loss"], "lr": row["learning_rate"]}
         for row in history

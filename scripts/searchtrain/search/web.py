@@ -150,23 +150,6 @@ class WebSearch:
         """The counts and what they cost, for a stage's report."""
         return {**dict(sorted(self.usage.items())), "dollars": round(self.cost(), 6)}
 
-    def describe(self) -> str:
-        """The same in one line, for the log."""
-        usage = self.usage
-        failed = {
-            name.removeprefix("page_failed_"): count
-            for name, count in usage.most_common()
-            if name.startswith("page_failed_")
-        }
-        kinds = ", ".join(f"{kind} {count}" for kind, count in failed.items())
-        return (
-            f"{usage['searches']} searches, {usage['search_cached']} cached,"
-            f" {usage['search_retries']} retries; {usage['pages']} pages read,"
-            f" {usage['pages_cached']} cached, {sum(failed.values())} failed"
-            + (f" ({kinds})" if kinds else "")
-            + (f"; ${self.cost():.2f}" if self.cost() else "")
-        )
-
     async def _answer(
         self, query: str, topk: int, excluded: Exclusion, operators: Sequence[str]
     ) -> list[Passage]:

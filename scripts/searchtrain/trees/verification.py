@@ -218,7 +218,7 @@ def name_reason(row: Mapping[str, Any]) -> str:
 def make_report(
     questions: pl.DataFrame, panel: Panel, statistics: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """`verify_report.json`: what became of the trees, why, and what the verdicts cost.
+    """`tree_questions_report.json`: what became of the trees, why, and what the verdicts cost.
 
     `questions`: `schemas.TreeQuestions`; `statistics`: the table in InfoSeek's shape. Requests,
     tokens and `dollars` are those bought now, `all_dollars` as if nothing had been cached.

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from searchtrain.config.config import Config, read_config
+from searchtrain.config import Config, read_config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json
 from searchtrain.models.prompts import list_prompt_files

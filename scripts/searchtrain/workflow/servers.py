@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchtrain.config.config import Config
-from searchtrain.config.models import Role, Student
+from searchtrain.config import Config, Role, Student, read_config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json
 from searchtrain.task.constraints import list_secrets
@@ -107,13 +106,8 @@ def identify_server(config: Config, name: str) -> dict[str, Any]:
     if name == "web":
         return {"rates": section.scripted.tracked(), "code": digest_modules(WEB_CODE)}
     if isinstance(section, Role) and section.serve == "scripted":
-        return identify_role(section)
+        return dict(section.tracked())
     return {"model": section.model, "args": section.vllm.args}
-
-
-def identify_role(role: Role | Student) -> dict[str, Any]:
-    """What decides a role's answers, but for its sampling."""
-    return role.tracked()
 
 
 def revise_scripted(config: Config) -> Config:
@@ -124,7 +118,7 @@ def revise_scripted(config: Config) -> Config:
             code = code or digest_modules(SCRIPTED_CODE)
             revision = role.revision + canonical_json(role.scripted.tracked()) + code
             changes.setdefault("models", {}).setdefault(name, {})["revision"] = revision
-    return Config.read(changes)
+    return read_config(changes)
 
 
 def name_environment(config: Config, name: str) -> str:

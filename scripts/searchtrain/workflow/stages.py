@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from searchtrain.config.config import Config
-from searchtrain.config.rollouts import describe_limits
+from searchtrain.config import Config, describe_limits
 from searchtrain.config.rounds import plan_rollouts, plan_training
+from searchtrain.config.writers import find_only
 from searchtrain.core.files import canonical_json
-from searchtrain.task.constraints import list_writers
+from searchtrain.models.role import find_section as find_section_of
 from searchtrain.workflow.code import digest_modules
-from searchtrain.workflow.servers import identify_role
 from searchtrain.workflow.students import number_of, round_of
 
 PLANNED = (
@@ -57,7 +56,7 @@ STAGES = {
         {"planner": f"{TREE}.planner", "browser": f"{TREE}.browser"}, search="retriever",
     ),
     "written_trees": Stage(
-        ("trees.writing",), ("trees:writing",), {"writer": f"{TREE}.writer"}
+        ("trees.writing",), ("trees:written_trees",), {"writer": f"{TREE}.writer"}
     ),
     "verify": Stage(
         ("trees.verification",), ("verify",),
@@ -166,8 +165,8 @@ def describe_search(config: Config) -> dict[str, Any]:
 
 def identify(config: Config, role: str, sampling: Any) -> dict[str, Any]:
     """What decides a role's answers, the constraint on who may give them included."""
-    values = {**identify_role(config.models.resolve(role)), "sampling": sampling.tracked()}
-    only = config.task.teacher if role in list_writers(config) else None
+    values = {**find_section_of(config, role).tracked(), "sampling": sampling.tracked()}
+    only = find_only(config, role)
     return values | ({"only": only} if only else {})
 
 

@@ -15,7 +15,7 @@ a place.
 
 from dataclasses import dataclass
 
-from searchtrain.config.config import Config
+from searchtrain.config import Config
 
 ROUND = r"(?:rounds/[1-9]\d*/)?"
 """The place of a round's data, as a regular expression."""
