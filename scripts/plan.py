@@ -8,7 +8,9 @@ By hand, for other numbers of questions:
 
 import logging
 from pathlib import Path
+from typing import Any
 
+from searchtrain.config import Config
 from searchtrain.config.command import add_config_argument, change_setting
 from searchtrain.core import cli, files
 from searchtrain.task import budget, plan
@@ -33,18 +35,24 @@ def main() -> None:
     for number in args.questions or ():
         planned = change_setting(config, "plan.questions.train", number)
         planned = change_setting(planned, "sample.total", number)
-        made = plan.make_plan(planned, plan.count_questions(planned, args.results))
+        made = make_plan(planned, args.results)
         print(plan.format_plan(made), end="\n\n")
     if args.questions:
         return
-    made = plan.make_plan(config, plan.count_questions(config, args.results))
+    made = make_plan(config, args.results)
     logger.info("%s", plan.format_plan(made))
-    budget.check_budget(made, config)
+    budget.check_budget(made, config.model_dump())
     if args.out:
         files.write_json(made, args.out)
     if args.text:
         with files.replace_file(args.text) as partial:
             partial.write_text(f"# Plan\n\n```\n{plan.format_plan(made)}\n```\n", encoding="utf-8")
+
+
+def make_plan(config: Config, results: str) -> dict[str, Any]:
+    """The plan of a config, its questions counted."""
+    settings = config.model_dump()
+    return plan.make_plan(settings, plan.count_questions(settings, results))
 
 
 if __name__ == "__main__":

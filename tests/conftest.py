@@ -13,10 +13,13 @@ BUILDS = (
     "workflow/test_workflow.py",
     "workflow/test_simpledeepsearcher.py",
     "workflow/test_presets.py",
+    "workflow/test_bad_input.py",
+    "workflow/test_retriever_rules.py",
     "agent/test_shards.py",
     "training/test_trainer.py",
 )
-"""Test files that build for minutes, the longest first; each of their tests is marked `build`."""
+"""Test files that run the workflow for minutes, or train, the longest first: all their tests are
+marked `build`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,80 +5,64 @@ answers an evaluation question is that model, its endpoint or holds its key; wit
 `task.seed_data_only` nothing but the questions of `data.train` feeds synthesis.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from searchtrain.config import Config, Section, Task
+from searchtrain.config.writers import list_writers
 from searchtrain.core.errors import InputError
 from searchtrain.models.identity import is_same_model
+from searchtrain.models.role import find_section
 
-TREE_ROLES = ("planner", "browser", "writer", "solver", "verifier")
 HELD_OUT = ("dev", "test", "test_answers")
 """Files of section `data` that may not feed synthesis."""
 
 
-def check_task(config: Mapping[str, Any]) -> None:
+def check_task(config: Config) -> None:
     """Check a whole config against its section `task`.
 
     Raises InputError with a line for each breach: key, value, remedy.
     """
-    task = config["task"]
+    task = config.task
     faults = list(_check_submissions(task))
-    if task["seed_data_only"]:
+    if task.seed_data_only:
         faults += _check_sources(config)
-    if config["mix"]["file"] and (task["seed_data_only"] or task["teacher"]):
+    if config.mix.file and (task.seed_data_only or task.teacher):
         faults.append(
             f"mix.file: {config['mix']['file']}: the task's training data is what its teacher"
             " writes on seed questions; set mix.file: null"
         )
-    if task["student"]:
+    if task.student:
         faults += _check_student(config)
-    if task["teacher"]:
+    if task.teacher:
         faults += _check_writers(config)
         faults += _check_predictors(config)
     if faults:
         raise InputError("configuration: " + "\n".join(faults))
 
 
-def list_writers(config: Mapping[str, Any]) -> dict[str, str]:
-    """The roles that shape training data, and the setting that makes each of them do so."""
-    writers = {"teacher": "the teacher's role"}
-    if config["refine"]["enabled"]:
-        writers["refiner"] = "refine.enabled"
-    if config["shortcuts"]["enabled"]:
-        writers["judge"] = "shortcuts.enabled"
-    if config["trees"]["enabled"]:
-        writers |= dict.fromkeys(TREE_ROLES, "trees.enabled")
-    return writers
-
-
-def list_predictors(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def list_predictors(config: Config) -> dict[str, Section]:
     """What a prediction or the scoring of one may ask: config key -> its section."""
-    search = config["search"]
-    roles = ["student"] + ["refiner"] * config["refine"]["enabled"]
-    roles += ["judge"] * config["judge"]["enabled"]
-    return {search: config[search]} | {
-        f"models.{role}": resolve_role(config, role) for role in roles
+    search = config.search
+    roles = ["student"] + ["refiner"] * config.refine.enabled
+    roles += ["judge"] * config.judge.enabled
+    sections: dict[str, Section] = {
+        search: config.retriever if search == "retriever" else config.web
     }
+    return sections | {f"models.{role}": find_section(config, role) for role in roles}
 
 
-def list_secrets(config: Mapping[str, Any]) -> list[str]:
+def list_secrets(config: Config) -> list[str]:
     """Environment variables that a prediction may not see: the keys of the teacher's endpoints."""
-    if not config["task"]["teacher"]:
+    if not config.task.teacher:
         return []
-    sections = [resolve_role(config, role) for role in list_writers(config)]
-    return sorted({section["api_key_env"] for section in sections if section.get("api_key_env")})
+    sections = [find_section(config, role) for role in list_writers(config)]
+    return sorted(set(filter(None, (getattr(each, "api_key_env", "") for each in sections))))
 
 
-def resolve_role(config: Mapping[str, Any], role: str) -> Mapping[str, Any]:
-    """The section that counts for a role, its own or that of `same_as`."""
-    section = config["models"][role]
-    return config["models"][section.get("same_as") or role]
-
-
-def _check_submissions(task: Mapping[str, Any]) -> Iterator[str]:
-    folders, most = task["submissions"], task["max_submissions"]
+def _check_submissions(task: Task) -> Iterator[str]:
+    folders, most = task.submissions, task.max_submissions
     if len(folders) > most:
         yield (
             f"task.submissions: {len(folders)} ({', '.join(folders)}) where task.max_submissions is"
@@ -91,26 +75,26 @@ def _check_submissions(task: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _check_sources(config: Mapping[str, Any]) -> Iterator[str]:
+def _check_sources(config: Config) -> Iterator[str]:
     only = "task.seed_data_only is true, and only data.train may feed synthesis"
-    trees = config["trees"]
-    if trees["enabled"] and trees["roots"] != "answers":
+    trees = config.trees
+    if trees.enabled and trees.roots != "answers":
         yield (
-            f"trees.roots: {trees['roots']}: {only}; set trees.roots: answers (trees grown from"
+            f"trees.roots: {trees.roots}: {only}; set trees.roots: answers (trees grown from"
             " answers of seed questions) or trees.enabled: false"
         )
-    if config["seeds"]["ngram"] is None:
+    if config.seeds.ngram is None:
         yield (f"seeds.ngram: null: {only}, without what overlaps dev or test; set seeds.ngram: 8")
-    data = config["data"]
-    others = {f"data.{key}": data[key] for key in HELD_OUT if data.get(key)}
-    others |= {f"data.benchmarks.{name}": file for name, file in data["benchmarks"].items()}
+    data = config.data
+    others = {f"data.{key}": file for key in HELD_OUT if (file := getattr(data, key))}
+    others |= {f"data.benchmarks.{name}": file for name, file in data.benchmarks.items()}
     for key, file in others.items():
-        if Path(file).resolve() == Path(data["train"]).resolve():
-            yield f"data.train: {data['train']}: is {key} as well, and {only}; name the seed file"
+        if Path(file).resolve() == Path(data.train).resolve():
+            yield f"data.train: {data.train}: is {key} as well, and {only}; name the seed file"
 
 
-def _check_student(config: Mapping[str, Any]) -> Iterator[str]:
-    name, base = config["task"]["student"], config["train"]["base"]
+def _check_student(config: Config) -> Iterator[str]:
+    name, base = config.task.student or "", config.train.base
     if not is_same_model(base, name):
         yield (
             f"train.base: {base}: is not the task's student {name!r} (task.student, compared with"
@@ -118,10 +102,10 @@ def _check_student(config: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _check_writers(config: Mapping[str, Any]) -> Iterator[str]:
-    teacher = config["task"]["teacher"]
+def _check_writers(config: Config) -> Iterator[str]:
+    teacher = config.task.teacher or ""
     for role, reason in list_writers(config).items():
-        model = resolve_role(config, role)["model"]
+        model = find_section(config, role).model
         if not is_same_model(model, teacher):
             remedy = {
                 "teacher": f"set models.teacher.model: {teacher}",
@@ -132,7 +116,7 @@ def _check_writers(config: Mapping[str, Any]) -> Iterator[str]:
                 f"models.{role}.model: {model}: only {teacher!r} (task.teacher) may write training"
                 f" data, and this role does ({reason}); {remedy}"
             )
-    rounds = config["rounds"]["count"]
+    rounds = config.rounds.count
     if rounds > 1:
         yield (
             f"rounds.count: {rounds}: a later round learns from the student's own rollouts, and"
@@ -140,14 +124,14 @@ def _check_writers(config: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _check_predictors(config: Mapping[str, Any]) -> Iterator[str]:
-    teacher = config["task"]["teacher"]
+def _check_predictors(config: Config) -> Iterator[str]:
+    teacher = config.task.teacher or ""
     why = f"{teacher!r} (task.teacher) may not be reached from predictions"
-    sections = {role: resolve_role(config, role) for role in list_writers(config)}
+    sections = {role: find_section(config, role) for role in list_writers(config)}
     hosts = {
-        urlsplit(section["endpoint"]).netloc: role
+        urlsplit(section.endpoint).netloc: role
         for role, section in sections.items()
-        if section.get("endpoint") and is_same_model(section["model"], teacher)
+        if section.endpoint and is_same_model(section.model, teacher)
     }
     secrets = list_secrets(config)
     for key, section in list_predictors(config).items():
@@ -156,19 +140,19 @@ def _check_predictors(config: Mapping[str, Any]) -> Iterator[str]:
             "models.refiner": "set refine.enabled: false (a refiner works at inference, too)",
             "models.judge": "set judge.enabled: false, or name another judge",
         }.get(key, f"name another {key}.endpoint")
-        model, host = section.get("model"), urlsplit(section.get("endpoint") or "").netloc
+        model, endpoint = getattr(section, "model", ""), getattr(section, "endpoint", None)
+        host, key_env = urlsplit(endpoint or "").netloc, getattr(section, "api_key_env", "")
         if model and is_same_model(model, teacher):
             yield f"{key}.model: {model}: {why}; {remedy}"
         elif host and host in hosts:
             yield (
-                f"{key}.endpoint: {section['endpoint']}: is where models.{hosts[host]} is, and"
-                f" {why}; {remedy}"
+                f"{key}.endpoint: {endpoint}: is where models.{hosts[host]} is, and {why}; {remedy}"
             )
-        elif section.get("endpoint") and section.get("api_key_env") in secrets:
+        elif endpoint and key_env in secrets:
             yield (
-                f"{key}.api_key_env: {section['api_key_env']}: is the teacher's key, and {why};"
+                f"{key}.api_key_env: {key_env}: is the teacher's key, and {why};"
                 " give it a key of its own"
             )
-    base = config["train"]["base"]
+    base = config.train.base
     if is_same_model(base, teacher):
         yield f"train.base: {base}: {why}; start from the student's base"

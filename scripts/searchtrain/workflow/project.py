@@ -49,7 +49,6 @@ class Project:
         (what the command begins with) make nothing stale. `options`: option of the script ->
         the input, output or wildcard that gives its value; what is empty or not there is left out.
         """
-        stage = STAGES[name]
         asked = self._list_servers(name)
         return {
             "settings": lambda wildcards: list_settings(self.config, name, find_place(wildcards)),
@@ -208,7 +207,8 @@ class Project:
     @cached_property
     def plan(self) -> dict[str, Any]:
         """The plan of the run's hours; made when it is first needed."""
-        return make_plan(self.config, count_questions(self.config, self.results))
+        settings = self.config.model_dump()
+        return make_plan(settings, count_questions(settings, self.results))
 
     @cached_property
     def _command_config(self) -> str:
@@ -267,7 +267,7 @@ class Project:
         if self.config.task.budget_hours is None or not rules.intersection(PLANNED_STAGES):
             return
         start_clock(self.config.cache)
-        check_budget(self.plan, self.config)
+        check_budget(self.plan, self.config.model_dump())
 
     def _check_gpus(self, jobs: list[Any], most: int | None) -> None:
         """Snakemake would give a job fewer GPUs than it asks for, and say nothing."""

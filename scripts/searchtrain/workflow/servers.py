@@ -111,7 +111,7 @@ def identify_server(config: Config, name: str) -> dict[str, Any]:
 
 
 def revise_scripted(config: Config) -> Config:
-    """The same config, where the revision of a scripted role tells its code and its mistakes too."""
+    """The same config, where the revision of a scripted role tells its code and mistakes, too."""
     code, changes = "", config.changes()
     for name, role in config.models:
         if isinstance(role, Role) and role.serve == "scripted" and not role.endpoint:

@@ -1,7 +1,7 @@
 """The table of stages: for each rule the settings, models, search and code that decide its result.
 
-Invariant: what is not named here makes no result of a rule stale. Inputs and prompts are files, which
-Snakemake compares itself.
+Invariant: what is not named here makes no result of a rule stale. Inputs and prompts are files,
+which Snakemake compares itself.
 """
 
 from collections.abc import Mapping

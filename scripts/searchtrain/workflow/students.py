@@ -1,11 +1,11 @@
 """The students of a run: what each is called, where it lies, what it starts and learns from.
 
-| student     | place        | starts from                     | learns from                         |
-|-------------|--------------|---------------------------------|-------------------------------------|
-| `untrained` | `untrained/` | (it is `train.base`)            | nothing: it is only scored          |
-| `round<n>`  | `rounds/<n>/`| `train.base` or the round before| sft_dataset.json of round n         |
-| `student`   | (none)       | the same                        | sft_dataset.json of the last round  |
-| `grpo`      | `grpo/`      | `student`                       | its own rollouts on questions.parquet |
+| student     | place         | starts from                | learns from                         |
+|-------------|---------------|----------------------------|-------------------------------------|
+| `untrained` | `untrained/`  | (it is `train.base`)       | nothing: it is only scored          |
+| `round<n>`  | `rounds/<n>/` | base, or the round before  | sft_dataset.json of round n         |
+| `student`   | (none)        | the same                   | sft_dataset.json of the last round  |
+| `grpo`      | `grpo/`       | `student`                  | its own rollouts on the questions   |
 
 A place is where a student's results lie below `<results>`, with a slash at its end; that of the
 student whose answers are the product is empty. SFT round n has its data in `rounds/<n>/`, round 1
