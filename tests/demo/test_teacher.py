@@ -459,7 +459,7 @@ def test_prose_where_json_is_asked() -> None:
 
 
 ORDINARY_KINDS = [kind for kind in mistakes.ROLLOUT_KINDS if kind != "shortcut"]
-"""Those that a question of any kind may meet; see test_researcher.py for the other one."""
+"""Those that a question of any kind may meet; see test_tree_roles.py for the other one."""
 
 
 @pytest.mark.parametrize("kind", ORDINARY_KINDS)

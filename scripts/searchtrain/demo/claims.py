@@ -39,7 +39,7 @@ def read_claim(claim: str, parent: str, target: str = "") -> tuple[str, str] | N
 def read_tree(tree: Mapping[str, Any], kind: str | None = None) -> Description:
     """What a tree whose hidden names are null says of its root, without naming that.
 
-    `tree`: a node as JSON. `kind`: what the node is, if that is known. Raises ValueError for a
+    `tree`: a node as JSON. `kind`: what the node is, if its parent tells. Raises ValueError for a
     claim of another language, and for a node with two children that are only described.
     """
     attributes, relations = [], []

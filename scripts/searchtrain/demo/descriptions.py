@@ -51,7 +51,7 @@ def list_matches(description: Description, facts: Facts) -> list[str]:
 
 
 def list_values(place: Mapping[str, str], fact: str) -> list[str]:
-    """The values of one fact of a place: several for its neighbours, none when it is not known."""
+    """The values of one fact of a place: several for its neighbours, none when it has none."""
     value = place.get(fact)
     if not value:
         return []

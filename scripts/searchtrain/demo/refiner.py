@@ -118,7 +118,7 @@ def _state_facts(facts: Mapping[str, str], mentioned: Collection[str]) -> str:
 
 
 def _choose_sentences(request: str, documents: Sequence[Document]) -> Iterator[Evidence]:
-    """The sentences that share most words with what is asked for, in order."""
+    """The sentences that share most words with a request, in order."""
     wanted = {word for word in _fold(request).split() if len(word) > 3 or word.isdigit()}
     ranked = []
     for place, (_, title, text) in enumerate(documents):

@@ -18,7 +18,7 @@ from searchtrain.demo.refiner import refine_documents
 from searchtrain.demo.requests import Refusal
 from searchtrain.demo.solver import solve_closed_book
 from searchtrain.demo.tagger import tag_question
-from searchtrain.demo.teacher import finish_turn, write_turn
+from searchtrain.demo.teacher import decide_turn, finish_turn
 from searchtrain.demo.verifier import verify_question
 from searchtrain.demo.writer import word_question
 
@@ -50,7 +50,7 @@ def write_reply(body: Mapping[str, Any], rates: Mapping[str, float]) -> str:
     if fields is None:
         if messages[-1][0] == "assistant":
             return finish_turn(text, messages)
-        return write_turn(text, messages, seed, rates)
+        return decide_turn(text, messages, seed, rates).text
     play = next((role for names, role in ROLES.items() if fields.issuperset(names)), None)
     if play is None:
         raise Refusal(f"this teacher plays no role that answers with {sorted(fields)}")

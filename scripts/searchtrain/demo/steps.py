@@ -1,6 +1,6 @@
 """A step of the scripted teacher, and what it guesses where it cannot know.
 
-Invariant: a guess is a function of the question, the seed and the fact that is asked for.
+Invariant: a guess is a function of the question, the seed and the fact wanted.
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,6 @@ class Step:
 
 
 def guess(wants: str, question: str, seed: int) -> str:
-    """Some value of the kind that is asked for."""
+    """Some value of a fact."""
     options = GUESSES[wants]
     return options[hash_parts("guess", question, seed) % len(options)]

@@ -1,4 +1,4 @@
-"""The scripted tagger: a question's domain and what must be known to answer it."""
+"""The scripted tagger: a question's domain, and the points that its answer depends on."""
 
 import re
 from collections.abc import Collection

@@ -12,13 +12,7 @@ from dataclasses import dataclass
 from searchtrain.agent.grammar import OBSERVATION, parse_turn, render_turn
 from searchtrain.core.errors import ProtocolError
 from searchtrain.demo.draws import draw_share, hash_parts
-from searchtrain.demo.mistakes import (
-    ROLLOUT_KINDS,
-    break_tags,
-    reword,
-    spoil_answer,
-    spoil_think,
-)
+from searchtrain.demo.mistakes import ROLLOUT_KINDS, break_tags, reword, spoil_answer, spoil_think
 from searchtrain.demo.policy import choose_answer, choose_step, name_final_fact
 from searchtrain.demo.reading import read_documents
 from searchtrain.demo.steps import Step, guess
@@ -36,24 +30,20 @@ class Decision:
     mistakes: tuple[str, ...] = ()
 
 
-def write_turn(question: str, messages: Messages, seed: int, rates: Mapping[str, float]) -> str:
-    """Write the next turn of a rollout."""
-    return decide_turn(question, messages, seed, rates).text
-
-
 def decide_turn(
     question: str, messages: Messages, seed: int, rates: Mapping[str, float]
 ) -> Decision:
-    """The next turn of a rollout and the mistakes in it; see `write_turn`."""
+    """The next turn of a rollout and the mistakes in it."""
     drawn = {kind for kind in ROLLOUT_KINDS if draw_share(rates, kind, question, seed)}
     observations = [text for role, text in messages if role == OBSERVATION]
     searches = _read_searches(messages)
     passages = read_documents(observations)
     tree = parse_tree_question(question)
-    hasty = "shortcut" in drawn and tree is not None and len(tree.list_levels()) > 1
-    if tree and hasty and searches and searches[0] == (question,):
+    levels = tree.list_levels() if tree else []
+    hasty = "shortcut" in drawn and len(levels) > 1
+    if hasty and searches and searches[0] == (question,):
         answer = choose_answer(question, passages)
-        right = Step("I take what the search shows.", answer=answer, wants=tree.kind)
+        right = Step("I take what the search shows.", answer=answer, wants=levels[-1].kind)
     else:
         right = choose_step(question, passages, searches)
     ended = bool(observations) and "No more searches" in observations[-1]
