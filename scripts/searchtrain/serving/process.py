@@ -48,7 +48,7 @@ class Parent:
 
 
 def end_with_parent() -> None:
-    """In a worker of multiprocessing: be killed as soon as the parent is gone, however it ends.
+    """In a spawned worker of multiprocessing: be killed once the parent is gone, however it ends.
 
     The thread works everywhere; the signal, on Linux, also for a worker that hangs in C code.
     """
@@ -59,7 +59,7 @@ def end_with_parent() -> None:
         parent.join()
         os._exit(1)
 
-    request_death_signal(signal.SIGKILL)
+    die_with(parent.pid, signal.SIGKILL)
     threading.Thread(target=follow, daemon=True).start()
 
 
@@ -67,7 +67,7 @@ class Group:
     """A command that runs in a process group of its own."""
 
     def __init__(
-        self, what: str, leader: "subprocess.Popen[bytes]", guard: "subprocess.Popen[bytes]"
+        self, what: str, leader: subprocess.Popen[bytes], guard: subprocess.Popen[bytes]
     ) -> None:
         self.pid = leader.pid
         self._what = what
@@ -106,7 +106,20 @@ def start_group(
         pass_fds=locks,
     )
     try:
-        leader = _start_leader(command, env, output)
+        try:
+            leader = subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=partial(die_with, os.getpid(), signal.SIGTERM),
+            )
+        except OSError as error:
+            raise ServiceError(
+                f"{command[0]} can not be started ({error.strerror}); check the command"
+            ) from None
         try:
             assert guard.stdin is not None
             guard.stdin.write(f"{leader.pid}\n".encode())
@@ -130,35 +143,12 @@ def build_environment(changes: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in merged.items() if value is not None}
 
 
-def request_death_signal(number: int) -> None:
-    """Ask the kernel for a signal when this process's parent dies; on Linux only.
+def die_with(parent: int | None, number: int) -> None:
+    """In a new process: have Linux send it this signal when its parent dies.
 
-    Linux ties this to the thread that made the process: it must live as long as its parent.
+    To Linux a parent is the thread that made the process; it must live as long.
     """
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, number)
-
-
-def _start_leader(
-    command: Sequence[str], env: Mapping[str, str], output: BinaryIO
-) -> "subprocess.Popen[bytes]":
-    try:
-        return subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=partial(_die_with_parent, os.getpid()),
-        )
-    except OSError as error:
-        raise ServiceError(
-            f"{command[0]} can not be started ({error.strerror}); check the command"
-        ) from None
-
-
-def _die_with_parent(parent: int) -> None:
-    request_death_signal(signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(1)

@@ -77,9 +77,11 @@ def read_spec(values: Any, server: str) -> ServerSpec:
             raise InputError(
                 f"{server}.{name}: unknown setting; known are {', '.join(sorted(hints))}"
             )
-        kinds = list_kinds(hints[name])
-        accepted = (*kinds, int) if float in kinds else kinds
-        if isinstance(value, bool) or not isinstance(value, accepted):
+        # `dict[str, Any]` stands for dict, `int | None` for int and NoneType.
+        parts = get_args(hints[name]) if isinstance(hints[name], UnionType) else [hints[name]]
+        kinds = [get_origin(part) or part for part in parts]
+        accepted = [*kinds, int] if float in kinds else kinds
+        if isinstance(value, bool) or not isinstance(value, tuple(accepted)):
             allowed = " or ".join(WORDS[kind] for kind in kinds)
             raise InputError(f"{server}: {name}: {value!r} is not allowed; it must be {allowed}")
     if "serve" not in values:
@@ -87,12 +89,6 @@ def read_spec(values: Any, server: str) -> ServerSpec:
     spec = ServerSpec(**values)
     check_spec(spec, server)
     return spec
-
-
-def list_kinds(hint: Any) -> tuple[type, ...]:
-    """The types of the values that a field takes: `int | None` gives int and NoneType."""
-    parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    return tuple(get_origin(part) or part for part in parts)
 
 
 def check_spec(spec: ServerSpec, server: str) -> None:
