@@ -10,7 +10,7 @@ from helpers.library import ANSWER, OSLO, SEARCH, TASK, Library
 from searchtrain.agent import grammar, loop
 from searchtrain.agent.refiner import Refined
 from searchtrain.config.limits import Limits
-from searchtrain.core.errors import ModelError, SearchTrainError
+from searchtrain.core.errors import ModelError, SearchError, SearchTrainError, ServiceError
 from searchtrain.data import schemas
 from searchtrain.models.client import ModelClient, open_model
 from searchtrain.models.role import Role
@@ -151,6 +151,45 @@ def test_failures_are_rows(httpserver):
         "connection",
         "connection",
     )
+
+
+class Odd(Library):
+    """A search that breaks its promise about passages."""
+
+    async def search(self, queries, topk, exclude=()):
+        return [[{"id": "7"}] for _ in queries]
+
+
+def test_a_fault_of_the_program_is_a_row(httpserver):
+    row, error = run(httpserver, [SEARCH], library=Odd())
+    assert (row["stop_reason"], row["error"]) == ("model_error", "internal")
+    assert error.kind == "internal" and "KeyError: 'contents'" in str(error)
+    assert len(row["messages"]) == 3 and row["turns"] == 1
+
+
+def test_what_ends_a_stage_is_no_row(httpserver):
+    with pytest.raises(ServiceError, match="HTTP 401"):
+        run(httpserver, [401])
+
+
+def test_the_row_names_who_answered(httpserver):
+    for names, expected in ((["m-1", "m-1"], "m-1"), (["m-1", "m-2"], "m-1, m-2"), ([""], "m")):
+        turns = [SEARCH, ANSWER][-len(names) :]
+        said = [
+            {**make_completion(turn), "model": name}
+            for turn, name in zip(turns, names, strict=True)
+        ]
+        httpserver.clear()
+        for each in said:
+            httpserver.expect_ordered_request("/v1/chat/completions").respond_with_json(each)
+
+        async def go():
+            client = ModelClient(Role("teacher", "m"), httpserver.url_for(""), None)
+            policy = loop.Policy(client, loop.Harness("s", "d", Limits()))
+            return await loop.rollout(TASK, policy, Library())
+
+        row, _ = asyncio.run(go())
+        assert row["lineage"]["model"] == expected
 
 
 def test_seeds_depend_on_question_and_rollout_only():

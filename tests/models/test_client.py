@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from helpers.chat import chat
-from searchtrain.core.errors import InputError, ModelError, ServiceError
+from searchtrain.core.errors import InputError, ModelError, ReplyError, ServiceError
 from searchtrain.models.asker import Asker
 from searchtrain.models.client import ModelClient
-from searchtrain.models.request import parse_object
+from searchtrain.models.request import make_body, make_key, parse_object
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import Role
 
@@ -208,3 +214,69 @@ def test_json_that_is_no_text_or_too_deep_is_a_fault_of_the_model(text, kind):
     with pytest.raises(ModelError) as caught:
         parse_object(text, TAG)
     assert caught.value.kind == kind
+
+
+def test_a_bad_answer_is_sent_back_as_often_as_the_asker_says(httpserver, route):
+    for text in ("prose", '{"domain": 3}', '{"domain": "geography"}'):
+        route().respond_with_json(chat(text))
+    asker = lambda client: Asker(client, "Tag.", TAG, repairs=2)  # noqa: E731
+    [value], usage = ask(httpserver, lambda client: asker(client).ask("Where?", dict, seed=1))
+    assert value == {"domain": "geography"} and usage["repairs"] == 2
+    said = [message["content"] for message in json.loads(httpserver.log[2][0].data)["messages"]]
+    assert said[2] == "prose" and said[4] == '{"domain": 3}' and "domain is wrong" in said[5]
+
+
+def test_without_repairs_the_first_fault_is_raised(httpserver, route):
+    route().respond_with_json(chat("prose"))
+    with pytest.raises(ReplyError) as caught:
+        ask(httpserver, lambda client: Asker(client, "Tag.", TAG).ask("Where?", dict, seed=1))
+    assert caught.value.kind == "not_json" and len(httpserver.log) == 1
+
+
+def test_who_answered_is_kept_with_the_answer(httpserver, route, tmp_path):
+    route().respond_with_json({**chat("Norway"), "model": "m-2026-08"})
+    answers, _ = ask(httpserver, complete(), complete(), cache=RequestCache(tmp_path, "tag"))
+    assert [(answer.model, answer.cached) for answer in answers] == [
+        ("m-2026-08", False), ("m-2026-08", True),
+    ]  # fmt: skip
+
+
+def test_an_answer_of_another_model_is_refused_from_the_cache_too(httpserver, route, tmp_path):
+    route().respond_with_json({**chat("Norway"), "model": "other"})
+    cache = RequestCache(tmp_path, "tag")
+    ask(httpserver, complete(), cache=cache)
+    strict = replace(ROLE, only="hub/m")
+    with pytest.raises(ServiceError, match=r"request cache: 'other' answered.*revision"):
+        ask(httpserver, complete(), role=strict, cache=cache)
+    assert len(httpserver.log) == 1
+
+
+def test_an_answer_from_before_names_nobody_and_is_still_good(httpserver, tmp_path):
+    cache = RequestCache(tmp_path, "tag")
+    strict = replace(ROLE, only="hub/m")
+    body = make_body(strict, ASK, 3)
+    counts = {"prompt_tokens": 1, "completion_tokens": 1}
+    cache.put(make_key(strict, body), {"text": "Norway", "finish_reason": "stop", **counts})
+    [answer], _ = ask(httpserver, complete(), role=strict, cache=cache)
+    assert (answer.text, answer.model, answer.cached) == ("Norway", "", True)
+
+
+def test_an_unknown_setting_of_a_role_is_named():
+    assert Role.from_config("judge", {"model": "m", "timeout": 3}).timeout == 3
+    with pytest.raises(InputError, match=r"models\.judge\.temperature: unknown setting \(0\.5\)"):
+        Role.from_config("judge", {"model": "m", "temperature": 0.5})
+
+
+def test_a_model_is_asked_again_no_sooner_than_it_says(httpserver, route):
+    route().respond_with_data("slow down", status=429, headers={"retry-after": "1"})
+    route().respond_with_json(chat("Norway"))
+    begun = time.monotonic()
+    [answer], _ = ask(httpserver, complete())
+    assert answer.text == "Norway" and time.monotonic() - begun >= 1
+
+
+def test_only_the_http_client_needs_the_api_library():
+    """Rollouts run in the environment of GRPO, and curation imports them, too."""
+    program = "import sys; import searchtrain.agent.loop; sys.exit('openai' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
+    assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0

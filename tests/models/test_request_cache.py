@@ -125,6 +125,39 @@ def test_an_answer_survives_kill_9_right_after_put(tmp_path):
     assert RequestCache(tmp_path, "tag").get("k") == "v"
 
 
+def test_a_fault_of_the_own_file_is_no_missing_answer(tmp_path):
+    cache = RequestCache(tmp_path, "tag")
+    cache._own.execute("drop table answers")
+    with pytest.raises(InputError, match=r"tag\.sqlite: no such table: answers"):
+        cache.get("k")
+    with pytest.raises(InputError, match=r"tag\.sqlite: no such table: answers"):
+        cache.put("k", 1)
+
+
+def test_a_full_disk_is_named(tmp_path):
+    cache = RequestCache(tmp_path, "tag")
+    cache._own.execute("pragma max_page_count=2")
+    with pytest.raises(InputError, match=r"tag\.sqlite: database or disk is full.*room"):
+        cache.put("k", "x" * 100_000)
+
+
+def test_a_damaged_file_of_another_job_is_named_and_not_paid_for_again(tmp_path):
+    with closing(RequestCache(tmp_path, "tag")) as other:
+        for number in range(300):
+            other.put(str(number), "x" * 1000)
+    cache = RequestCache(tmp_path, "trajectories")
+    assert cache.get("7") == "x" * 1000
+    os.truncate(tmp_path / "tag.sqlite", 3 * 4096)
+    with pytest.raises(InputError, match=r"tag\.sqlite: .*fix it"):
+        for number in range(300):
+            cache.get(str(number))
+
+
+def test_a_job_that_died_before_its_first_answer_is_no_fault(tmp_path):
+    (tmp_path / "tag.sqlite").touch()
+    assert RequestCache(tmp_path, "trajectories").get("k") is None
+
+
 def start_writer(folder, name):
     """A process that has bought the answer `v` to `k` and goes on working."""
     program = (

@@ -122,7 +122,11 @@ class Purchaser:
             before_sleep=self._count_retry,
             reraise=True,
         )
-        return await retrying(ask)
+
+        async def attempt() -> Answer:  # tenacity awaits what it sees to be a coroutine function
+            return await ask()
+
+        return await retrying(attempt)
 
     def _choose_wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

@@ -30,7 +30,7 @@ def check_task(config: Config) -> None:
         faults += _check_sources(config)
     if config.mix.file and (task.seed_data_only or task.teacher):
         faults.append(
-            f"mix.file: {config['mix']['file']}: the task's training data is what its teacher"
+            f"mix.file: {config.mix.file}: the task's training data is what its teacher"
             " writes on seed questions; set mix.file: null"
         )
     if task.student:

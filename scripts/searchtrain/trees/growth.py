@@ -347,7 +347,7 @@ def report_growth(
     no root, by reason. `models` counts what was bought now, `dollars_in_all` cached answers, too.
     """
     done = trees.filter(pl.col("status") == "done")
-    report = {
+    report: dict[str, Any] = {
         "trees": trees.height,
         "status": {
             status: trees.filter(pl.col("status") == status).height

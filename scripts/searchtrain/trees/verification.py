@@ -145,7 +145,11 @@ async def verify_trees(
     progress = StageProgress(len(rows), [panel.solver, panel.verifier])
 
     async def check(row: Mapping[str, Any]) -> dict[str, Any]:
-        verdict, error = await _check_question(row, pages, panel, settings)
+        try:
+            with attribute_failures():
+                verdict, error = await _check_question(row, pages, panel, settings)
+        except BoundaryError as caught:
+            verdict, error = _make_verdict(row, error=caught), caught
         progress.advance(failed=error is not None)
         failures.count(error)
         return verdict
@@ -224,7 +228,7 @@ def make_report(
     tokens and `dollars` are those bought now, `all_dollars` as if nothing had been cached.
     """
     counts = _count_reasons(questions)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"questions": "trees", "rows": questions.height},
         *({"questions": f"- {name}", "rows": count} for name, count in counts.items()),
         *(
@@ -265,15 +269,27 @@ async def _check_question(
     difficult = not known and unsolved is None
     verifiable = fault is None and _list_distinct(found, golds) == [golds[0]]
     error = unsolved or fault
+    return _make_verdict(row, closed_book, found, difficult, verifiable, error), error
+
+
+def _make_verdict(
+    row: Mapping[str, Any],
+    closed_book: Sequence[str] = (),
+    found: Sequence[str] = (),
+    difficult: bool = False,
+    verifiable: bool = False,
+    error: BoundaryError | None = None,
+) -> dict[str, Any]:
+    """The columns that verification adds to a row."""
     return {
         "id": row["id"],
-        "closed_book": closed_book,
+        "closed_book": list(closed_book),
         "difficult": difficult,
-        "found": found,
+        "found": list(found),
         "verifiable": verifiable,
         "error": error.kind if error else "",
         "kept": difficult and verifiable,
-    }, error
+    }
 
 
 async def _solve(question: str, panel: Panel, seed: int) -> tuple[str, BoundaryError | None]:
