@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 from test_curation import make_frame, make_rollout
 
+from searchtrain.config import Curate, Rules
 from searchtrain.core.errors import InputError
-from searchtrain.curation.choice import CurateSettings, curate_rollouts
+from searchtrain.curation.choice import curate_rollouts
 from searchtrain.data import schemas
 from searchtrain.training import sharegpt
 
@@ -19,7 +20,9 @@ LIMITS = {"max_turns": 4, "max_searches": 3}
 
 
 def curate(*rollouts):
-    return curate_rollouts(make_frame(*rollouts), CurateSettings())[0]
+    return curate_rollouts(make_frame(*rollouts), Curate(rules=dict.fromkeys(Rules.model_fields)))[
+        0
+    ]
 
 
 def test_record_has_the_student_prompt_and_every_other_text_as_it_was():

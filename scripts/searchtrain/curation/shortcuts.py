@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from searchtrain import config
 from searchtrain.agent import grammar
 from searchtrain.core.errors import ModelError
 from searchtrain.core.text_table import format_table
@@ -48,17 +49,17 @@ def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.D
 
 
 async def judge_shortcuts(
-    rollouts: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
+    rollouts: pl.DataFrame, system: str, client: ModelClient, settings: config.Shortcuts
 ) -> pl.DataFrame:
     """Ask of each rollout whether it is genuine; returns `schemas.Shortcuts` in their order.
 
-    `rollouts`: as from `select_rollouts`; `system`: the rendered prompt; `config`: the section
-    `shortcuts` (`seed`, `max_failed_share`). A rollout without a usable verdict has `genuine` null.
-    Raises SearchTrainError when more of them fail than the config allows.
+    `rollouts`: as from `select_rollouts`; `system`: the rendered prompt. A rollout without
+    a usable verdict has `genuine` null. Raises SearchTrainError when more of them fail than the
+    config allows.
     """
     requests = [render_request(row) for row in rollouts.iter_rows(named=True)]
     given = await ask_each(
-        requests, system, client, GENUINE_SCHEMA, _read_verdict, config, "shortcuts"
+        requests, system, client, GENUINE_SCHEMA, _read_verdict, settings, "shortcuts"
     )
     judged = [
         (name, *((None, "", verdict.kind) if isinstance(verdict, ModelError) else verdict))

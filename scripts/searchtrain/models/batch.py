@@ -7,6 +7,7 @@ requests, and more failures than the stage allows end it.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from searchtrain import config
 from searchtrain.core.errors import ModelError
 from searchtrain.models.client import ModelClient
 from searchtrain.models.pool import FailureLimit, run_pool
@@ -21,25 +22,23 @@ async def ask_each(
     client: ModelClient,
     schema: Mapping[str, Any],
     read: Callable[[Mapping[str, Any]], Answer],
-    config: Mapping[str, Any],
+    settings: config.Tag | config.Judge | config.Shortcuts,
     section: str,
 ) -> list[Answer | ModelError]:
     """Ask `client`, which is closed afterwards, each request after the prompt `system`.
 
-    `schema` and `read`: as for `ModelClient.complete_json`. `config`: the config section of the
-    name `section`, of which `seed` and `max_failed_share` (of the requests) count. Raises
+    `schema` and `read`: as for `ModelClient.complete_json`. `settings`: the config section
+    of the name `section`, of which `seed` and `max_failed_share` (of the requests) count. Raises
     SearchTrainError when more requests fail than that.
     """
-    failures = FailureLimit(
-        len(requests), config["max_failed_share"], f"{section}.max_failed_share"
-    )
+    failures = FailureLimit(len(requests), settings.max_failed_share, f"{section}.max_failed_share")
     progress = StageProgress(len(requests), [client])
 
     async def ask(request: str) -> Answer | ModelError:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": request}]
         error = None
         try:
-            answer = await client.complete_json(messages, schema, read, seed=config["seed"])
+            answer = await client.complete_json(messages, schema, read, seed=settings.seed)
         except ModelError as caught:
             answer = error = caught
         progress.advance(failed=error is not None)

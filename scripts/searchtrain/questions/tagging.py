@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from searchtrain import config
 from searchtrain.core.errors import InputError, ModelError
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Tagged, validate_table
@@ -114,16 +115,16 @@ def add_tags(seeds: pl.DataFrame, tags: Sequence[tuple[str, list[str]] | None]) 
 
 
 async def tag_questions(
-    seeds: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
+    seeds: pl.DataFrame, system: str, client: ModelClient, settings: config.Tag
 ) -> pl.DataFrame:
     """Ask for every seed's tag; returns `schemas.Tagged`, without the questions that failed.
 
-    `config`: the section `tag`. Raises SearchTrainError when more questions fail than it allows.
+    Raises SearchTrainError when more questions fail than it allows.
     """
-    aliases = compile_aliases(config["aliases"])
+    aliases = compile_aliases(settings.aliases)
     answers = await ask_each(
         seeds["question"].to_list(), system, client, TAG_SCHEMA,
-        lambda value: parse_tag(value, aliases), config, "tag",
+        lambda value: parse_tag(value, aliases), settings, "tag",
     )  # fmt: skip
     tags = [None if isinstance(answer, ModelError) else answer for answer in answers]
     return add_tags(seeds, tags)
