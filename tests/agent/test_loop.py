@@ -10,7 +10,7 @@ from helpers.library import ANSWER, OSLO, SEARCH, TASK, Library
 from searchtrain.agent import grammar, loop
 from searchtrain.agent.refiner import Refined
 from searchtrain.config.limits import Limits
-from searchtrain.core.errors import ModelError, SearchError, SearchTrainError, ServiceError
+from searchtrain.core.errors import ModelError, SearchTrainError, ServiceError
 from searchtrain.data import schemas
 from searchtrain.models.client import ModelClient, open_model
 from searchtrain.models.role import Role

@@ -18,7 +18,8 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from searchtrain.agent import grammar
-from searchtrain.curation.choice import CurateSettings, curate_rollouts
+from searchtrain.config import Curate
+from searchtrain.curation.choice import curate_rollouts
 from searchtrain.data import schemas
 
 ROLLOUTS = 5
@@ -153,7 +154,7 @@ if __name__ == "__main__":
     size = trajectories.estimated_size("mb")
     before = read_peak()
     begun = time.perf_counter()
-    settings = CurateSettings(rules=RULES, question_rules=QUESTION_RULES, max_kept=100_000)
+    settings = Curate(rules=RULES, question_rules=QUESTION_RULES, max_kept=100_000)
     curated, verdicts = curate_rollouts(trajectories, settings, workers)
     seconds = time.perf_counter() - begun
     print(

@@ -14,7 +14,8 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from searchtrain.questions.sampling import SampleSettings, sample_questions
+from searchtrain.config import Sample
+from searchtrain.questions.sampling import sample_questions
 
 ROWS = 100_000
 
@@ -49,7 +50,7 @@ if __name__ == "__main__":
         for total in (None, 10_000):
             tagged = make_tagged(shape)
             begun = time.perf_counter()
-            chosen = sample_questions(tagged, SampleSettings(total=total))
+            chosen = sample_questions(tagged, Sample(total=total, min_domain=500, unit_words="all"))
             seconds = time.perf_counter() - begun
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(

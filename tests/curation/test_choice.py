@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from helpers.rollouts import OSLO, make_frame, make_rollout
+from searchtrain.config import Curate, QuestionRules, Rules
 from searchtrain.core.errors import InputError
 from searchtrain.curation import choice
 from searchtrain.curation.choice import (
-    CurateSettings,
     curate_rollouts,
     judge_rollouts,
     make_acceptance,
@@ -114,7 +114,8 @@ def test_each_rule_drops_what_it_is_for_and_nothing_else(change, failed):
 
 
 def test_every_rule_is_covered_above():
-    assert set(ALL) == set(RULES)
+    assert set(ALL) == set(RULES) == set(Rules.model_fields)
+    assert set(QUESTION_RULES) == set(QuestionRules.model_fields)
 
 
 def test_table_of_rules_says_what_is_published_and_where():
@@ -124,10 +125,17 @@ def test_table_of_rules_says_what_is_published_and_where():
         "format", "correctness", "reasoning_path", "search_effectiveness",
     }  # fmt: skip
     assert {rule.dimension for rule in QUESTION_RULES.values()} == {"difficulty"}
-    CurateSettings(
+    make_settings(
         rules={name: rule.published for name, rule in RULES.items()},
         question_rules={name: rule.published for name, rule in QUESTION_RULES.items()},
     )
+
+
+def make_settings(rules=(), question_rules=(), **values):
+    """Curation by these rules and no others."""
+    off, off_too = dict.fromkeys(RULES), dict.fromkeys(QUESTION_RULES)
+    rules = {**off, **dict(rules)}
+    return Curate(rules=rules, question_rules={**off_too, **dict(question_rules)}, **values)
 
 
 TREE = {
@@ -149,7 +157,7 @@ def judge_tree(rollout, levels=TREE["levels"], genuine=True, rules=TREE_RULES):
     rest = make_rollout("q1", 99, queries=(("x",), ("y",)), hits=[["a", "b"], ["c"]])
     verdicts = pl.DataFrame([("q1#99", True, "", "")], schema=shortcuts.schema, orient="row")
     _, verdicts = curate_rollouts(
-        make_frame(rollout, rest), CurateSettings(rules=rules), 1, questions,
+        make_frame(rollout, rest), make_settings(rules=rules), 1, questions,
         pl.concat([shortcuts, verdicts]),
     )  # fmt: skip
     rows = verdicts.filter(id=rollout["id"]).select("rule", "passed", "value").rows()
@@ -188,8 +196,8 @@ def test_a_question_without_a_tree_passes_the_rules_on_trees():
     rollout = make_rollout(queries=(), hits=[])
     failed, values = judge_tree(rollout, levels=[], genuine=...)
     assert failed == set() and set(values.values()) == {None}
-    assert make_acceptance(TREE_RULES)(rollout)
-    curated, _ = curate_rollouts(make_frame(rollout), CurateSettings(rules=TREE_RULES))
+    assert make_acceptance(make_settings(TREE_RULES).rules)(rollout)
+    curated, _ = curate_rollouts(make_frame(rollout), make_settings(rules=TREE_RULES))
     assert curated.height == 1
 
 
@@ -200,13 +208,13 @@ def test_rules_on_trees_judge_alike_in_several_processes(monkeypatch):
         for n in range(9)
     ))  # fmt: skip
     questions = pl.DataFrame([TREE], schema=schemas.empty_table(schemas.Questions).schema)
-    settings = CurateSettings(rules={"levels_reached": True, "searches_per_level": 1})
+    settings = make_settings(rules={"levels_reached": True, "searches_per_level": 1})
     one, two = (curate_rollouts(rollouts, settings, n, questions) for n in (1, 2))
     assert one[1].equals(two[1]) and one[0]["id"].to_list() == ["q1#1"]
 
 
 def test_questions_and_verdicts_that_do_not_belong_are_named():
-    settings = CurateSettings(rules=TREE_RULES)
+    settings = make_settings(rules=TREE_RULES)
     questions = pl.DataFrame([TREE], schema=schemas.empty_table(schemas.Questions).schema)
     with pytest.raises(InputError, match=r"question_id 'q2' \(1 such ids\) is not among"):
         curate_rollouts(make_frame(make_rollout("q2")), settings, 1, questions)
@@ -227,10 +235,10 @@ def test_acceptance_is_what_curation_decides_of_a_rollout():
         make_rollout(number=3, fallbacks=9),
     ]
     judged = judge_rollouts(make_frame(*rollouts), ALL)
-    accept = make_acceptance({**ALL, "turns": None})
+    accept = make_acceptance(make_settings({**ALL, "turns": None}).rules)
     assert [accept(row) for row in rollouts] == [True, False, False, False]
     assert judged.select(pl.all_horizontal(*ALL)).to_series().to_list() == [True] + [False] * 3
-    assert make_acceptance({})(rollouts[2])
+    assert make_acceptance(make_settings().rules)(rollouts[2])
     with pytest.raises(InputError, match=r"curate\.rules\.exact: unknown rule"):
         make_acceptance({"exact": True})
 
@@ -258,7 +266,7 @@ def test_another_threshold_can_be_tried_on_the_values():
     first, second = (
         curate_rollouts(
             rollouts,
-            CurateSettings(rules=rules, question_rules=shares, max_kept=most),
+            make_settings(rules, shares, max_kept=most),
             may_be_empty=True,
         )[1].filter(pl.col("rule") != "max_kept")
         for rules, shares, most in (
@@ -322,27 +330,27 @@ def test_best_rollout_has_fewest_searches_then_words_then_number():
         make_rollout("q1", 4, answer="Bergen"),
         make_rollout("q3", 0, answer="Bergen"),
     )
-    curated, verdicts = curate_rollouts(rollouts, CurateSettings(rules=ALL))
+    curated, verdicts = curate_rollouts(rollouts, make_settings(rules=ALL))
     assert curated["id"].to_list() == ["q2#0", "q1#2"]
     assert curated["difficulty"].to_list() == [1.0, 0.8]
     assert curated["rank"].to_list() == [0, 0]
     assert verdicts.height == 7 * len(ALL)
     assert set(verdicts.filter("kept")["id"]) == {"q2#0", "q1#2"}
-    curated, _ = curate_rollouts(rollouts, CurateSettings(rules=ALL, per_question=2))
+    curated, _ = curate_rollouts(rollouts, make_settings(rules=ALL, per_question=2))
     assert curated.select("id", "rank").rows() == [("q2#0", 0), ("q1#2", 0), ("q1#3", 1)]
 
 
 def test_rule_that_is_off_judges_nothing():
     rules = {"answered": True, "exact_match": False, "supported": None}
     curated, verdicts = curate_rollouts(
-        make_frame(make_rollout(answer="Bergen")), CurateSettings(rules=rules)
+        make_frame(make_rollout(answer="Bergen")), make_settings(rules=rules)
     )
     assert verdicts["rule"].to_list() == ["answered"]
     assert curated["difficulty"].to_list() == [0.0]
 
 
 def test_without_rules_the_best_rollout_is_kept():
-    curated, verdicts = curate_rollouts(make_frame(make_rollout()), CurateSettings())
+    curated, verdicts = curate_rollouts(make_frame(make_rollout()), make_settings())
     assert (curated.height, verdicts.height) == (1, 0)
 
 
@@ -353,7 +361,7 @@ def test_funnel_shows_what_a_rule_alone_drops(caplog):
         make_rollout("q2", answer="Oslo."),
         make_rollout("q3", answer="Bergen"),
     )
-    curate_rollouts(rollouts, CurateSettings(rules={"exact_match": True, "supported": True}))
+    curate_rollouts(rollouts, make_settings(rules={"exact_match": True, "supported": True}))
     lines = [line.split() for line in caplog.text.splitlines()]
     assert ["rollouts", "-", "-", "-", "3", "3"] in lines
     assert ["exact_match", "correctness", "2", "1", "1", "1"] in lines
@@ -363,12 +371,12 @@ def test_funnel_shows_what_a_rule_alone_drops(caplog):
 def test_nothing_left_says_which_rule_dropped_how_many():
     rollouts = make_frame(make_rollout(answer="Oslo."), make_rollout(number=1, answer="Bergen"))
     with pytest.raises(InputError, match=r"no rollout of 2 .*exact_match 2, .*supported 1"):
-        curate_rollouts(rollouts, CurateSettings(rules=ALL))
+        curate_rollouts(rollouts, make_settings(rules=ALL))
 
 
 def test_a_later_round_may_keep_nothing_and_says_so(caplog):
     rollouts = make_frame(make_rollout(answer="Bergen"))
-    curated, verdicts = curate_rollouts(rollouts, CurateSettings(rules=ALL), may_be_empty=True)
+    curated, verdicts = curate_rollouts(rollouts, make_settings(rules=ALL), may_be_empty=True)
     assert curated.is_empty() and verdicts.height == len(ALL) and not verdicts["kept"].any()
     assert "no rollout of 1 passes every curation rule" in caplog.text
 
@@ -376,15 +384,21 @@ def test_a_later_round_may_keep_nothing_and_says_so(caplog):
 @pytest.mark.parametrize(
     ("rules", "part"),
     [
-        ({"exact": True}, r"curate\.rules\.exact: unknown rule; known are answered"),
-        ({"turns": True}, r"curate\.rules\.turns: True is not a number"),
+        ({"exact": True}, r"unknown key curate\.rules\.exact; known here: answered"),
+        (
+            {"turns": True},
+            r"curate\.rules\.turns: True is not allowed; it must be a number of at least 0, false",
+        ),
         ({"turns": -1}, r"curate\.rules\.turns: -1"),
-        ({"answered": 3}, r"curate\.rules\.answered: 3 is not true"),
+        (
+            {"answered": 3},
+            r"curate\.rules\.answered: 3 is not allowed; it must be true or false or null",
+        ),
     ],
 )
 def test_wrong_rule_is_named(rules, part):
     with pytest.raises(InputError, match=part):
-        CurateSettings(rules=rules)
+        Curate.parse({"rules": rules}, "curate")
 
 
 def make_question(question, right, wrong=0, searches=1, **change):
@@ -402,7 +416,7 @@ def test_next_best_rollout_is_kept_when_the_best_fails_a_later_rule():
     best = make_rollout("q1", 0, hits=[["1", "1"]])
     second = make_rollout("q1", 1, queries=(("a",), ("b",)))
     rules = {"exact_match": True, "distinct_sources": 0.95}
-    curated, _ = curate_rollouts(make_frame(best, second), CurateSettings(rules=rules, max_kept=1))
+    curated, _ = curate_rollouts(make_frame(best, second), make_settings(rules=rules, max_kept=1))
     assert curated.select("id", "rank").rows() == [("q1#1", 0)]
 
 
@@ -416,7 +430,7 @@ def test_cap_keeps_the_hardest_questions_and_says_whom_it_drops(caplog):
         *make_question("as hard", 1, 3),
     )
     rules = {"exact_match": True}
-    curated, verdicts = curate_rollouts(rollouts, CurateSettings(rules=rules, max_kept=3))
+    curated, verdicts = curate_rollouts(rollouts, make_settings(rules=rules, max_kept=3))
     assert curated["question_id"].to_list() == ["many searches", "hard", "as hard"]
     cap = verdicts.filter(rule="max_kept")
     assert set(cap.filter(~pl.col("passed"))["id"]) == {"easy#0", "few searches#0"}
@@ -424,7 +438,7 @@ def test_cap_keeps_the_hardest_questions_and_says_whom_it_drops(caplog):
     assert set(verdicts.filter("kept")["id"]) == set(curated["id"])
     assert ["max_kept", "-", "2", "-", "3", "3"] in map(str.split, caplog.text.splitlines())
     curated, _ = curate_rollouts(
-        rollouts, CurateSettings(rules=rules, max_kept=4, order="hardest", per_question=2)
+        rollouts, make_settings(rules=rules, max_kept=4, order="hardest", per_question=2)
     )
     assert curated["id"].to_list() == ["hard#0", "as hard#0", "many searches#0", "few searches#0"]
 
@@ -433,7 +447,7 @@ def test_question_that_is_always_right_is_dropped_with_a_probability():
     rollouts = make_frame(*(row for n in range(300) for row in make_question(f"q{n}", 2)))
     kept = {}
     for share, seed in ((0.8, 1), (0.8, 2), (0.5, 1), (0, 1)):
-        settings = CurateSettings(question_rules={"all_correct": share}, seed=seed)
+        settings = make_settings(question_rules={"all_correct": share}, seed=seed)
         curated, verdicts = curate_rollouts(rollouts, settings)
         kept[share, seed] = set(curated["question_id"])
         assert len(kept[share, seed]) == pytest.approx(300 * (1 - share), abs=30)
@@ -442,7 +456,7 @@ def test_question_that_is_always_right_is_dropped_with_a_probability():
     assert kept[0.8, 1] != kept[0.8, 2]
     assert kept[0.8, 1] < kept[0.5, 1]
     shuffled, _ = curate_rollouts(
-        rollouts.reverse(), CurateSettings(question_rules={"all_correct": 0.8}, seed=1)
+        rollouts.reverse(), make_settings(question_rules={"all_correct": 0.8}, seed=1)
     )
     assert set(shuffled["question_id"]) == kept[0.8, 1]
     drawn = verdicts.filter(question_id="q7")["value"][0]
@@ -453,7 +467,7 @@ def test_one_rollout_says_too_little_of_difficulty_to_drop_its_question():
     rollouts = make_frame(
         *make_question("one", 1), *make_question("two", 2), *make_question("h", 1, 1)
     )
-    curated, _ = curate_rollouts(rollouts, CurateSettings(question_rules={"all_correct": 1}))
+    curated, _ = curate_rollouts(rollouts, make_settings(question_rules={"all_correct": 1}))
     assert curated["question_id"].to_list() == ["one", "h"]
 
 
@@ -462,7 +476,7 @@ def test_difficulty_band_drops_whole_questions():
         *make_question("never", 0, 4), *make_question("once", 1, 3), *make_question("always", 4)
     )
     band = {"min_correct_share": 0.125, "max_correct_share": 0.75}
-    curated, verdicts = curate_rollouts(rollouts, CurateSettings(question_rules=band))
+    curated, verdicts = curate_rollouts(rollouts, make_settings(question_rules=band))
     assert curated["id"].to_list() == ["once#0"]
     failed = verdicts.filter(~pl.col("passed"))
     assert set(failed.select("question_id", "rule", "value").rows()) == {
@@ -471,7 +485,7 @@ def test_difficulty_band_drops_whole_questions():
     with pytest.raises(InputError, match=r"min_correct_share 6"):
         curate_rollouts(
             rollouts.filter(pl.col("question_id") != "always")[:6],
-            CurateSettings(question_rules={"min_correct_share": 0.9}),
+            make_settings(question_rules={"min_correct_share": 0.9}),
         )
 
 
@@ -479,7 +493,7 @@ def test_difficulty_follows_the_rule_on_correctness_that_is_on():
     rollouts = make_frame(
         make_rollout(number=0, answer="Oslo, Norway"), make_rollout(number=1, answer="Bergen")
     )
-    curated, _ = curate_rollouts(rollouts, CurateSettings(rules={"contains_answer": True}))
+    curated, _ = curate_rollouts(rollouts, make_settings(rules={"contains_answer": True}))
     assert curated["difficulty"].to_list() == [0.5]
 
 
@@ -488,7 +502,7 @@ def test_several_processes_judge_as_one_does(monkeypatch):
     rollouts = make_frame(
         *(row for n in range(10) for row in make_question(f"q{n}", 1 + n % 3, 1, think=f"{n} wait"))
     )
-    settings = CurateSettings(rules=ALL, question_rules={"all_correct": 0.8}, max_kept=5)
+    settings = make_settings(rules=ALL, question_rules={"all_correct": 0.8}, max_kept=5)
     one, two = (curate_rollouts(rollouts, settings, workers) for workers in (1, 2))
     assert one[0].equals(two[0]) and one[1].equals(two[1])
 
@@ -498,21 +512,27 @@ def test_several_processes_judge_as_one_does(monkeypatch):
     [
         (
             {"question_rules": {"easy": 1}},
-            r"curate\.question_rules\.easy: unknown rule; known are all_",
+            r"unknown key curate\.question_rules\.easy; known here: all_",
         ),
-        ({"question_rules": {"all_correct": True}}, r"True is not a number from 0 to 1"),
+        (
+            {"question_rules": {"all_correct": True}},
+            r"True is not allowed; it must be a number from 0 to 1, false",
+        ),
         ({"question_rules": {"all_correct": 80}}, r"curate\.question_rules\.all_correct: 80"),
         (
             {"rules": {"language": 1.5}},
-            r"curate\.rules\.language: 1\.5 is not a number from 0 to 1",
+            r"curate\.rules\.language: 1\.5 is not allowed; it must be a number from 0 to 1",
         ),
         ({"max_kept": 0}, r"curate\.max_kept: 0"),
-        ({"order": "easiest"}, r"curate\.order: 'easiest' is unknown; use input or hardest"),
+        (
+            {"order": "easiest"},
+            r"curate\.order: 'easiest' is not allowed; it must be input or hardest",
+        ),
     ],
 )
 def test_wrong_setting_is_named(setting, part):
     with pytest.raises(InputError, match=part):
-        CurateSettings(**setting)
+        Curate.parse(setting, "curate")
 
 
 def run_curate(folder, config):

@@ -12,6 +12,7 @@ from werkzeug import Response
 
 from helpers.chat import chat
 from helpers.rollouts import make_frame, make_rollout
+from searchtrain.config import Shortcuts
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.curation.shortcuts import (
     GENUINE_SCHEMA,
@@ -67,7 +68,9 @@ def asked(httpserver):
 def judge(httpserver, rollouts, cache=None, **config):
     """The verdicts and the report."""
     client = ModelClient(ROLE, httpserver.url_for("").rstrip("/"), cache)
-    frame = asyncio.run(judge_shortcuts(rollouts, "Judge.", client, {**CONFIG, **config}))
+    frame = asyncio.run(
+        judge_shortcuts(rollouts, "Judge.", client, Shortcuts(**{**CONFIG, **config}))
+    )
     return frame, make_report(frame, 9, client)
 
 
@@ -129,7 +132,7 @@ def test_failures_are_rows_without_a_verdict_up_to_the_limit(httpserver, asked, 
 
 def test_nothing_to_judge_needs_no_judge():
     client = ModelClient(ROLE, "http://127.0.0.1:9", None)
-    frame = asyncio.run(judge_shortcuts(make_frame(), "Judge.", client, CONFIG))
+    frame = asyncio.run(judge_shortcuts(make_frame(), "Judge.", client, Shortcuts(**CONFIG)))
     assert frame.height == 0 and make_report(frame, 3, client)["judged"] == 0
 
 

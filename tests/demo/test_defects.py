@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from searchtrain.agent import loop
-from searchtrain.config.limits import Limits
+from searchtrain.config import Curate, Limits, Rules
 from searchtrain.core.errors import InputError
-from searchtrain.curation.choice import CurateSettings, curate_rollouts
+from searchtrain.curation.choice import curate_rollouts
 from searchtrain.data import schemas
 from searchtrain.demo import completion, defects, mistakes, roles, splits, world
 from searchtrain.demo.city_questions import QUESTION_TYPES, Question
@@ -44,6 +44,7 @@ RULES = {
     "distinct_sources": 0.66,
 }
 ORDINARY_KINDS = [kind for kind in mistakes.ROLLOUT_KINDS if kind != "shortcut"]
+OFF = dict.fromkeys(Rules.model_fields)
 LIMITS = Limits(max_turns=6, max_searches=4, max_queries=3, topk=2)
 
 
@@ -182,7 +183,7 @@ def test_curation_catches_each_kind_and_drops_hardly_a_good_rollout(
 ) -> None:
     rates = dict.fromkeys(defects.KINDS, 0.06)
     rows = roll_out(index, questions, rates)
-    _, verdicts = curate_rollouts(rows, CurateSettings(rules=RULES))
+    _, verdicts = curate_rollouts(rows, Curate(rules={**OFF, **RULES}))
     measured = defects.measure_defects(rows, verdicts, rates)
     assert measured["rollouts"] == rows.height == 100
     for kind, figures in measured["kinds"].items():
@@ -226,7 +227,7 @@ def test_shortcuts_of_tree_questions_are_listed_and_caught(tmp_path: Path) -> No
         ],
         schema=schemas.empty_table(schemas.Questions).schema,
     )
-    settings = CurateSettings(rules={"answered": True, "searches_per_level": 1})
+    settings = Curate(rules={**OFF, "answered": True, "searches_per_level": 1})
     _, verdicts = curate_rollouts(rows, settings, questions=known)
     kind = defects.measure_defects(rows, verdicts, rates)["kinds"]["shortcut"]
     assert (kind["rollouts"], kind["share"]) == (6, 1)
@@ -240,7 +241,7 @@ def test_misses_and_wrong_drops_are_counted_and_named(
     rows = roll_out(index, questions[:40], rates)
     hedging = {row["id"] for row in rows.iter_rows(named=True) if "Hmm" in str(row["messages"])}
     good = [name for name in rows["id"] if name not in hedging]
-    _, verdicts = curate_rollouts(rows, CurateSettings(rules={"answered": True, "turn_words": 60}))
+    _, verdicts = curate_rollouts(rows, Curate(rules={**OFF, "answered": True, "turn_words": 60}))
     wrong = (pl.col("rule") == "turn_words") & pl.col("id").is_in(good[:2])
     verdicts = verdicts.with_columns(passed=pl.col("passed") & ~wrong)
     measured = defects.measure_defects(rows, verdicts, rates)
@@ -257,8 +258,8 @@ def test_misses_and_wrong_drops_are_counted_and_named(
 def test_choice_among_good_rollouts_is_no_drop(index: BM25Index, questions: list[Question]) -> None:
     """Rules on questions and the cap judge no rollout."""
     rows = roll_out(index, questions[:20], {})
-    settings = CurateSettings(
-        rules={"answered": True}, question_rules={"max_correct_share": 1.0}, max_kept=3
+    settings = Curate(
+        rules={**OFF, "answered": True}, question_rules={"max_correct_share": 1.0}, max_kept=3
     )
     _, verdicts = curate_rollouts(rows, settings)
     verdicts = verdicts.with_columns(passed=pl.col("rule") == "answered")
@@ -285,7 +286,7 @@ def test_the_stage_writes_figures_and_refuses_other_verdicts(
 ) -> None:
     rates = {"hedging": 0.5}
     rows = roll_out(index, questions[:10], rates)
-    _, verdicts = curate_rollouts(rows, CurateSettings(rules={"answered": True}))
+    _, verdicts = curate_rollouts(rows, Curate(rules={**OFF, "answered": True}))
     schemas.write_table(rows, tmp_path / "rows.parquet", schemas.Trajectories)
     schemas.write_table(verdicts, tmp_path / "verdicts.parquet", schemas.Verdicts)
     script = Path(roles.__file__).parents[2] / "defects.py"

@@ -12,6 +12,7 @@ from werkzeug import Response
 
 from helpers.chat import chat
 from helpers.rollouts import make_predictions
+from searchtrain.config import Judge
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.evaluation.judge import (
@@ -62,7 +63,7 @@ def asked(httpserver):
 
 def judge(httpserver, rows, cache=None, **config):
     client = ModelClient(ROLE, httpserver.url_for("").rstrip("/"), cache)
-    return asyncio.run(judge_predictions(rows, "Judge.", client, {**CONFIG, **config}))
+    return asyncio.run(judge_predictions(rows, "Judge.", client, Judge(**{**CONFIG, **config})))
 
 
 def test_the_judge_sees_all_golden_answers_and_a_blank_answer_is_wrong_unasked(httpserver, asked):
@@ -133,7 +134,7 @@ def test_failures_are_rows_without_a_verdict_up_to_the_limit(httpserver, asked):
 def test_nothing_to_ask_needs_no_judge():
     client = ModelClient(ROLE, "http://127.0.0.1:9", None)
     rows = make_rows(("dev", "1", "Where?", ["Oslo"], ""))
-    frame, usage = asyncio.run(judge_predictions(rows, "Judge.", client, CONFIG))
+    frame, usage = asyncio.run(judge_predictions(rows, "Judge.", client, Judge(**CONFIG)))
     assert frame["correct"].to_list() == [False] and usage["all_dollars"] == 0
 
 

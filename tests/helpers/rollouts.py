@@ -3,7 +3,8 @@
 import polars as pl
 
 from searchtrain.agent import grammar
-from searchtrain.curation.choice import CurateSettings, curate_rollouts
+from searchtrain.config import Curate, Rules
+from searchtrain.curation.choice import curate_rollouts
 from searchtrain.data import schemas
 
 OSLO = "Oslo is the capital of Norway, founded in 1,040."
@@ -56,7 +57,9 @@ def make_frame(*rollouts):
 
 
 def curate(*rollouts):
-    return curate_rollouts(make_frame(*rollouts), CurateSettings())[0]
+    return curate_rollouts(
+        make_frame(*rollouts), Curate(rules=Rules(**dict.fromkeys(Rules.model_fields)))
+    )[0]
 
 
 def make_predictions(rows):

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from helpers.questions import make_tagged
+from searchtrain.config import Sample
 from searchtrain.core import files
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
 from searchtrain.questions.sampling import (
-    SampleSettings,
     assign_passes,
     describe_sampling,
     sample_questions,
@@ -23,6 +23,11 @@ from searchtrain.questions.sampling import (
 from searchtrain.questions.tagging import add_tags, compile_aliases, parse_tag
 
 ROOT = Path(__file__).parents[2]
+
+
+def make_settings(**values):
+    """All questions, counted as the published code does, unless `values` say otherwise."""
+    return Sample(**{"total": None, "min_domain": 500, "unit_words": "all", **values})
 
 
 def loop_as_published(key_points):
@@ -55,7 +60,7 @@ def test_questions_of_one_pass_share_no_key_point_and_complex_ones_come_first():
         ("film", ["director", "age"], "who is the director and how old, and where was he born"),
         ("film", ["year"], "when did it come out"),
     ]
-    chosen = sample_questions(make_tagged(rows), SampleSettings(min_domain=1))
+    chosen = sample_questions(make_tagged(rows), make_settings(min_domain=1))
     assert chosen.select("id", "units", "pass").rows() == [("1", 5, 1), ("2", 1, 1), ("0", 0, 2)]
 
 
@@ -63,7 +68,7 @@ def test_unit_words_are_all_sixteen_or_the_interrogative_ten():
     rows = [("film", ["a"], "Who is the man whose films were shown, and WHERE? Whoever does it.")]
     tagged = make_tagged(rows)
     for words, units in (("all", 6), ("interrogative", 3)):
-        assert sample_questions(tagged, SampleSettings(unit_words=words))["units"][0] == units
+        assert sample_questions(tagged, make_settings(unit_words=words))["units"][0] == units
 
 
 @pytest.mark.parametrize(
@@ -83,27 +88,27 @@ def test_quota_that_a_domain_can_not_fill_goes_to_the_others(sizes, total, quota
 
 def test_small_domains_share_other_which_comes_last():
     rows = [("film", ["a"])] * 3 + [("art", ["b"])] * 2 + [("law", ["c"])] + [("sea", ["c"])]
-    chosen = sample_questions(make_tagged(rows), SampleSettings(min_domain=2))
+    chosen = sample_questions(make_tagged(rows), make_settings(min_domain=2))
     assert chosen["bucket"].to_list() == ["film"] * 3 + ["art"] * 2 + ["other"] * 2
     assert chosen["domain"].to_list()[-2:] == ["law", "sea"]
 
 
 def test_total_beyond_the_pool_returns_the_pool_and_says_so(caplog):
     tagged = make_tagged([("film", ["a"])] * 3 + [("art", ["a"])] * 2)
-    chosen = sample_questions(tagged, SampleSettings(total=50, min_domain=1))
+    chosen = sample_questions(tagged, make_settings(total=50, min_domain=1))
     assert sorted(chosen["id"]) == ["0", "1", "2", "3", "4"]
     assert "sample.total is 50 but only 5 questions are there" in caplog.text
 
 
 def test_repeated_question_text_is_taken_once():
     rows = [("film", ["a"], "who?"), ("art", ["b"], "who?")]
-    chosen = sample_questions(make_tagged(rows), SampleSettings(min_domain=1))
+    chosen = sample_questions(make_tagged(rows), make_settings(min_domain=1))
     assert chosen["id"].to_list() == ["0"]
 
 
 def test_question_without_key_points_is_taken_in_the_first_pass():
     rows = [("film", []), ("film", []), ("film", ["a"])]
-    chosen = sample_questions(make_tagged(rows), SampleSettings(min_domain=1))
+    chosen = sample_questions(make_tagged(rows), make_settings(min_domain=1))
     assert chosen["pass"].to_list() == [1, 1, 1]
 
 
@@ -116,7 +121,7 @@ def test_labels_are_canonical_before_they_are_counted():
     ]
     seeds = make_tagged([("x", [])] * 5).drop("domain", "key_points")
     tagged = add_tags(seeds, tags)
-    settings = SampleSettings(total=4, min_domain=1)
+    settings = make_settings(total=4, min_domain=1)
     report = describe_sampling(tagged, sample_questions(tagged, settings), settings)
     assert report["domains"]["counts"] == [
         {"label": "film", "before": 4, "after": 3},
@@ -129,7 +134,7 @@ def test_report_says_what_sampling_did():
     rows = [("film", ["a", "b"], f"who is it {n}") for n in range(6)]
     rows += [("art", ["a"], "when"), ("art", [], "in 1900"), ("law", ["c"], "why so"), rows[0]]
     tagged = make_tagged(rows).with_columns(pl.Series("source", ["hotpotqa"] * 5 + ["musique"] * 5))
-    settings = SampleSettings(total=4, min_domain=2)
+    settings = make_settings(total=4, min_domain=2)
     sampled = sample_questions(tagged, settings)
     report = describe_sampling(tagged, sampled, settings)
     assert report["questions"] == {"tagged": 10, "repeated": 1, "before": 9, "after": 4}
@@ -155,7 +160,7 @@ def test_report_says_what_sampling_did():
 
 def test_equally_frequent_labels_are_perfectly_even_and_one_label_has_no_evenness():
     tagged = make_tagged([("film", ["a"]), ("art", ["a"])])
-    settings = SampleSettings(min_domain=1)
+    settings = make_settings(min_domain=1)
     report = describe_sampling(tagged, sample_questions(tagged, settings), settings)
     assert report["domains"]["evenness"] == {"before": 1.0, "after": 1.0}
     assert report["key_points"]["evenness"] == {"before": None, "after": None}
@@ -163,7 +168,7 @@ def test_equally_frequent_labels_are_perfectly_even_and_one_label_has_no_evennes
 
 def test_bucket_without_a_quota_is_in_the_report():
     tagged = make_tagged([("film", ["a"])] * 2 + [("art", ["a"])])
-    settings = SampleSettings(total=1, min_domain=1)
+    settings = make_settings(total=1, min_domain=1)
     report = describe_sampling(tagged, sample_questions(tagged, settings), settings)
     assert report["buckets"][1] == {"bucket": "art", "questions": 1, "quota": 0, "passes": None}
 
@@ -174,7 +179,7 @@ def test_bucket_without_a_quota_is_in_the_report():
 )
 def test_setting_out_of_range_is_named(setting, part):
     with pytest.raises(InputError, match=part):
-        SampleSettings(**setting)
+        Sample.parse(setting, "sample")
 
 
 def test_script_is_deterministic(tmp_path):

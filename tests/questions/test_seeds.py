@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 
 from helpers.questions import GOOD, make_frame, write
+from searchtrain.config import Seeds
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
 from searchtrain.data.question_file import load_questions
 from searchtrain.questions import seeds
-from searchtrain.questions.seeds import SeedSettings, make_seeds
+from searchtrain.questions.seeds import make_seeds
 
 ROOT = Path(__file__).parents[2]
 NQ_OPEN = ROOT.parent / "shared" / "data" / "nq_open"
@@ -21,7 +22,7 @@ LONG = "who was the first person to walk on the moon in july"
 
 
 def find_reasons(train, held_out, **settings):
-    seeds, report = make_seeds(train, held_out, SeedSettings(**settings))
+    seeds, report = make_seeds(train, held_out, Seeds(**{"phrase_count": None, **settings}))
     assert report["rows_in"] == train.height
     assert report["rows_out"] == seeds.height == train.height - len(report["dropped"])
     assert sum(report["reasons"].values()) == len(report["dropped"])
@@ -57,8 +58,7 @@ def test_eight_words_in_a_row_are_contamination_and_seven_are_not():
     held_out = {"test": make_frame(LONG, start=20)}
     assert find_reasons(train, held_out) == {"0": ("ngram_in_test", "20")}
     assert set(find_reasons(train, held_out, ngram=7)) == {"0", "1"}
-    for off in (0, None):
-        assert find_reasons(train, held_out, ngram=off) == {}
+    assert find_reasons(train, held_out, ngram=None) == {}
 
 
 def test_short_questions_are_compared_as_a_whole_only():
@@ -77,7 +77,7 @@ def test_phrase_of_many_training_questions_is_no_leak_but_a_whole_question_is():
 def test_nothing_left_is_an_error_with_the_reasons():
     train = make_frame("Why?", "why")
     with pytest.raises(InputError, match=r"no question is left of 2 .*duplicate 1, equal_in_dev 1"):
-        make_seeds(train, {"dev": make_frame("why")}, SeedSettings())
+        make_seeds(train, {"dev": make_frame("why")}, Seeds())
 
 
 def run_seeds(folder, train, config="{}"):
@@ -121,9 +121,12 @@ def test_script_writes_seeds_and_report_and_a_fault_leaves_them_alone(tmp_path):
 @pytest.mark.parametrize(
     ("config", "part"),
     [
-        ('{"ngrams": 8}', "seeds.ngrams: unknown setting"),
-        ('{"ngram": -1}', "seeds.ngram: -1 is out of range"),
-        ('{"ngram": "8"}', "seeds.ngram: '8' is not allowed"),
+        ('{"ngrams": 8}', "unknown key seeds.ngrams; known here: ngram, phrase_count"),
+        (
+            '{"ngram": -1}',
+            "seeds.ngram: -1 is not allowed; it must be a whole number of at least 2",
+        ),
+        ('{"ngram": "8"}', "seeds.ngram: '8' is not allowed; it must be a whole number"),
     ],
 )
 def test_script_refuses_a_wrong_setting(tmp_path, config, part):
@@ -139,10 +142,10 @@ def test_real_questions_come_through():
         "test": load_questions(NQ_OPEN / "test.json", answers=False),
     }
     train = load_questions(NQ_OPEN / "train.json")
-    seeds, report = make_seeds(train, held_out, SeedSettings())
+    seeds, report = make_seeds(train, held_out, Seeds())
     assert (report["rows_in"], report["rows_out"]) == (2600, 2600)
     leak = held_out["test"].head(3).with_columns(golden_answers=pl.Series([["x"]] * 3))
-    _, report = make_seeds(train.vstack(leak), held_out, SeedSettings())
+    _, report = make_seeds(train.vstack(leak), held_out, Seeds())
     assert report["reasons"]["equal_in_test"] == 3
     assert seeds["golden_answers"].list.len().min() >= 1
 
@@ -170,20 +173,20 @@ def make_sources(*tree_texts):
 def test_tree_questions_for_training_join_the_seeds_without_contaminated_ones():
     sampled, trees = make_sources("Held out?", "Dropped?", "Which city is it?", LONG)
     held_out = {"test": make_frame(LONG)}
-    joined, report = seeds.join_sources(sampled, trees, held_out, SeedSettings())
+    joined, report = seeds.join_sources(sampled, trees, held_out, Seeds())
     assert joined["id"].to_list() == ["0", "tree-2"]
     tree = joined.row(1, named=True)
     assert tree["golden_answers"] == ["Lyon", "Lyons"] and tree["origin"] == "tree"
     assert (tree["vertices"], tree["levels"]) == (3, [["b"], ["p"]])
     assert joined.row(0, named=True)["levels"] == []
     assert report["tree"]["rows"] == 1 and report["tree"]["reasons"]["equal_in_test"] == 1
-    without, _ = seeds.join_sources(sampled, trees, held_out, SeedSettings(), most=0)
+    without, _ = seeds.join_sources(sampled, trees, held_out, Seeds(), most=0)
     assert without["id"].to_list() == ["0"]
 
 
 def test_without_trees_the_questions_are_the_sampled_ones():
     sampled, _ = make_sources()
-    joined, report = seeds.join_sources(sampled, None, {}, SeedSettings())
+    joined, report = seeds.join_sources(sampled, None, {}, Seeds())
     assert joined["question"].to_list() == sampled["question"].to_list()
     assert report == {"seed": {"rows": 1}}
 

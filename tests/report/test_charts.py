@@ -5,14 +5,21 @@ import polars as pl
 import pytest
 
 from helpers.questions import make_tagged
-from searchtrain.questions.sampling import SampleSettings, compare_labels, sample_questions
+from searchtrain.config import Sample
+from searchtrain.questions.sampling import compare_labels, sample_questions
 from searchtrain.report import charts
 from searchtrain.report.charts import draw_sampling
 
 
 def draw(rows, path, **settings):
     tagged = make_tagged(rows)
-    draw_sampling(tagged, sample_questions(tagged, SampleSettings(**settings)), path)
+    draw_sampling(
+        tagged,
+        sample_questions(
+            tagged, Sample(**{"total": None, "min_domain": 500, "unit_words": "all", **settings})
+        ),
+        path,
+    )
     return matplotlib.image.imread(path)
 
 

@@ -12,13 +12,12 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
 
 import polars as pl
 
-from searchtrain.config.settings import check_range
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.curation.funnel import format_funnel
 from searchtrain.curation.ranking import CAP, rank_rollouts
@@ -48,38 +47,11 @@ READ = [
 """Columns that a rule may read."""
 OF_TREES = ["levels", "genuine"]
 """The same where the questions and the judge's verdicts on shortcuts are given."""
-ORDERS = ("input", "hardest")
-
-
-@dataclass(frozen=True, slots=True)
-class CurateSettings:
-    """The config section `curate`."""
-
-    rules: dict[str, Any] = field(default_factory=dict)
-    """Rule on rollouts -> threshold: true or a number; null or false switches it off."""
-    question_rules: dict[str, Any] = field(default_factory=dict)
-    """Rule on questions -> threshold; null or false switches it off."""
-    per_question: int = 1
-    """Rollouts kept of one question at most."""
-    max_kept: int | None = None
-    """Rollouts kept in all at most, the hardest first (871 in SimpleDeepSearcher's paper)."""
-    order: str = "input"
-    """Order of the questions that are kept: `input`'s, or the `hardest` first."""
-    seed: int = 1
-    """Of the draw that drops easy questions."""
-
-    def __post_init__(self) -> None:
-        check_range(self.per_question, 1, "curate.per_question")
-        check_range(self.max_kept, 1, "curate.max_kept")
-        if self.order not in ORDERS:
-            raise InputError(f"curate.order: {self.order!r} is unknown; use {' or '.join(ORDERS)}")
-        select_rules(self.rules, RULES, "curate.rules")
-        select_rules(self.question_rules, QUESTION_RULES, "curate.question_rules")
 
 
 def curate_rollouts(
     trajectories: pl.DataFrame,
-    settings: CurateSettings,
+    settings: config.Curate,
     workers: int = 1,
     questions: pl.DataFrame | None = None,
     shortcuts: pl.DataFrame | None = None,
@@ -97,8 +69,10 @@ def curate_rollouts(
     Returns `schemas.Curated` and `schemas.Verdicts`. Raises InputError when nothing is left, if
     that is not allowed, or the questions or verdicts do not belong to the rollouts.
     """
-    rules = select_rules(settings.rules, RULES, "curate.rules")
-    question_rules = select_rules(settings.question_rules, QUESTION_RULES, "curate.question_rules")
+    rules = select_rules(dict(settings.rules), RULES, "curate.rules")
+    question_rules = select_rules(
+        dict(settings.question_rules), QUESTION_RULES, "curate.question_rules"
+    )
     joined = _join_trees(trajectories, rules, questions, shortcuts)
     judged = judge_rollouts(joined, rules, workers)
     judged = judge_questions(judged, question_rules, settings.seed)
@@ -123,13 +97,9 @@ def curate_rollouts(
     return validate_table(curated, Curated, "curated"), _list_verdicts(ranked, thresholds)
 
 
-def make_acceptance(rules: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
-    """A test of one row of `schemas.Trajectories`: does it pass every rule on rollouts that is on?
-
-    `rules`: the config's `curate.rules`. Raises InputError for an unknown rule or a threshold of
-    the wrong kind.
-    """
-    thresholds = select_rules(rules, RULES, "curate.rules")
+def make_acceptance(rules: config.Rules) -> Callable[[Mapping[str, Any]], bool]:
+    """A test of one row of `schemas.Trajectories`: does it pass every rule that is on?"""
+    thresholds = select_rules(dict(rules), RULES, "curate.rules")
 
     def accept(row: Mapping[str, Any]) -> bool:
         rollout = Rollout(row)

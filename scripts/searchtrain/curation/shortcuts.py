@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from searchtrain import config
 from searchtrain.agent import grammar
 from searchtrain.core.errors import BoundaryError
 from searchtrain.core.text_table import format_table
@@ -50,17 +51,17 @@ def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.D
 
 
 async def judge_shortcuts(
-    rollouts: pl.DataFrame, system: str, client: Model, config: Mapping[str, Any]
+    rollouts: pl.DataFrame, system: str, client: Model, settings: config.Shortcuts
 ) -> pl.DataFrame:
     """Ask of each rollout whether it is genuine; returns `schemas.Shortcuts` in their order.
 
-    `rollouts`: as from `select_rollouts`; `system`: the rendered prompt; `config`: the section
-    `shortcuts` (`seed`, `max_failed_share`). A rollout without a usable verdict has `genuine` null.
-    Raises SearchTrainError when more of them fail than the config allows.
+    `rollouts`: as from `select_rollouts`; `system`: the rendered prompt. A rollout without
+    a usable verdict has `genuine` null. Raises SearchTrainError when more of them fail than the
+    config allows.
     """
     requests = [render_request(row) for row in rollouts.iter_rows(named=True)]
     judge = Asker(client, system, GENUINE_SCHEMA, repairs=1)
-    given = await ask_each(requests, judge, _read_verdict, config, "shortcuts")
+    given = await ask_each(requests, judge, _read_verdict, settings, "shortcuts")
     judged = [
         (name, *((None, "", verdict.kind) if isinstance(verdict, BoundaryError) else verdict))
         for name, verdict in zip(rollouts["id"], given, strict=True)

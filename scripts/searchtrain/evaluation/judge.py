@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from searchtrain import config
 from searchtrain.core.errors import BoundaryError, InputError
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Judgements, empty_table, validate_table
@@ -62,14 +63,14 @@ def select_answers(
 
 
 async def judge_predictions(
-    rows: pl.DataFrame, system: str, client: Model, config: Mapping[str, Any]
+    rows: pl.DataFrame, system: str, client: Model, settings: config.Judge
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Ask whether each answer is right; returns `schemas.Judgements` and what it cost.
 
-    `rows`: as from `select_answers`; `system`: the rendered prompt; `config`: the section `judge`
-    (`seed`, `max_failed_share`). A blank answer is wrong and nobody is asked; every other is asked
-    for, since the verdict is a measure of its own. An answer without a usable verdict has
-    `correct` null. Raises SearchTrainError when more answers fail than the config allows.
+    `rows`: as from `select_answers`; `system`: the rendered prompt. A blank answer is wrong and
+    nobody is asked; every other is asked for, since the verdict is a measure of its own. An answer
+    without a usable verdict has `correct` null. Raises SearchTrainError when more answers fail than
+    the config allows.
 
     The second value counts `requests`, `cached`, `retries`, `repairs`, tokens and `dollars` bought
     now, and as `all_prompt_tokens`, `all_completion_tokens` and `all_dollars` what the verdicts
@@ -83,7 +84,7 @@ async def judge_predictions(
     ]
     asked = list(dict.fromkeys(filter(None, requests)))
     judge = Asker(client, system, VERDICT_SCHEMA, repairs=1)
-    given = await ask_each(asked, judge, _read_verdict, config, "judge")
+    given = await ask_each(asked, judge, _read_verdict, settings, "judge")
     answers = [(None, "", v.kind) if isinstance(v, BoundaryError) else v for v in given]
     verdicts = dict(zip(asked, answers, strict=True))
     judged = [verdicts[request] if request else (False, BLANK, "") for request in requests]

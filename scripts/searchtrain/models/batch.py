@@ -7,6 +7,7 @@ requests, and more failures than the stage allows end it.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from searchtrain import config
 from searchtrain.core.errors import BoundaryError
 from searchtrain.models.asker import Asker
 from searchtrain.models.failures import attribute_failures
@@ -20,18 +21,16 @@ async def ask_each(
     requests: Sequence[str],
     asker: Asker,
     read: Callable[[dict[str, Any]], Answer],
-    config: Mapping[str, Any],
+    settings: config.Tag | config.Judge | config.Shortcuts,
     section: str,
 ) -> list[Answer | BoundaryError]:
     """Ask each request; the asker's model is closed afterwards.
 
-    `read`: as for `Asker.ask`. `config`: the config section of the name `section`, of which `seed`
-    and `max_failed_share` (of the requests) count. Raises SearchTrainError when more requests fail
-    than that.
+    `read`: as for `Asker.ask`. `settings`: the config section of the name `section`, of which
+    `seed` and `max_failed_share` (of the requests) count. Raises SearchTrainError when more
+    requests fail than that.
     """
-    failures = FailureLimit(
-        len(requests), config["max_failed_share"], f"{section}.max_failed_share"
-    )
+    failures = FailureLimit(len(requests), settings.max_failed_share, f"{section}.max_failed_share")
     model = asker.model
     progress = StageProgress(len(requests), [model])
 
@@ -39,8 +38,9 @@ async def ask_each(
         answer: Answer | BoundaryError
         error = None
         try:
+        try:
             with attribute_failures():
-                answer = await asker.ask(request, read, seed=config["seed"])
+                answer = await asker.ask(request, read, seed=settings.seed)
         except BoundaryError as caught:
             answer = error = caught
         progress.advance(failed=error is not None)

@@ -10,13 +10,11 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
 
-from searchtrain.config.settings import check_range
-from searchtrain.core.errors import InputError
+from searchtrain import config
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Sampled, validate_table
 
@@ -34,27 +32,7 @@ COMMON = 64
 """A key point of more questions than this keeps its passes as the bits of one integer."""
 
 
-@dataclass(frozen=True, slots=True)
-class SampleSettings:
-    """The config section `sample`."""
-
-    total: int | None = None
-    """Questions to choose; null: all."""
-    min_domain: int = 500
-    """Questions that a domain needs for a quota of its own; smaller ones share `other`."""
-    unit_words: str = "all"
-    """Which words make a question complex: `all` 16 or the 10 `interrogative` ones."""
-
-    def __post_init__(self) -> None:
-        check_range(self.total, 1, "sample.total")
-        check_range(self.min_domain, 1, "sample.min_domain")
-        if self.unit_words not in UNIT_WORDS:
-            raise InputError(
-                f"sample.unit_words: {self.unit_words!r} is unknown; use {' or '.join(UNIT_WORDS)}"
-            )
-
-
-def sample_questions(tagged: pl.DataFrame, settings: SampleSettings) -> pl.DataFrame:
+def sample_questions(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFrame:
     """Choose questions; returns `schemas.Sampled` in the order in which they were chosen.
 
     `tagged`: `schemas.Tagged`. Largest domain first, `other` last; within a domain pass by pass.
@@ -90,7 +68,7 @@ def sample_questions(tagged: pl.DataFrame, settings: SampleSettings) -> pl.DataF
 
 
 def describe_sampling(
-    tagged: pl.DataFrame, sampled: pl.DataFrame, settings: SampleSettings
+    tagged: pl.DataFrame, sampled: pl.DataFrame, settings: config.Sample
 ) -> dict[str, Any]:
     """What sampling did, as JSON: counts before (every question once) and after, and evenness.
 
@@ -110,7 +88,7 @@ def describe_sampling(
         .with_columns(pl.col("quota").fill_null(0))
     )
     report: dict[str, Any] = {
-        "settings": asdict(settings),
+        "settings": settings.model_dump(),
         "questions": {
             "tagged": tagged.height,
             "repeated": tagged.height - pool.height,
@@ -218,7 +196,7 @@ def assign_passes(key_points: Sequence[Sequence[str]]) -> list[int]:
     return passes
 
 
-def _describe_pool(tagged: pl.DataFrame, settings: SampleSettings) -> pl.DataFrame:
+def _describe_pool(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFrame:
     """Every question once, with `units` and `bucket`."""
     words = "|".join(UNIT_WORDS[settings.unit_words])
     pool = tagged.unique("question", keep="first", maintain_order=True)

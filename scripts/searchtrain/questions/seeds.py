@@ -7,12 +7,11 @@ question, or (n-gram overlap) a passage in common with one.
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from searchtrain.config.settings import check_range
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import digest
 from searchtrain.core.text_table import format_table
@@ -25,26 +24,10 @@ SEPARATORS = r"[\p{P}\p{Sk}\p{Z}\p{C}\s]+"
 """What separates words; symbols such as + and $ do not, so "C++" is not "C"."""
 
 
-@dataclass(frozen=True, slots=True)
-class SeedSettings:
-    """The config section `seeds`."""
-
-    ngram: int | None = 8
-    """Words in a row that a contaminated question shares with a dev or test question; null or
-    0: only equal questions are contaminated."""
-    phrase_count: int | None = None
-    """An n-gram that stands in at least this many training questions is a turn of phrase (of a
-    question template) and no contamination; null: no such exception."""
-
-    def __post_init__(self) -> None:
-        check_range(self.ngram, 0, "seeds.ngram")
-        check_range(self.phrase_count, 2, "seeds.phrase_count")
-
-
 def make_seeds(
     train: pl.DataFrame,
     held_out: Mapping[str, pl.DataFrame],
-    settings: SeedSettings,
+    settings: config.Seeds,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Free the training questions of duplicates and of whatever stands in a held-out set.
 
@@ -90,7 +73,7 @@ def join_sources(
     sampled: pl.DataFrame,
     trees: pl.DataFrame | None,
     held_out: Mapping[str, pl.DataFrame],
-    settings: SeedSettings,
+    settings: config.Seeds,
     most: int | None = None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The questions to roll out: sampled seeds, then tree questions freed of held-out ones.
@@ -180,7 +163,7 @@ def _make_report(
     seeds: pl.DataFrame,
     reasons: Mapping[int, tuple[str, str]],
     held_out: Mapping[str, pl.DataFrame],
-    settings: SeedSettings,
+    settings: config.Seeds,
 ) -> dict[str, Any]:
     names = [
         "duplicate",

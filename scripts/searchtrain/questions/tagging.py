@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from searchtrain import config
 from searchtrain.core.errors import BoundaryError, InputError, ReplyError
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Tagged, validate_table
@@ -115,18 +116,18 @@ def add_tags(seeds: pl.DataFrame, tags: Sequence[tuple[str, list[str]] | None]) 
 
 
 async def tag_questions(
-    seeds: pl.DataFrame, system: str, client: Model, config: Mapping[str, Any]
+    seeds: pl.DataFrame, system: str, client: Model, settings: config.Tag
 ) -> pl.DataFrame:
     """Ask for every seed's tag; returns `schemas.Tagged`, without the questions that failed.
 
-    `config`: the section `tag`. Raises SearchTrainError when more questions fail than it allows.
+    Raises SearchTrainError when more questions fail than it allows.
     """
-    aliases = compile_aliases(config["aliases"])
+    aliases = compile_aliases(settings.aliases)
     answers = await ask_each(
         seeds["question"].to_list(),
         Asker(client, system, TAG_SCHEMA, repairs=1),
         lambda value: parse_tag(value, aliases),
-        config,
+        settings,
         "tag",
     )
     tags = [None if isinstance(answer, BoundaryError) else answer for answer in answers]
