@@ -1,6 +1,7 @@
 """The index of BM25: the ranking, and what it refuses."""
 
 import asyncio
+import os
 
 import numpy as np
 import pytest

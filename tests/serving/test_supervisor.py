@@ -267,6 +267,12 @@ def test_a_spec_is_refused_in_one_line(values, message):
     assert "\n" not in str(refused.value)
 
 
+def test_serving_needs_the_standard_library_alone():
+    command = [sys.executable, "-S", SERVE, "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_serves_a_real_retriever(supervise, tmp_path):
     corpus, index = tmp_path / "corpus.jsonl", tmp_path / "index"
     corpus.write_text('{"id": "1", "contents": "\\"Paris\\"\\nParis is in France."}\n')

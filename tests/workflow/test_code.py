@@ -22,7 +22,9 @@ def digest_anew(root, *modules):
 def test_imports_are_followed_but_not_through_neutral_modules(tmp_path):
     write(
         tmp_path,
-        room__tag="import json\nfrom searchtrain.room import one\nfrom searchtrain.core import files",
+        room__tag=(
+            "import json\nfrom searchtrain.room import one\nfrom searchtrain.core import files"
+        ),
         room__one="from searchtrain.other.two import f",
         room__unused="",
         other__two="def f():\n    from searchtrain.other import three\n    return three.x",
@@ -40,14 +42,16 @@ def test_imports_are_followed_but_not_through_neutral_modules(tmp_path):
 def test_an_import_for_types_alone_is_not_followed(tmp_path):
     write(
         tmp_path,
-        room__tag="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import searchtrain.room.one",
+        room__tag=(
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import searchtrain.room.one"
+        ),
         room__one="",
     )
     assert [file.name for file in list_files(["room.tag"], tmp_path)] == ["tag.py"]
 
 
 def test_an_entry_that_does_not_exist_is_an_error(tmp_path):
-    with pytest.raises(ModuleNotFoundError, match="no module room.gone"):
+    with pytest.raises(ModuleNotFoundError, match=r"no module room\.gone"):
         list_files(["room.gone"], tmp_path)
 
 

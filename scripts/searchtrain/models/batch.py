@@ -4,7 +4,7 @@ Invariant: every request has an answer or the error that it failed with, in the 
 requests, and more failures than the stage allows end it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from searchtrain import config
@@ -37,7 +37,6 @@ async def ask_each(
     async def ask(request: str) -> Answer | BoundaryError:
         answer: Answer | BoundaryError
         error = None
-        try:
         try:
             with attribute_failures():
                 answer = await asker.ask(request, read, seed=settings.seed)
