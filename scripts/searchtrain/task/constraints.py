@@ -74,7 +74,8 @@ def list_secrets(config: Mapping[str, Any]) -> list[str]:
 def resolve_role(config: Mapping[str, Any], role: str) -> Mapping[str, Any]:
     """The section that counts for a role, its own or that of `same_as`."""
     section = config["models"][role]
-    return config["models"][section.get("same_as") or role]
+    resolved: Mapping[str, Any] = config["models"][section.get("same_as") or role]
+    return resolved
 
 
 def _check_submissions(task: Mapping[str, Any]) -> Iterator[str]:
