@@ -5,7 +5,7 @@ from pathlib import Path
 
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
-from searchtrain.task import plan
+from searchtrain.task import timings
 
 logger = logging.getLogger("hours")
 
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="hours.json")
     parser.add_argument("--text", type=Path, required=True, help="hours.md")
     args = cli.parse(parser)
-    rows = plan.compare_hours(files.read_json(args.plan), plan.read_spent(args.benchmarks))
+    rows = timings.compare_hours(files.read_json(args.plan), timings.read_timings(args.benchmarks))
     text = format_table(rows)
     logger.info("the last run of each rule:\n%s", text)
     files.write_json(rows, args.out)

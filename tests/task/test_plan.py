@@ -12,7 +12,8 @@ from snakemake.utils import update_config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json, read_json
 from searchtrain.task.budget import check_budget, check_rest, find_fit, start_clock, sum_rest
-from searchtrain.task.plan import compare_hours, count_questions, make_plan, read_spent
+from searchtrain.task.plan import count_questions, make_plan
+from searchtrain.task.timings import compare_hours, read_timings
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"train": 1000, "dev": 20, "test": 100}
@@ -260,7 +261,7 @@ def test_a_stage_begins_with_a_look_at_the_clock(tmp_path, mode, status):
 def test_planned_and_spent_hours_stand_side_by_side(tmp_path):
     for rule, seconds in (("corpus", 360), ("index", 720), ("trajectories", 1800), ("seeds", 36)):
         (tmp_path / f"{rule}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
-    rows = compare_hours(make_plan(make_config(), COUNTS), read_spent(tmp_path))
+    rows = compare_hours(make_plan(make_config(), COUNTS), read_timings(tmp_path))
     spent = {row["stage"]: row["spent_hours"] for row in rows}
     assert spent == {
         "index": 0.3, "tag": None, "trajectories": 0.5, "checkpoint": None, "predict": None,
@@ -269,4 +270,4 @@ def test_planned_and_spent_hours_stand_side_by_side(tmp_path):
     assert rows[2]["planned_hours"] == 0.1333
     (tmp_path / "broken.tsv").write_text("nothing\n1\n")
     with pytest.raises(InputError, match=r"broken\.tsv"):
-        read_spent(tmp_path)
+        read_timings(tmp_path)

@@ -12,7 +12,8 @@ from typing import Any
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json, write_json
-from searchtrain.task.plan import STAGES, count_rolled_out, make_plan, sum_known
+from searchtrain.task.plan import STAGES, make_plan, sum_known
+from searchtrain.task.stages import count_rolled_out
 
 CLOCK = "task_clock.json"
 """Its name in the folder of the request cache."""
