@@ -1,7 +1,6 @@
 """The training stage: what it refuses, and how it starts the trainer."""
 
 import itertools
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +13,11 @@ from transformers import Qwen2Config
 
 from helpers.rollouts import make_frame, make_rollout
 from helpers.worlds import WORLD, write
+from searchtrain.config import Train
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import write_json
 from searchtrain.demo import world
+from searchtrain.serving.gpu_lease import Lease
 from searchtrain.training import sharegpt, trainer
 from searchtrain.training.recipe import check_attention
 
@@ -49,10 +50,10 @@ def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_
 )
 def test_varlen_needs_one_packed_row_a_batch(change, said):
     args = {"neat_packing": True, "per_device_train_batch_size": 1}
-    check_attention({"attention": "varlen", "args": args})
-    check_attention({"attention": None, "args": {**args, **change}})
+    check_attention(Train(attention="varlen", args=args))
+    check_attention(Train(attention=None, args={**args, **change}))
     with pytest.raises(InputError, match=said):
-        check_attention({"attention": "varlen", "args": {**args, **change}})
+        check_attention(Train(attention="varlen", args={**args, **change}))
 
 
 def test_one_process_needs_no_launcher():
@@ -78,18 +79,23 @@ def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, mo
     whole = {**laptop, "args": {**laptop["args"], **few, "save_strategy": "no"}}
     fsdp = {key: large["args"][key] for key in ("fsdp", "fsdp_config", "save_strategy")}
     sharded = {**whole, "args": {**whole["args"], **fsdp}}
-    env = {**os.environ, **laptop["env"], "HF_HUB_OFFLINE": "1"}
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def train(values, **env):
+        settings = Train(**{**values, "env": {**laptop["env"], **env}})
+        work = tmp_path / ("sharded" if env else "whole")
+        return load_file(trainer.train(data, info, base, work, settings, Lease({}, ())) / WEIGHTS)
+
     before = load_file(base / WEIGHTS)
-    expected = load_file(trainer.train(data, info, base, tmp_path / "1", whole, env) / WEIGHTS)
+    expected = train(whole)
 
     build = trainer.build_command
     worker = {"searchtrain.training.worker": "helpers.fsdp_worker"}
     monkeypatch.setattr(
         trainer, "build_command", lambda *args: [worker.get(part, part) for part in build(*args)]
     )
-    env["FSDP_STATE_DICT_TYPE"] = large["env"]["FSDP_STATE_DICT_TYPE"]
-    env["PYTHONPATH"] = str(ROOT / "tests")
-    saved = load_file(trainer.train(data, info, base, tmp_path / "2", sharded, env) / WEIGHTS)
+    kind = large["env"]["FSDP_STATE_DICT_TYPE"]
+    saved = train(sharded, FSDP_STATE_DICT_TYPE=kind, PYTHONPATH=str(ROOT / "tests"))
     assert saved.keys() == before.keys()
     for name, weights in saved.items():
         torch.testing.assert_close(weights, expected[name])

@@ -75,7 +75,13 @@ def open_refiner(
     if not config.refine.enabled or prompt is None:
         return None
     client = open_model(config, "refiner", servers, config.refine.sampling, cache)
-    return Refiner(client, render_prompt(prompt), config.refine)
+    return Refiner(
+        client,
+        render_prompt(prompt),
+        seed=config.refine.seed,
+        max_document_chars=config.refine.max_document_chars,
+        max_failed_share=config.refine.max_failed_share,
+    )
 
 
 def open_search(config: Config, servers: Servers, writer: str, name: str = "search") -> Search:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from searchtrain.config import Train
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
 from searchtrain.training.sharegpt import DATASET, tokenize_record
@@ -49,14 +50,14 @@ def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[st
     }
 
 
-def check_attention(config: Mapping[str, Any]) -> None:
+def check_attention(settings: Train) -> None:
     """Raise InputError when `train.attention` does not fit the other settings."""
     wanted = {"neat_packing": True, "per_device_train_batch_size": 1}
-    if config["attention"] == "varlen":
+    if settings.attention == "varlen":
         for key, value in wanted.items():
-            if config["args"].get(key) != value:
+            if settings.args.get(key) != value:
                 raise InputError(
-                    f"train.args.{key}: {config['args'].get(key)}: train.attention varlen reads one"
+                    f"train.args.{key}: {settings.args.get(key)}: train.attention varlen reads one"
                     f" packed row at a time; set it to {str(value).lower()}"
                 )
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import yaml
 
+from searchtrain.config import Train
 from searchtrain.core.errors import Interrupted, SearchTrainError
 from searchtrain.core.files import digest, hash_file, write_json
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.serving import process
+from searchtrain.serving.gpu_lease import Lease
 from searchtrain.training.recipe import check_attention, render_recipe
 
 logger = logging.getLogger(__name__)
@@ -43,22 +45,20 @@ def train(
     info: Path,
     base: Path,
     work: Path,
-    config: Mapping[str, Any],
-    env: Mapping[str, Any],
-    locks: Sequence[int] = (),
+    settings: Train,
+    lease: Lease,
 ) -> Path:
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
-    `config`: the `train` section. `env`: what differs from this process's environment. `locks`:
-    file descriptors that stay open until the trainer is gone. Returns the folder with the final
-    model. Raises SearchTrainError with the trainer's last words when it fails.
+    `lease`: the devices of the run; they stay taken until the trainer is gone. Returns the folder
+    with the final model. Raises SearchTrainError with the trainer's last words when it fails.
     """
-    check_attention(config)
-    recipe = render_recipe(config["args"], base, dataset)
-    if config["processes"] == 1:
+    check_attention(settings)
+    recipe = render_recipe(settings.args, base, dataset)
+    if settings.processes == 1:
         recipe.pop("ddp_backend", None)  # with it the trainer looks for other processes
     inputs = [hash_file(dataset), hash_file(info), hash_model(base), recipe, list_versions()]
-    inputs += [config["processes"], config["attention"]]
+    inputs += [settings.processes, settings.attention]
     run_dir = work / digest(inputs)[:16]
     recipe["output_dir"] = str(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -67,8 +67,9 @@ def train(
     if states := sorted(run_dir.glob(STATE)):
         logger.info("going on from %s", states[-1])
     begun = time.monotonic()
-    command = build_command(recipe_file, config["processes"], config["attention"] == "varlen")
-    _run_trainer(command, run_dir / "trainer.log", env, locks)
+    command = build_command(recipe_file, settings.processes, settings.attention == "varlen")
+    env = {**settings.env, **lease.variables}
+    _run_trainer(command, run_dir / "trainer.log", env, lease.locks)
     logger.info("trained in %.0f s", time.monotonic() - begun)
     return run_dir
 
