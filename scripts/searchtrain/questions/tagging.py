@@ -36,7 +36,7 @@ TAG_SCHEMA: dict[str, Any] = {
     "required": ["domain", "key_points"],
     "additionalProperties": False,
 }
-"""What a tagger is asked for (`response_format`); within what strict structured output allows."""
+"""What a tagger must answer (`response_format`); within what strict structured output allows."""
 
 INVARIANT = frozenset(
     [
@@ -52,7 +52,7 @@ def parse_tag(value: Any, aliases: Mapping[str, str] | None = None) -> tuple[str
     """Check a tagger's JSON object and return its canonical domain and key points.
 
     `aliases`: as from `compile_aliases`. Key points that fold into one count once, in the order
-    given. Raises ModelError with kind `schema`, whose message tells a model what to mend.
+    given. Raises ModelError with kind `schema`, whose message tells a model what to fix.
     """
     if not isinstance(value, Mapping):
         raise ModelError(f"The tag is {value!r:.60}; it must be a JSON object.", "schema")
