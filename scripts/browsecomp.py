@@ -4,8 +4,10 @@ from pathlib import Path
 
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
-from searchtrain.evaluation import browsecomp
-from searchtrain.evaluation.benchmarks import read_evaluation
+from searchtrain.evaluation.benchmark_file import read_benchmarks
+from searchtrain.evaluation.browsecomp_runs import select_runs, write_runs
+from searchtrain.evaluation.browsecomp_scores import score_runs
+from searchtrain.evaluation.qrels import read_qrels
 
 
 def main() -> None:
@@ -19,13 +21,13 @@ def main() -> None:
     parser.add_argument("--report", type=Path, required=True)
     args = cli.parse(parser)
     predictions = schemas.read_table(args.predictions, schemas.Predictions)
-    evaluation = read_evaluation(args.benchmarks)
-    rows = browsecomp.select_runs(predictions, evaluation, args.name, args.benchmarks)
-    evidence = browsecomp.read_qrels(args.qrels)
-    gold = browsecomp.read_qrels(args.gold) if args.gold else None
+    benchmarks = read_benchmarks(args.benchmarks)
+    rows = select_runs(predictions, benchmarks, args.name, args.benchmarks)
+    evidence = read_qrels(args.qrels)
+    gold = read_qrels(args.gold) if args.gold else None
     paths = {"recall": args.qrels, "gold_recall": args.gold}
-    report = browsecomp.score_runs(rows, evidence, gold, paths)
-    browsecomp.write_runs(rows, args.out)
+    report = score_runs(rows, evidence, gold, paths)
+    write_runs(rows, args.out)
     files.write_json(report, args.report)
 
 

@@ -7,7 +7,9 @@ import polars as pl
 from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
-from searchtrain.evaluation import benchmarks, metrics
+from searchtrain.evaluation import metrics
+from searchtrain.evaluation.benchmark_file import read_benchmarks
+from searchtrain.evaluation.submission import make_submission
 
 
 def main() -> None:
@@ -41,14 +43,14 @@ def main() -> None:
             "answers": args.test_answers,
             "benchmarks": args.benchmarks,
         },
-        benchmarks=benchmarks.read_evaluation(args.benchmarks) if args.benchmarks else None,
+        benchmarks=read_benchmarks(args.benchmarks) if args.benchmarks else None,
         judgements=(
             schemas.read_table(args.judgements, schemas.Judgements) if args.judgements else None
         ),
     )
     if args.judge_report:
         scores["judge_cost"] = files.read_json(args.judge_report)["cost"]
-    submission, scores["test_json"] = metrics.make_submission(
+    submission, scores["test_json"] = make_submission(
         predictions,
         test,
         question_file.load_ids(args.test),

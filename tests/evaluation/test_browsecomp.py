@@ -12,14 +12,10 @@ from helpers.rollouts import make_rollout
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
-from searchtrain.evaluation.benchmarks import EVALUATION
-from searchtrain.evaluation.browsecomp import (
-    make_run,
-    read_qrels,
-    score_runs,
-    select_runs,
-    write_runs,
-)
+from searchtrain.evaluation.benchmark_file import COLUMNS
+from searchtrain.evaluation.browsecomp_runs import make_run, select_runs, write_runs
+from searchtrain.evaluation.browsecomp_scores import score_runs
+from searchtrain.evaluation.qrels import read_qrels
 
 ROOT = Path(__file__).parents[2]
 NAME = "browsecomp"
@@ -39,7 +35,7 @@ def make_benchmarks(*ids):
         }
         for key in ids
     ]  # fmt: skip
-    return pl.DataFrame(rows, schema=EVALUATION)
+    return pl.DataFrame(rows, schema=COLUMNS)
 
 
 def select(rollouts, ids, name=NAME):

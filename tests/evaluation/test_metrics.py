@@ -18,7 +18,8 @@ from searchtrain.data.answers import (
     match_substring,
     measure_f1,
 )
-from searchtrain.evaluation.metrics import check_form, check_submission, score_answers
+from searchtrain.evaluation.scores import score_answers
+from searchtrain.evaluation.submission import check_form, check_submission
 
 ROOT = Path(__file__).parents[2]
 DEV = [

@@ -50,10 +50,10 @@ def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_
 )
 def test_varlen_needs_one_packed_row_a_batch(change, said):
     args = {"neat_packing": True, "per_device_train_batch_size": 1}
-    check_attention(Train(attention="varlen", args=args))
-    check_attention(Train(attention=None, args={**args, **change}))
+    check_attention(Train.parse({"attention": "varlen", "args": args}))
+    check_attention(Train.parse({"attention": None, "args": {**args, **change}}))
     with pytest.raises(InputError, match=said):
-        check_attention(Train(attention="varlen", args={**args, **change}))
+        check_attention(Train.parse({"attention": "varlen", "args": {**args, **change}}))
 
 
 def test_one_process_needs_no_launcher():

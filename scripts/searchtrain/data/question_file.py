@@ -12,14 +12,16 @@ import polars as pl
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
 
-QUESTION = {
-    "id": pl.String,
-    "question": pl.String,
-    "golden_answers": pl.List(pl.String),
-    "source": pl.String,
-    "exclude_urls": pl.List(pl.String),
-}
-ANSWER = {"id": pl.String, "golden_answers": pl.List(pl.String), "type": pl.String}
+QUESTION = pl.Schema(
+    {
+        "id": pl.String(),
+        "question": pl.String(),
+        "golden_answers": pl.List(pl.String()),
+        "source": pl.String(),
+        "exclude_urls": pl.List(pl.String()),
+    }
+)
+ANSWER = pl.Schema({"id": pl.String(), "golden_answers": pl.List(pl.String()), "type": pl.String()})
 
 
 def load_questions(path: str | Path, answers: bool = True) -> pl.DataFrame:
@@ -48,7 +50,7 @@ def load_ids(path: str | Path) -> list[str | int]:
 def load_answers(path: str | Path) -> pl.DataFrame:
     """Read an answer file, an array of `{id, golden_answers, type}`; `type` may be absent."""
     path = Path(path)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, row in enumerate(_load_array(path), 1):
         key, where = read_id(row, f"{path}: row {number}")
         answers = _read_answers(row, where)
@@ -132,7 +134,7 @@ def _check_unicode(text: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{where} {text!r} is no valid Unicode; mend its \\u escapes") from None
+        raise InputError(f"{where} {text!r} is no valid Unicode; fix its \\u escapes") from None
 
 
 def _get_field(row: dict[str, Any], name: str, where: str) -> Any:

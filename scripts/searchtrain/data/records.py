@@ -56,4 +56,4 @@ def _check_unicode(value: dict[str, Any], place: str) -> None:
         canonical_json(value).encode()
     except UnicodeEncodeError as error:
         fault = error.object[max(0, error.start - 30) : error.end]
-        raise InputError(f"{place}: {fault!r} is no valid Unicode; mend its \\u escapes") from None
+        raise InputError(f"{place}: {fault!r} is no valid Unicode; fix its \\u escapes") from None

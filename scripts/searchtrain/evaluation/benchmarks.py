@@ -16,10 +16,10 @@ from searchtrain.core.text_table import format_table
 from searchtrain.data import question_file
 from searchtrain.data.answers import normalise_answer
 from searchtrain.data.records import read_records
+from searchtrain.evaluation.benchmark_file import COLUMNS
 
 logger = logging.getLogger(__name__)
 
-EVALUATION = {**question_file.QUESTION, "type": pl.String}
 FIELDS = {
     "2wiki": "id, Question, answer, source",
     "bamboogle": "id, Question, answer, source",
@@ -38,7 +38,7 @@ ANSWERS = ("answer", "golden_answers", "Answer")
 
 
 def load_benchmark(name: str, path: str | Path) -> pl.DataFrame:
-    """Read one benchmark file; returns its rows in its order, with the columns of `EVALUATION`.
+    """Read one benchmark file; returns its rows in its order (`benchmark_file.COLUMNS`).
 
     The file is a JSON array or JSON Lines of one of the shapes in `FIELDS`, or of `OTHER`. `id` is
     `<name>/<the row's id, task_id or query_id, else its number>`, `type` the benchmark's name,
@@ -54,11 +54,11 @@ def load_benchmark(name: str, path: str | Path) -> pl.DataFrame:
         for number, (where, row) in enumerate(read_records(path), 1)
     ]
     question_file.check_unique([row["id"] for row in rows], path)
-    return pl.DataFrame(rows, schema=EVALUATION)
+    return pl.DataFrame(rows, schema=COLUMNS)
 
 
 def load_benchmarks(paths: Mapping[str, str | Path]) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Read several benchmark files (name -> path) into one frame with the columns of `EVALUATION`.
+    """Read several benchmark files (name -> path) into one frame (`benchmark_file.COLUMNS`).
 
     The report has, per benchmark, its file, rows, rows per source and `unscorable`; in all,
     `duplicates` (questions with the text of an earlier one: `{id, same_as}`) and `unscorable`: ids
@@ -89,23 +89,6 @@ def load_benchmarks(paths: Mapping[str, str | Path]) -> tuple[pl.DataFrame, dict
     for key in unscorable:
         logger.warning("%s: its golden answer normalises to nothing; it is kept", key)
     return frame, report
-
-
-def read_evaluation(path: str | Path) -> pl.DataFrame:
-    """Read `benchmarks.json` as `make_file` laid it out; columns of `EVALUATION`."""
-    kinds = question_file.load_answers(path).select("id", "type")
-    return question_file.load_questions(path).join(
-        kinds, on="id", how="left", maintain_order="left"
-    )
-
-
-def make_file(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `benchmarks.json`, a question file: `{id, question, golden_answers, source,
-    type}`, and `exclude_urls` where there are any."""
-    return [
-        {key: row[key] for key in EVALUATION if key != "exclude_urls" or row[key]}
-        for row in frame.iter_rows(named=True)
-    ]
 
 
 def _read_row(name: str, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A model as judge of answers (SimpleDeepSearcher's LLM judge, LasJ).
 
 The judge sees question, golden answers and the predicted answer as one JSON object, so no answer
-can pose as the task. Invariant: every prediction has one row, and equal requests are asked once.
+can pose as the task. Invariant: every prediction has one row, and equal requests are sent once.
 """
 
 import logging
@@ -31,7 +31,7 @@ VERDICT_SCHEMA: dict[str, Any] = {
 """What a judge is asked for; the reason comes first, so that the verdict can follow from it."""
 
 BLANK = "There is no answer."
-"""The reason of a verdict that nobody was asked for."""
+"""The reason of the verdict on a blank answer, for which there is no request."""
 
 
 def select_answers(
@@ -44,10 +44,10 @@ def select_answers(
     `answer`. Raises InputError for an id without golden answers, or predicted twice.
     """
     frames = []
-    for split, known in golds.items():
+    for split, answers in golds.items():
         rows = predictions.filter(pl.col("split") == split)
         frame = rows.select("split", "question_id", "question", "answer").join(
-            known.select(pl.col("id").alias("question_id"), "golden_answers"),
+            answers.select(pl.col("id").alias("question_id"), "golden_answers"),
             on="question_id", how="left", maintain_order="left",
         )  # fmt: skip
         unknown = frame.filter(pl.col("golden_answers").is_null())["question_id"]
@@ -67,12 +67,12 @@ async def judge_predictions(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Ask whether each answer is right; returns `schemas.Judgements` and what it cost.
 
-    `rows`: as from `select_answers`; `system`: the rendered prompt. A blank answer is wrong and
-    nobody is asked; every other is asked for, since the verdict is a measure of its own. An answer
-    without a usable verdict has `correct` null. Raises SearchTrainError when more answers fail than
-    the config allows.
+    `rows`: as from `select_answers`; `system`: the rendered prompt. A blank answer is wrong without
+    a request; every other has one, since the verdict is a measure of its own. An answer without a
+    usable verdict has `correct` null. Raises SearchTrainError when more answers fail than the
+    config allows.
 
-    The second value counts `requests`, `cached`, `retries`, `repairs`, tokens and `dollars` bought
+    The second value counts `requests`, `cached`, `retries`, `repairs`, tokens and `dollars` paid
     now, and as `all_prompt_tokens`, `all_completion_tokens` and `all_dollars` what the verdicts
     cost if none of them had been in the cache.
     """
@@ -82,11 +82,11 @@ async def judge_predictions(
             "question", "golden_answers", "answer"
         ).iter_rows()
     ]
-    asked = list(dict.fromkeys(filter(None, requests)))
+    distinct = list(dict.fromkeys(filter(None, requests)))
     judge = Asker(client, system, VERDICT_SCHEMA, repairs=1)
-    given = await ask_each(asked, judge, _read_verdict, settings, "judge")
+    given = await ask_each(distinct, judge, _read_verdict, settings, "judge")
     answers = [(None, "", v.kind) if isinstance(v, BoundaryError) else v for v in given]
-    verdicts = dict(zip(asked, answers, strict=True))
+    verdicts = dict(zip(distinct, answers, strict=True))
     judged = [verdicts[request] if request else (False, BLANK, "") for request in requests]
     columns = empty_table(Judgements).schema
     frame = rows.select("split", "question_id").hstack(
@@ -95,7 +95,7 @@ async def judge_predictions(
             orient="row",
         )
     )  # fmt: skip
-    return validate_table(frame, Judgements, "judgements"), _count_usage(client, len(asked))
+    return validate_table(frame, Judgements, "judgements"), _count_usage(client, len(distinct))
 
 
 def make_report(
@@ -135,11 +135,11 @@ def _read_verdict(value: Mapping[str, Any]) -> tuple[bool, str, str]:
     return value["correct"], " ".join(value["reason"].split()), ""
 
 
-def _count_usage(client: Model, asked: int) -> dict[str, Any]:
+def _count_usage(client: Model, distinct: int) -> dict[str, Any]:
     usage = client.usage
     kinds = ("prompt", "completion")
     return {
-        "asked": asked,
+        "asked": distinct,
         **{name: usage[name] for name in ("requests", "cached", "retries", "repairs")},
         **{f"{kind}_tokens": usage[f"{kind}_tokens"] for kind in kinds},
         "dollars": round(client.cost(), 6),

@@ -96,8 +96,8 @@ def describe_sampling(
             "after": sampled.height,
         },
         "mean_units": {
-            "before": _round(pool["units"].mean()),
-            "after": _round(sampled["units"].mean()),
+            "before": _round(pool.select(pl.mean("units")).item()),
+            "after": _round(sampled.select(pl.mean("units")).item()),
         },
         "buckets": quotas.to_dicts(),
     }
@@ -150,7 +150,7 @@ def measure_evenness(counts: pl.DataFrame, column: str) -> float | None:
 
 
 def share_quota(sizes: Sequence[int], total: int) -> list[int]:
-    """Split `total` equally over buckets of these sizes; what one can not fill goes to the rest.
+    """Split `total` equally over buckets of these sizes; what one cannot fill goes to the rest.
 
     The first buckets take the remainder of a division. Adds up to min(total, sum(sizes)).
     """

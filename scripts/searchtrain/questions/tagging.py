@@ -38,7 +38,7 @@ TAG_SCHEMA: dict[str, Any] = {
     "required": ["domain", "key_points"],
     "additionalProperties": False,
 }
-"""What a tagger is asked for (`response_format`); within what strict structured output allows."""
+"""What a tagger must answer (`response_format`); within what strict structured output allows."""
 
 INVARIANT = frozenset(
     [

@@ -1,7 +1,7 @@
 """Search as the agent sees it: queries in, passages out, whatever answers them.
 
 Invariant: every implementation returns one list per query, in the order of the queries, passages
-best first, and raises SearchError when it can not.
+best first, and raises SearchError when it cannot.
 """
 
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ class BM25Settings:
     method: str = "lucene"
     k1: float = 0.9
     b: float = 0.4
-    stopwords: str | list | None = "english"
+    stopwords: str | list[str] | None = "english"
     """`english`, a list of words, or None."""
     stemmer: str | None = "english"
     """A Snowball language, or None."""
@@ -50,10 +50,10 @@ class Documents:
 
     analyser: Analyser
     vocab: dict[str, int] = field(default_factory=lambda: {"": 0})
-    known: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
     """The number of each word's term, 0 for stop words: each word is stemmed once."""
-    terms: array = field(default_factory=lambda: array("i"))
-    ends: array = field(default_factory=lambda: array("q", [0]))
+    terms: "array[int]" = field(default_factory=lambda: array("i"))
+    ends: "array[int]" = field(default_factory=lambda: array("q", [0]))
 
     @property
     def ids(self) -> "Documents":
@@ -63,17 +63,17 @@ class Documents:
     def __len__(self) -> int:
         return len(self.ends) - 1
 
-    def __iter__(self) -> Iterator[array]:
+    def __iter__(self) -> Iterator["array[int]"]:
         return (self.terms[self.ends[n] : self.ends[n + 1]] for n in range(len(self)))
 
     def add(self, text: str) -> None:
         """Append a passage."""
-        known, words = self.known, split_words(text)
+        numbers, words = self.numbers, split_words(text)
         for word in words:
-            if word not in known:
+            if word not in numbers:
                 term = self.analyser.reduce(word)
-                known[word] = self.vocab.setdefault(term, len(self.vocab))
-        self.terms.extend([number for word in words if (number := known[word])])
+                numbers[word] = self.vocab.setdefault(term, len(self.vocab))
+        self.terms.extend([number for word in words if (number := numbers[word])])
         self.ends.append(len(self.terms))
 
 
@@ -149,7 +149,7 @@ def build_bm25(corpus: Path, out: Path, settings: BM25Settings) -> dict[str, Any
     if len(documents.vocab) == 1:
         raise InputError(f"{corpus}: no passage has a word to index; check stopwords and contents")
     logger.info("indexing %d passages, %d terms", len(documents), len(documents.vocab))
-    documents.known.clear()
+    documents.numbers.clear()
     model = bm25s.BM25(k1=settings.k1, b=settings.b, method=settings.method, backend="numpy")
     if len(documents) >= COMPILE_FROM:
         model.activate_numba_csc()

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -108,20 +109,20 @@ def check_passage(passage: dict[str, Any], settings: CorpusSettings, place: str)
         isinstance(links, list) and all(isinstance(i, str) for i in links)
     ):
         raise InputError(
-            f"{place}: links: {links!r:.60} is not a list of passage ids; mend or drop it"
+            f"{place}: links: {links!r:.60} is not a list of passage ids; fix or drop it"
         )
     url = passage.get("url")
     if url is not None and not isinstance(url, str):
-        raise InputError(f"{place}: url: {url!r:.60} is not a string; mend or drop it")
+        raise InputError(f"{place}: url: {url!r:.60} is not a string; fix or drop it")
 
 
-def check_unique_ids(source: Path, ids: array) -> None:
+def check_unique_ids(source: Path, ids: "array[int]") -> None:
     """Check over the whole corpus that no id repeats; raises InputError naming both lines.
 
     Works on 64-bit digests, so that 21 million passages fit; only a fault reads the file again.
     """
-    known, counts = np.unique(np.frombuffer(ids, dtype=np.int64), return_counts=True)
-    repeated = set(known[counts > 1].tolist())
+    digests, counts = np.unique(np.frombuffer(ids, dtype=np.int64), return_counts=True)
+    repeated = set(digests[counts > 1].tolist())
     lines: dict[str, int] = {}
     for number, passage in read_rows(source) if repeated else ():
         name = passage["id"]
@@ -134,11 +135,11 @@ def check_unique_ids(source: Path, ids: array) -> None:
             lines[name] = number
 
 
-def find_missing(ids: array, links: array) -> set[int]:
+def find_missing(ids: "array[int]", links: "array[int]") -> set[int]:
     """The digests of links that are no passage's."""
     wanted = np.unique(np.frombuffer(links, dtype=np.int64))
-    known = np.frombuffer(ids, dtype=np.int64)
-    return set(wanted[~np.isin(wanted, known)].tolist())
+    present = np.frombuffer(ids, dtype=np.int64)
+    return set(wanted[~np.isin(wanted, present)].tolist())
 
 
 def drop_links(source: Path, stream: IO[bytes], missing: set[int]) -> int:
@@ -174,13 +175,13 @@ def parse_row(line: bytes, place: str) -> dict[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise InputError(f"{place}: not valid JSON ({error}); mend the line") from None
+        raise InputError(f"{place}: not valid JSON ({error}); fix the line") from None
     if not isinstance(row, dict):
         raise InputError(f"{place}: found {line[:60]!r}; give one JSON object a line")
     return row
 
 
-def open_lines(path: Path) -> IO[bytes]:
+def open_lines(path: Path) -> gzip.GzipFile | BufferedReader:
     """Open a file of lines, unpacking gzip; raises InputError when it is not there."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path in the configuration")

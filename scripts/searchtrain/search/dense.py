@@ -29,7 +29,7 @@ from searchtrain.search.vectors import load_vectors
 logger = logging.getLogger(__name__)
 
 FORMAT = "1"
-"""Of the folder; to be raised when older ones can not be read."""
+"""Of the folder; to be raised when older ones cannot be read."""
 PLAN = "plan.json"
 SHARD = 8_192
 """Passages in a file of vectors, for each process that encodes."""
@@ -75,12 +75,12 @@ class DenseIndex(PassageIndex):
 
     def rank_all(self, queries: Sequence[str], topk: int) -> list[Ranking]:
         """See `PassageIndex.rank_all`; a query without a word matches nothing."""
-        asked = [place for place, query in enumerate(queries) if query.strip()]
-        vectors = self._encoder.encode([queries[place] for place in asked], self._prefix)
+        filled = [place for place, query in enumerate(queries) if query.strip()]
+        vectors = self._encoder.encode([queries[place] for place in filled], self._prefix)
         rankings: list[Ranking] = [[] for _ in queries]
         if topk < 1:
             return rankings
-        for place, found, scores in zip(asked, *self._vectors.find(vectors, topk), strict=True):
+        for place, found, scores in zip(filled, *self._vectors.find(vectors, topk), strict=True):
             rankings[place] = list(zip(found.tolist(), scores.tolist(), strict=True))
         return rankings
 
@@ -109,7 +109,7 @@ def build_dense(
     model = need_model(model)
     if settings.max_tokens < 8:
         raise InputError(f"embedder.max_tokens: {settings.max_tokens!r} is too few; use 8 to 512")
-    facts = {"encoder_sha256": hash_encoder(model), "embedder": asdict(settings)}
+    facts: dict[str, Any] = {"encoder_sha256": hash_encoder(model), "embedder": asdict(settings)}
     devices = list_devices(gpus)
     encoder = Encoder(model, settings.max_tokens, devices[0])
     facts["width"] = encoder.width

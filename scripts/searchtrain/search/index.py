@@ -30,9 +30,9 @@ class IndexSettings:
     method: str = "lucene"
     k1: float = 0.9
     b: float = 0.4
-    stopwords: str | list | None = "english_plus"
+    stopwords: str | list[str] | None = "english_plus"
     stemmer: str | None = "english"
-    embedder: dict = field(default_factory=dict)
+    embedder: dict[str, Any] = field(default_factory=dict)
     """dense and hybrid: see `EmbedderSettings`."""
 
 

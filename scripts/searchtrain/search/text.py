@@ -54,7 +54,7 @@ class Analyser:
         return word if self.stem is None else self.stem(word)
 
 
-def make_analyser(stopwords: str | list | None, stemmer: str | None) -> Analyser:
+def make_analyser(stopwords: str | list[str] | None, stemmer: str | None) -> Analyser:
     """Build an analyser.
 
     `stopwords`: a name of STOPWORDS, a list of words, or None for none. `stemmer`: a Snowball

@@ -4,7 +4,7 @@ A block of vectors times the queries in half precision gives candidates; the can
 in single precision give the ranking. Invariant: the ranking is the one that single precision
 alone would give, equal scores in the order of the vectors: candidates are added until none that
 is left out can belong to the best, given the error of half precision. Only of more than LIMIT
-vectors that half precision can not tell apart any may come.
+vectors that half precision cannot tell apart any may come.
 """
 
 from collections.abc import Sequence
@@ -107,7 +107,8 @@ class VectorSearch:
             rows[chosen] = block[inside.to(block.device)].cpu().numpy()
         gathered = rows[where.reshape(places.shape)].astype(np.float32)
         # Not a matrix product: its sums may differ between places that hold the same vector.
-        return np.einsum("qd,qpd->qp", queries, gathered, optimize=False)
+        products: np.ndarray = np.einsum("qd,qpd->qp", queries, gathered, optimize=False)
+        return products
 
 
 def load_vectors(files: Sequence[Path], devices: Sequence[str]) -> VectorSearch:

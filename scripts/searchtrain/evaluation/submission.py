@@ -1,0 +1,110 @@
+"""`test.json`: the answers to the test file's questions, as a grader reads them.
+
+Invariant: it has the test file's ids in its order and number.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from searchtrain.core.errors import InputError
+from searchtrain.data.answers import find_fault
+from searchtrain.evaluation.predictions import select_split
+
+logger = logging.getLogger(__name__)
+
+
+def make_submission(
+    predictions: pl.DataFrame,
+    test: pl.DataFrame,
+    ids: Sequence[str | int],
+    path: Any,
+    max_words: int,
+    max_share: float,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of `test.json`: `{id, predicted_answer}` for every question of the test file; and
+    the form of the answers, as `check_form` counts it.
+
+    `ids`: as from `question_file.load_ids`, so that a numeric id stays a number. An unanswered
+    question has an empty text. Raises InputError when more than `max_share` of the answers are
+    not a word or phrase of at most `max_words` words.
+    """
+    rows = select_split(predictions, "test", test, complete=True, path=path)
+    records = [
+        {"id": key, "predicted_answer": answer}
+        for key, answer in zip(ids, rows["answer"], strict=True)
+    ]
+    check_submission(records, ids, path)
+    form = check_form(records, max_words, max_share)
+    logger.info(
+        "test.json: %d answers, %d of them empty, %d not a word or phrase (%s)",
+        form["answers"], form["empty"], form["broken"], form["faults"],
+    )  # fmt: skip
+    return records, form
+
+
+def check_form(
+    records: Sequence[Mapping[str, Any]], max_words: int, max_share: float
+) -> dict[str, Any]:
+    """Count the answers of `test.json` that are not a word or phrase (`answers.find_fault`).
+
+    Returns `answers`, `empty`, `broken` and `faults` (kind -> how many). Raises InputError naming
+    three of them when more than `max_share` of all answers are broken.
+    """
+    found = {
+        record["id"]: fault
+        for record in records
+        if (fault := find_fault(record["predicted_answer"], max_words))
+    }
+    kinds = dict(sorted(Counter(found.values()).items()))
+    if len(found) > max_share * len(records):
+        shown = [
+            f"id {record['id']!r} ({found[record['id']]}): {record['predicted_answer']!r:.60}"
+            for record in records
+            if record["id"] in found
+        ]
+        raise InputError(
+            f"test.json: {len(found)} of {len(records)} answers are not a word or phrase of at most"
+            f" {max_words} words ({', '.join(f'{kind} {n}' for kind, n in kinds.items())}), for"
+            f" instance {'; '.join(shown[:3])}. Ask for short answers in config/prompts/agent.jinja"
+            " and keep only such rollouts (curate.rules.exact_match), or raise"
+            " predict.max_long_share or predict.max_answer_words"
+        )
+    return {
+        "answers": len(records),
+        "empty": sum(not record["predicted_answer"] for record in records),
+        "broken": len(found),
+        "faults": kinds,
+    }
+
+
+def check_submission(records: Any, ids: Sequence[str | int], path: Any) -> None:
+    """Check `test.json` against the test file as a grader would: count, ids, order, fields.
+
+    Raises InputError naming the first fault; `path` is the test file, for the message.
+    """
+    if not isinstance(records, list):
+        raise InputError(f"the submission is no array; it must have one object per row of {path}")
+    if len(records) != len(ids):
+        raise InputError(
+            f"the submission has {len(records)} answers where {path} has {len(ids)} questions;"
+            " every question needs exactly one, an unanswered one an empty text"
+        )
+    for number, (record, key) in enumerate(zip(records, ids, strict=True), 1):
+        if not isinstance(record, dict) or set(record) != {"id", "predicted_answer"}:
+            raise InputError(
+                f"the submission: row {number}: {record!r:.80} is not exactly id, predicted_answer"
+            )
+        if record["id"] != key or type(record["id"]) is not type(key):
+            raise InputError(
+                f"the submission: row {number}: id {record['id']!r} where {path} has {key!r};"
+                " keep its ids and their order"
+            )
+        if not isinstance(record["predicted_answer"], str):
+            raise InputError(
+                f"the submission: row {number} (id {key!r}): predicted_answer"
+                f" {record['predicted_answer']!r:.60} is not text"
+            )
