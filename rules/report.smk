@@ -51,7 +51,7 @@ rule hours:
     shell:
         "exec python scripts/hours.py"
         " --plan {input.plan:q}"
-        " --benchmarks {params.folder:q}"
+        " --timings {params.folder:q}"
         " --out {output.hours:q}"
         " --text {output.text:q}"
         " --log {log:q}"

@@ -29,7 +29,7 @@ GENUINE_SCHEMA: dict[str, Any] = {
     "required": ["reason", "genuine"],
     "additionalProperties": False,
 }
-"""What the judge is asked for; the reason comes first, so that the verdict can follow from it."""
+"""What the judge must answer; the reason comes first, so that the verdict can follow from it."""
 
 
 def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
@@ -51,11 +51,12 @@ def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.D
 async def judge_shortcuts(
     rollouts: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
 ) -> pl.DataFrame:
-    """Ask of each rollout whether it is genuine; returns `schemas.Shortcuts` in their order.
+    """Let the judge say of each rollout whether it is genuine; returns `schemas.Shortcuts`.
 
-    `rollouts`: as from `select_rollouts`; `system`: the rendered prompt; `config`: the section
-    `shortcuts` (`seed`, `max_failed_share`). A rollout without a usable verdict has `genuine` null.
-    Raises SearchTrainError when more of them fail than the config allows.
+    `rollouts`: as from `select_rollouts`, whose order is kept; `system`: the rendered prompt;
+    `config`: the section `shortcuts` (`seed`, `max_failed_share`). A rollout without a usable
+    verdict has `genuine` null. Raises SearchTrainError when more of them fail than the config
+    allows.
     """
     requests = [render_request(row) for row in rollouts.iter_rows(named=True)]
     given = await ask_each(

@@ -26,7 +26,7 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "required": ["reason", "correct"],
     "additionalProperties": False,
 }
-"""What a judge is asked for; the reason comes first, so that the verdict can follow from it."""
+"""What a judge must answer; the reason comes first, so that the verdict can follow from it."""
 
 BLANK = "There is no answer."
 """The reason of the verdict on a blank answer, for which there is no request."""
@@ -63,7 +63,7 @@ def select_answers(
 async def judge_predictions(
     rows: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Ask whether each answer is right; returns `schemas.Judgements` and what it cost.
+    """Let the judge say which answers are right; returns `schemas.Judgements` and what it cost.
 
     `rows`: as from `select_answers`; `system`: the rendered prompt; `config`: the section `judge`
     (`seed`, `max_failed_share`). A blank answer is wrong without a request; every other has one,

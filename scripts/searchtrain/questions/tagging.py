@@ -116,7 +116,7 @@ def add_tags(seeds: pl.DataFrame, tags: Sequence[tuple[str, list[str]] | None]) 
 async def tag_questions(
     seeds: pl.DataFrame, system: str, client: ModelClient, config: Mapping[str, Any]
 ) -> pl.DataFrame:
-    """Ask for every seed's tag; returns `schemas.Tagged`, without the questions that failed.
+    """Request every seed's tag; returns `schemas.Tagged`, without the questions that failed.
 
     `config`: the section `tag`. Raises SearchTrainError when more questions fail than it allows.
     """

@@ -54,7 +54,7 @@ def list_writers(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def list_predictors(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What a prediction or the scoring of one may ask: config key -> its section."""
+    """What a prediction or the scoring of one may reach: config key -> its section."""
     search = config["search"]
     roles = ["student"] + ["refiner"] * config["refine"]["enabled"]
     roles += ["judge"] * config["judge"]["enabled"]
