@@ -50,7 +50,11 @@ rule hours:
     shell:
         "exec python scripts/hours.py"
         " --plan {input.plan:q}"
+<<<<<<< HEAD
         " --benchmarks {params.timings:q}"
+=======
+        " --timings {params.folder:q}"
+>>>>>>> curation
         " --out {output.hours:q}"
         " --text {output.text:q}"
         " --log {log:q}"

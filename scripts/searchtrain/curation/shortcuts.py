@@ -31,7 +31,7 @@ GENUINE_SCHEMA: dict[str, Any] = {
     "required": ["reason", "genuine"],
     "additionalProperties": False,
 }
-"""What the judge is asked for; the reason comes first, so that the verdict can follow from it."""
+"""What the judge must answer; the reason comes first, so that the verdict can follow from it."""
 
 
 def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
@@ -53,11 +53,18 @@ def select_rollouts(trajectories: pl.DataFrame, questions: pl.DataFrame) -> pl.D
 async def judge_shortcuts(
     rollouts: pl.DataFrame, system: str, client: Model, settings: config.Shortcuts
 ) -> pl.DataFrame:
-    """Ask of each rollout whether it is genuine; returns `schemas.Shortcuts` in their order.
+    """Let the judge say of each rollout whether it is genuine; returns `schemas.Shortcuts`.
 
+<<<<<<< HEAD
     `rollouts`: as from `select_rollouts`; `system`: the rendered prompt. A rollout without
     a usable verdict has `genuine` null. Raises SearchTrainError when more of them fail than the
     config allows.
+=======
+    `rollouts`: as from `select_rollouts`, whose order is kept; `system`: the rendered prompt;
+    `config`: the section `shortcuts` (`seed`, `max_failed_share`). A rollout without a usable
+    verdict has `genuine` null. Raises SearchTrainError when more of them fail than the config
+    allows.
+>>>>>>> curation
     """
     requests = [render_request(row) for row in rollouts.iter_rows(named=True)]
     judge = Asker(client, system, GENUINE_SCHEMA, repairs=1)

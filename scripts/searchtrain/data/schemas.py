@@ -30,7 +30,7 @@ NODE = pl.Struct(
 """A node of a research tree: `parent` and `claim` (of the parent on this child) are empty for the
 root, `entity` for an attribute; `candidates` fit all claims of an inner node, -1 is unknown."""
 SPLITS = ["dev", "test", "test_closed_book", "test_untrained", "benchmarks"]
-"""What a student is asked: `benchmarks` holds the questions of all benchmark files."""
+"""The questions that a student answers: `benchmarks` holds the questions of all benchmark files."""
 
 
 class Table(pa.DataFrameModel):
@@ -247,7 +247,7 @@ class Predictions(Trajectories):
 
 
 class Judgements(Table):
-    """What the judge said of one prediction; every prediction it was asked about has a row."""
+    """What the judge said of one prediction; every prediction that it was sent has a row."""
 
     split: str = pa.Field(isin=SPLITS)
     question_id: str

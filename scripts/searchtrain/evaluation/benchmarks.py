@@ -15,7 +15,7 @@ from searchtrain.core.errors import InputError
 from searchtrain.core.text_table import format_table
 from searchtrain.data import question_file
 from searchtrain.data.answers import normalise_answer
-from searchtrain.data.records import read_records
+from searchtrain.data.json_rows import read_json_rows
 from searchtrain.evaluation.benchmark_file import COLUMNS
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def load_benchmark(name: str, path: str | Path) -> pl.DataFrame:
     path = Path(path)
     rows = [
         _read_row(name, number, row, where)
-        for number, (where, row) in enumerate(read_records(path), 1)
+        for number, (where, row) in enumerate(read_json_rows(path), 1)
     ]
     question_file.check_unique([row["id"] for row in rows], path)
     return pl.DataFrame(rows, schema=COLUMNS)

@@ -28,7 +28,7 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "required": ["reason", "correct"],
     "additionalProperties": False,
 }
-"""What a judge is asked for; the reason comes first, so that the verdict can follow from it."""
+"""What a judge must answer; the reason comes first, so that the verdict can follow from it."""
 
 BLANK = "There is no answer."
 """The reason of the verdict on a blank answer, for which there is no request."""
@@ -65,7 +65,7 @@ def select_answers(
 async def judge_predictions(
     rows: pl.DataFrame, system: str, client: Model, settings: config.Judge
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Ask whether each answer is right; returns `schemas.Judgements` and what it cost.
+    """Let the judge say which answers are right; returns `schemas.Judgements` and what it cost.
 
     `rows`: as from `select_answers`; `system`: the rendered prompt. A blank answer is wrong without
     a request; every other has one, since the verdict is a measure of its own. An answer without a

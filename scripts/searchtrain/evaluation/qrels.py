@@ -58,4 +58,4 @@ def check_queries(queries: Sequence[str], qrels: Qrels, path: Any) -> None:
         )
     unused = len(qrels.keys() - set(queries))
     if unused:
-        logger.warning("%s: %d of its queries were not asked", path, unused)
+        logger.warning("%s: %d of its queries have no run", path, unused)

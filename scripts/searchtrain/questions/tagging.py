@@ -118,7 +118,7 @@ def add_tags(seeds: pl.DataFrame, tags: Sequence[tuple[str, list[str]] | None]) 
 async def tag_questions(
     seeds: pl.DataFrame, system: str, client: Model, settings: config.Tag
 ) -> pl.DataFrame:
-    """Ask for every seed's tag; returns `schemas.Tagged`, without the questions that failed.
+    """Request every seed's tag; returns `schemas.Tagged`, without the questions that failed.
 
     Raises SearchTrainError when more questions fail than it allows.
     """

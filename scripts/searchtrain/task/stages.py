@@ -1,7 +1,7 @@
-"""The stages of a run: how much each asks of models, and how long it takes.
+"""The stages of a run: how much each requests of models, and how long it takes.
 
-A rollout of T turns asks T times and its prompt grows: request k reads system + question + (k-1)
-turns and observations. Of that a server with a prefix cache has read all but what is new: the
+A rollout of T turns takes T requests and its prompt grows: request k reads system + question +
+(k-1) turns and observations. Of that a server with a prefix cache has read all but what is new: the
 question, then one observation a request (every system prompt but the first is shared). Invariant:
 a stage without rates has no hours.
 """
@@ -129,7 +129,7 @@ def _plan_predictions(config: Mapping[str, Any], counts: Mapping[str, int]) -> l
 
     def answer(name: str, searching: int, closed: int) -> Stage:
         open_book = _count_rollouts(searching, plan["turns"], tokens["student_system"], tokens)
-        # Closed-book a rollout asks twice: the turn that would search is thrown away.
+        # Closed-book a rollout takes two requests: the turn that would search is thrown away.
         alone = _count_rollouts(2 * closed, 1, tokens["student_system"], tokens)
         work = _add_work(open_book, alone)
         searches = searching * (plan["turns"] - 1)
@@ -166,8 +166,8 @@ def _time_requests(
     searches: float,
     shards: int = 1,
 ) -> Stage:
-    """A stage that asks a model, as long as what takes longest: reading what no prefix cache has,
-    writing (the two go on together, and their rates are measured so), or searching.
+    """A stage of requests, as long as what takes longest: reading what no prefix cache has, writing
+    (the two go on together, and their rates are measured so), or searching.
 
     Of its `shards`, each with servers of its own, run as many side by side as there are GPUs for.
     """

@@ -14,7 +14,7 @@ from typing import Any
 from searchtrain.config.settings import check_range
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import digest
-from searchtrain.data.records import read_records
+from searchtrain.data.json_rows import read_json_rows
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def read_chats(path: Path) -> list[dict[str, Any]]:
     when a record has none; `sharegpt.list_messages` says what the student reads then. Raises
     InputError naming file, place and fault of the first record that can not be trained on.
     """
-    return [_make_record(row, where) for where, row in read_records(path)]
+    return [_make_record(row, where) for where, row in read_json_rows(path)]
 
 
 def _make_record(row: Mapping[str, Any], where: str) -> dict[str, Any]:

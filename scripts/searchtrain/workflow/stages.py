@@ -75,10 +75,10 @@ STAGES = {
     "predict": Stage(("agent.loop",), ("predict",), search="agent", student=True, timed=True),
     "benchmarks": Stage(("evaluation.benchmarks",)),
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
-    "metrics": Stage(("evaluation.metrics",), ("predict:metrics",)),
-    "browsecomp": Stage(("evaluation.browsecomp",)),
+    "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
+    "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
     "plan": Stage(("task.plan",), PLANNED),
-    "hours": Stage(("task.plan",)),
+    "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """JSON may escape half a surrogate pair, which no file can store."""
 
 
-def read_records(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
+def read_json_rows(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
     """Read every object of the file as `(place, object)`; a byte order mark does no harm.
 
     `place` is `<file>: row <number>` in an array and `<file>: line <number>` in JSON Lines, both
