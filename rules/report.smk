@@ -50,11 +50,7 @@ rule hours:
     shell:
         "exec python scripts/hours.py"
         " --plan {input.plan:q}"
-<<<<<<< HEAD
-        " --benchmarks {params.timings:q}"
-=======
-        " --timings {params.folder:q}"
->>>>>>> curation
+        " --timings {params.timings:q}"
         " --out {output.hours:q}"
         " --text {output.text:q}"
         " --log {log:q}"

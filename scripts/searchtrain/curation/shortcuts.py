@@ -55,16 +55,9 @@ async def judge_shortcuts(
 ) -> pl.DataFrame:
     """Let the judge say of each rollout whether it is genuine; returns `schemas.Shortcuts`.
 
-<<<<<<< HEAD
-    `rollouts`: as from `select_rollouts`; `system`: the rendered prompt. A rollout without
-    a usable verdict has `genuine` null. Raises SearchTrainError when more of them fail than the
-    config allows.
-=======
-    `rollouts`: as from `select_rollouts`, whose order is kept; `system`: the rendered prompt;
-    `config`: the section `shortcuts` (`seed`, `max_failed_share`). A rollout without a usable
-    verdict has `genuine` null. Raises SearchTrainError when more of them fail than the config
-    allows.
->>>>>>> curation
+    `rollouts`: as from `select_rollouts`, whose order is kept; `system`: the rendered prompt. A
+    rollout without a usable verdict has `genuine` null. Raises SearchTrainError when more of them
+    fail than the config allows.
     """
     requests = [render_request(row) for row in rollouts.iter_rows(named=True)]
     judge = Asker(client, system, GENUINE_SCHEMA, repairs=1)

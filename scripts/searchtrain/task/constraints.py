@@ -42,7 +42,6 @@ def check_task(config: Config) -> None:
         raise InputError("configuration: " + "\n".join(faults))
 
 
-<<<<<<< HEAD
 def list_predictors(config: Config) -> dict[str, Section]:
     """What a prediction or the scoring of one may ask: config key -> its section."""
     search = config.search
@@ -50,27 +49,6 @@ def list_predictors(config: Config) -> dict[str, Section]:
     roles += ["judge"] * config.judge.enabled
     sections: dict[str, Section] = {
         search: config.retriever if search == "retriever" else config.web
-=======
-def list_writers(config: Mapping[str, Any]) -> dict[str, str]:
-    """The roles that shape training data, and the setting that makes each of them do so."""
-    writers = {"teacher": "the teacher's role"}
-    if config["refine"]["enabled"]:
-        writers["refiner"] = "refine.enabled"
-    if config["shortcuts"]["enabled"]:
-        writers["judge"] = "shortcuts.enabled"
-    if config["trees"]["enabled"]:
-        writers |= dict.fromkeys(TREE_ROLES, "trees.enabled")
-    return writers
-
-
-def list_predictors(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What a prediction or the scoring of one may reach: config key -> its section."""
-    search = config["search"]
-    roles = ["student"] + ["refiner"] * config["refine"]["enabled"]
-    roles += ["judge"] * config["judge"]["enabled"]
-    return {search: config[search]} | {
-        f"models.{role}": resolve_role(config, role) for role in roles
->>>>>>> curation
     }
     return sections | {f"models.{role}": find_section(config, role) for role in roles}
 
