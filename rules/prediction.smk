@@ -60,7 +60,6 @@ rule predict:
         **stage("predict", benchmarks="benchmarks", refine_prompt="refine_prompt"),
         splits=PROJECT.list_splits,
         check=PROJECT.untracked(["--check-model"] * bool(CONFIG.task.teacher)),
-        check=PROJECT.untracked(["--check-model"] * PROJECT.traced),
     shell:
         "{params.before}exec python scripts/predict.py"
         " --dev {input.dev:q}"
@@ -68,7 +67,6 @@ rule predict:
         " --splits {params.splits:q}"
         " --prompt {input.prompt:q}"
         " --model {input.model:q}"
-        " {params.check}"
         " {params.check}"
         " {params.options:q}"
         " --servers {params.servers:q}"

@@ -14,7 +14,7 @@ STAGE_RULES = {"index": ("corpus", "index"), "predict_untrained": ("untrained/pr
 
 
 def read_timings(folder: Path) -> dict[str, float]:
-    """Hours of each job's last run, from Snakemake's benchmark files in a folder, by their paths."""
+    """Hours of each job's last run by its path, from Snakemake's benchmark files in a folder."""
     timings = {}
     for file in sorted(folder.rglob("*.tsv")):
         header, *rows = [line.split("\t") for line in file.read_text().splitlines()]
