@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from searchtrain import config
 from searchtrain.agent import grammar
 from searchtrain.core.files import hash_file
 from searchtrain.demo import base, teacher, world
@@ -56,13 +57,13 @@ MESSAGES = [
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
-    world.write_world(folder, WORLD)
+    world.write_world(folder, config.World(**WORLD))
     return folder
 
 
 def write(inputs: Path, folder: Path, **changes: Any) -> Path:
-    config = {**CONFIG, **changes}
-    base.write_base(folder, inputs / "passages.jsonl", inputs / "train.json", config)
+    settings = config.Base(**{**CONFIG, **changes})
+    base.write_base(folder, inputs / "passages.jsonl", inputs / "train.json", settings)
     return folder
 
 
@@ -181,7 +182,7 @@ def test_the_model_loads_and_generates(folder: Path, tokenizer: Any) -> None:
 def test_the_language_of_trees_counts_only_in_a_world_with_details(
     inputs: Path, tmp_path: Path
 ) -> None:
-    world.write_world(tmp_path, {**WORLD, "details": True})
+    world.write_world(tmp_path, config.World(**{**WORLD, "details": True}))
     for folder, detailed in ((inputs, False), (tmp_path, True)):
         texts = set(base.collect_texts(folder / "passages.jsonl", folder / "train.json"))
         assert texts >= set(teacher.PHRASES)

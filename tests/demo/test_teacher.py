@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from searchtrain import config
 from searchtrain.agent import grammar
 from searchtrain.agent.refiner import FINDINGS_SCHEMA, read_findings, render_request
 from searchtrain.core.errors import InputError, ModelError, ProtocolError
@@ -61,7 +62,7 @@ def laptop_world() -> world.World:
 
 @pytest.fixture(scope="module")
 def questions(laptop_world: world.World) -> list[world.Question]:
-    return world.write_questions(laptop_world, CONFIG)["train"]
+    return world.write_questions(laptop_world, config.World(**CONFIG))["train"]
 
 
 def look_up(laptop_world: world.World, query: str) -> list[dict[str, Any]]:

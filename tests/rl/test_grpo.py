@@ -17,6 +17,7 @@ import torch
 from test_agent import ANSWER, SEARCH, TASK, Library
 from test_base import CONFIG, WORLD
 
+from searchtrain import config
 from searchtrain.agent import grammar, loop
 from searchtrain.config.limits import Limits
 from searchtrain.core.errors import InputError, SearchTrainError
@@ -40,8 +41,10 @@ DRAWN = Sampling(0.8, 0.9, 24)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grpo")
-    world.write_world(folder, WORLD)
-    base.write_base(folder / "model", folder / "passages.jsonl", folder / "train.json", CONFIG)
+    world.write_world(folder, config.World(**WORLD))
+    base.write_base(
+        folder / "model", folder / "passages.jsonl", folder / "train.json", config.Base(**CONFIG)
+    )
     return folder / "model"
 
 

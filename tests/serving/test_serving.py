@@ -16,8 +16,9 @@ import psutil
 import pytest
 from conftest import wait_until
 
+from searchtrain.config import Index
 from searchtrain.core.errors import InputError, ServiceError
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 from searchtrain.serving.endpoint import read_endpoint, wait_ready, write_endpoint
 from searchtrain.serving.supervisor import (
     ServerSpec,
@@ -256,7 +257,7 @@ def test_a_bad_spec_is_in_the_endpoint_file(supervise, spec, message):
 def test_serves_a_real_retriever(supervise, tmp_path):
     corpus, index = tmp_path / "corpus.jsonl", tmp_path / "index"
     corpus.write_text('{"id": "1", "contents": "\\"Paris\\"\\nParis is in France."}\n')
-    build_index(corpus, index, IndexSettings())
+    build_index(corpus, index, Index())
     spec = {"serve": "retriever", "index": str(index), "corpus": str(corpus), "command": None}
     supervisor = supervise(spec)
     wait_until(supervisor.endpoint.exists)
@@ -268,7 +269,7 @@ def test_serves_a_real_retriever(supervise, tmp_path):
 def test_serves_the_laptops_web(supervise, tmp_path):
     corpus, index = tmp_path / "corpus.jsonl", tmp_path / "index"
     corpus.write_text('{"id": "1", "contents": "\\"Paris\\"\\nParis is in France."}\n')
-    build_index(corpus, index, IndexSettings())
+    build_index(corpus, index, Index())
     paths = {"index": str(index), "corpus": str(corpus), "ledger": str(tmp_path / "ledger")}
     supervisor = supervise({"serve": "web", "command": None, **paths})
     wait_until(supervisor.endpoint.exists)

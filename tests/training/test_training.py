@@ -14,6 +14,8 @@ from test_base import WORLD, write
 from test_curation import make_frame, make_rollout
 from transformers import Qwen2Config
 
+from searchtrain import config
+from searchtrain.config import Train
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import write_json
 from searchtrain.demo import world
@@ -42,16 +44,19 @@ def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"neat_packing": False}, "train.args.neat_packing: False"),
-        ({"per_device_train_batch_size": 2}, "train.args.per_device_train_batch_size: 2"),
+        ({"neat_packing": False}, "train.args: neat_packing must be True .*, not False"),
+        (
+            {"per_device_train_batch_size": 2},
+            "train.args: per_device_train_batch_size must be 1 .*, not 2",
+        ),
     ],
 )
 def test_varlen_needs_one_packed_row_a_batch(change, said):
     args = {"neat_packing": True, "per_device_train_batch_size": 1}
-    trainer.check_attention({"attention": "varlen", "args": args})
-    trainer.check_attention({"attention": None, "args": {**args, **change}})
+    Train.parse({"attention": "varlen", "args": args}, "train")
+    Train.parse({"attention": None, "args": {**args, **change}}, "train")
     with pytest.raises(InputError, match=said):
-        trainer.check_attention({"attention": "varlen", "args": {**args, **change}})
+        Train.parse({"attention": "varlen", "args": {**args, **change}}, "train")
 
 
 def test_one_process_needs_no_launcher():
@@ -65,7 +70,7 @@ def test_one_process_needs_no_launcher():
 
 def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, monkeypatch):
     """FSDP as the scale file sets it up, on two processes of a CPU."""
-    world.write_world(tmp_path, WORLD)
+    world.write_world(tmp_path, config.World(**WORLD))
     base = write(tmp_path, tmp_path / "base", tied=False)
     rollouts = [make_rollout(f"q{i}", asked=f"What is capital number {i}?") for i in range(8)]
     data, info = tmp_path / "sft_dataset.json", tmp_path / "dataset_info.json"
@@ -79,7 +84,9 @@ def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, mo
     sharded = {**whole, "args": {**whole["args"], **fsdp}}
     env = {**os.environ, **laptop["env"], "HF_HUB_OFFLINE": "1"}
     before = load_file(base / WEIGHTS)
-    expected = load_file(trainer.train(data, info, base, tmp_path / "1", whole, env) / WEIGHTS)
+    expected = load_file(
+        trainer.train(data, info, base, tmp_path / "1", Train(**whole), env) / WEIGHTS
+    )
 
     build = trainer.build_command
     worker = {"searchtrain.training.worker": "fsdp_worker"}
@@ -88,7 +95,9 @@ def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, mo
     )
     env["FSDP_STATE_DICT_TYPE"] = large["env"]["FSDP_STATE_DICT_TYPE"]
     env["PYTHONPATH"] = str(ROOT / "tests")
-    saved = load_file(trainer.train(data, info, base, tmp_path / "2", sharded, env) / WEIGHTS)
+    saved = load_file(
+        trainer.train(data, info, base, tmp_path / "2", Train(**sharded), env) / WEIGHTS
+    )
     assert saved.keys() == before.keys()
     for name, weights in saved.items():
         torch.testing.assert_close(weights, expected[name])

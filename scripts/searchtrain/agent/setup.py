@@ -14,15 +14,14 @@ from urllib.parse import urlsplit
 
 from searchtrain.agent.loop import Policy
 from searchtrain.agent.refiner import Refiner
-from searchtrain.config.limits import Limits, describe_limits
-from searchtrain.config.settings import parse_settings
+from searchtrain.config import Limits, Web, describe_limits
 from searchtrain.core.files import digest
 from searchtrain.models.client import ModelClient, open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
 from searchtrain.search.retriever import RetrieverClient
-from searchtrain.search.web import WebSearch, WebSettings
+from searchtrain.search.web import WebSearch
 from searchtrain.serving import endpoint
 
 SERVED = "served"
@@ -108,7 +107,7 @@ def open_search(
         **{key: value for key, value in fleeting.items() if key != "ready_timeout"},
         "pages": {**web["pages"], **fleeting["pages"]},
     }
-    settings = parse_settings(WebSettings, merged, "web")
+    settings = Web.parse(merged, "web")
     hosts = dict(web["pages"]["hosts"])
     for host in [host for host, target in hosts.items() if target == SERVED]:
         if address == url:

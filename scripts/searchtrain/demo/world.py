@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json, replace_file, write_json
 
@@ -244,21 +245,20 @@ def parse_number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
-def write_questions(world: World, config: Mapping[str, Any]) -> dict[str, list[Question]]:
+def write_questions(world: World, settings: config.World) -> dict[str, list[Question]]:
     """Write the questions of every split.
 
-    `config`: `seed`, `sizes` (per split), `shares` (per type), `max_answer_share` (no answer
-    may serve more than this share of a split's questions of one type, so that guessing does not
-    pay). The populations in a comparison differ in their number of digits: a model of a million
-    parameters learns to compare lengths, not numbers.
+    No answer serves more than `max_answer_share` of a split's questions of one type, so that
+    guessing does not pay. The populations in a comparison differ in their number of digits: a model
+    of a million parameters learns to compare lengths, not numbers.
     Raises InputError when the world has too few cities for the sizes.
     """
-    rng = random.Random(config["seed"])
+    rng = random.Random(settings.seed)
     cities = list(world.subjects)
     rng.shuffle(cities)
     splits = {}
     for split in SPLITS:
-        size = config["sizes"][split]
+        size = getattr(settings.sizes, split)
         # One city and a half a question: a comparison takes two, and some questions fail a rule.
         wanted = len(cities) if split == "train" else round(size * 1.5)
         if wanted > len(cities) or wanted < 2:
@@ -267,15 +267,15 @@ def write_questions(world: World, config: Mapping[str, Any]) -> dict[str, list[Q
                 " are left; raise world.cities_per_country or lower world.sizes"
             )
         pool, cities = cities[:wanted], cities[wanted:]
-        splits[split] = list(_write_split(world, split, pool, config, rng))
+        splits[split] = list(_write_split(world, split, pool, settings, rng))
     return splits
 
 
-def write_world(folder: str | Path, config: Mapping[str, Any]) -> None:
+def write_world(folder: str | Path, settings: config.World) -> None:
     """Write passages, question files, test answers and question types into `folder`."""
     folder = Path(folder)
-    world = build_world(config["cities_per_country"], details=config.get("details", False))
-    splits = write_questions(world, config)
+    world = build_world(settings.cities_per_country, details=settings.details)
+    splits = write_questions(world, settings)
     types, answers = {}, []
     for split in ("train", "dev", "test"):
         rows = []
@@ -298,20 +298,20 @@ def write_world(folder: str | Path, config: Mapping[str, Any]) -> None:
 
 
 def _write_split(
-    world: World, split: str, pool: Sequence[str], config: Mapping[str, Any], rng: random.Random
+    world: World, split: str, pool: Sequence[str], settings: config.World, rng: random.Random
 ) -> Iterator[Question]:
-    size = config["sizes"][split]
-    quotas = _share_out(size, config["shares"])
+    size = getattr(settings.sizes, split)
+    quotas = _share_out(size, settings.shares.model_dump())
     cities = _draw_cities(pool, rng)
     seen: set[str] = set()
     for kind, quota in quotas.items():
         relations = [relation for relation, its_kind in RELATIONS.items() if its_kind == kind]
-        limit = max(1, int(config["max_answer_share"] * quota))
+        limit = max(1, int(settings.max_answer_share * quota))
         answers: Counter[str] = Counter()
         written = failed = 0
         while written < quota:
             relation = relations[written % len(relations)]
-            question = _write_question(world, relation, cities, config, rng)
+            question = _write_question(world, relation, cities, rng)
             if question is None or question.text in seen or answers[question.answers[0]] >= limit:
                 failed += 1
                 if failed > 50 * quota + 1000:
@@ -330,7 +330,6 @@ def _write_question(
     world: World,
     relation: str,
     cities: Iterator[str],
-    config: Mapping[str, Any],
     rng: random.Random,
 ) -> Question | None:
     names = tuple(itertools.islice(cities, 2 if RELATIONS[relation] == "comparison" else 1))

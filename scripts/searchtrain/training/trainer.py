@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from searchtrain import config
 from searchtrain.core.errors import InputError, Interrupted, SearchTrainError
 from searchtrain.core.files import digest, hash_file, read_json, write_json
 from searchtrain.data.lineage import hash_model, list_versions
@@ -71,18 +72,6 @@ def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[st
         **OWNED,
         **args,
     }
-
-
-def check_attention(config: Mapping[str, Any]) -> None:
-    """Raise InputError when `train.attention` does not fit the other settings."""
-    wanted = {"neat_packing": True, "per_device_train_batch_size": 1}
-    if config["attention"] == "varlen":
-        for key, value in wanted.items():
-            if config["args"].get(key) != value:
-                raise InputError(
-                    f"train.args.{key}: {config['args'].get(key)}: train.attention varlen reads one"
-                    f" packed row at a time; set it to {str(value).lower()}"
-                )
 
 
 def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> dict[str, int]:
@@ -141,20 +130,19 @@ def train(
     info: Path,
     base: Path,
     work: Path,
-    config: Mapping[str, Any],
+    settings: config.Train,
     env: Mapping[str, str],
 ) -> Path:
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
-    `config`: the `train` section. Returns the folder with the final model. Raises
+    Returns the folder with the final model. Raises
     SearchTrainError with the trainer's last words when it fails.
     """
-    check_attention(config)
-    recipe = render_recipe(config["args"], base, dataset)
-    if config["processes"] == 1:
+    recipe = render_recipe(settings.args, base, dataset)
+    if settings.processes == 1:
         recipe.pop("ddp_backend", None)  # with it the trainer looks for other processes
     inputs = [hash_file(dataset), hash_file(info), hash_model(base), recipe, list_versions()]
-    inputs += [config["processes"], config["attention"]]
+    inputs += [settings.processes, settings.attention]
     run_dir = work / digest(inputs)[:16]
     recipe["output_dir"] = str(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -163,7 +151,7 @@ def train(
     if states := sorted(run_dir.glob(STATE)):
         logger.info("going on from %s", states[-1])
     begun = time.monotonic()
-    command = build_command(recipe_file, config["processes"], config["attention"] == "varlen")
+    command = build_command(recipe_file, settings.processes, settings.attention == "varlen")
     _run_trainer(command, run_dir / "trainer.log", env)
     logger.info("trained in %.0f s", time.monotonic() - begun)
     return run_dir
