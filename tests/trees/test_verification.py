@@ -11,6 +11,7 @@ import pytest
 from werkzeug import Response
 
 from helpers.chat import chat
+from searchtrain.config import Verify
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.evaluation.benchmarks import load_benchmark
@@ -25,7 +26,6 @@ from searchtrain.trees.verification import (
     SOLVER_SCHEMA,
     VERIFIER_SCHEMA,
     Panel,
-    VerifySettings,
     list_gold_ids,
     list_held_out,
     make_report,
@@ -144,7 +144,7 @@ def verify(httpserver, corpus, trees, cache=None, **settings):
         solver, verifier = (ModelClient(role, url, cache) for role in roles)
         search = RetrieverClient(url, attempts=1)
         panel = Panel(solver, "Solve.", verifier, "Verify.", search)
-        chosen = VerifySettings(**{"max_failed_share": 1.0, **settings})
+        chosen = Verify(**{"max_failed_share": 1.0, "held_out": 0, **settings})
         frame = await verify_trees(trees, PageStore(corpus), panel, chosen)
         return frame, make_report(frame, panel, [{"vertices": "all", "count": frame.height}])
 
@@ -347,13 +347,16 @@ def test_held_out_takes_a_root_whole_or_not_at_all():
     [
         ({"tries": -1}, r"verify\.tries: -1"),
         ({"distractors": -1}, r"verify\.distractors: -1"),
-        ({"held_out": 1.5}, r"verify\.held_out: 1\.5 is neither"),
+        (
+            {"held_out": 1.5},
+            r"verify\.held_out: 1\.5 is not allowed; it must be a share below 1 or",
+        ),
         ({"held_out": -0.1}, r"verify\.held_out: -0\.1"),
     ],
 )
 def test_wrong_setting_is_named(setting, part):
     with pytest.raises(InputError, match=part):
-        VerifySettings(**setting)
+        Verify.parse(setting, "verify")
 
 
 def test_script_writes_questions_held_out_file_and_report(httpserver, models, corpus, tmp_path):
