@@ -112,12 +112,12 @@ def open_search(
     web = config["search"].get("web")
     if web is None:
         return RetrieverClient(endpoint.wait_ready(address, runtime["retriever"]["ready_timeout"]))
-    fleeting = runtime["web"]
-    url = endpoint.wait_ready(address, fleeting["ready_timeout"])
+    transport = runtime["web"]
+    url = endpoint.wait_ready(address, transport["ready_timeout"])
     merged = {
         **web,
-        **{key: value for key, value in fleeting.items() if key != "ready_timeout"},
-        "pages": {**web["pages"], **fleeting["pages"]},
+        **{key: value for key, value in transport.items() if key != "ready_timeout"},
+        "pages": {**web["pages"], **transport["pages"]},
     }
     settings = parse_settings(WebSettings, merged, "web")
     hosts = dict(web["pages"]["hosts"])
