@@ -21,6 +21,7 @@ from searchtrain.report.training_chart import draw_history
 from searchtrain.rl.history import write_history
 from searchtrain.rl.trainer import GrpoSettings, Trainer, write_loss
 from searchtrain.serving import devices
+from searchtrain.training.trainer import publish
 
 STAGE = ("limits", "search", "refine")
 """Parts of --config that are not GrpoSettings."""
@@ -74,7 +75,7 @@ def main() -> None:
     if not trainer.leads:
         return
     write_loss(history, model / "trainer_log.jsonl")
-    trainer.publish(model, args.out, facts)
+    publish(model, args.out, facts)
     write_history(history, args.history)
     draw_history(history, args.picture)
 
