@@ -434,6 +434,20 @@ def test_a_search_that_fails_truncates_the_tree(pages):
     assert (row["status"], row["fault"], row["nodes"]) == ("truncated", "connection", [])
 
 
+def test_a_fault_of_the_program_truncates_the_tree_and_counts_as_a_failure(pages):
+    class Odd:
+        async def search(self, queries, topk, exclude=()):
+            return [[{"title": "no id"}] for _ in queries]
+
+        def stop(self):
+            pass
+
+    row = Garden(pages, Odd(), SMALL).grow("aville").row(0, named=True)
+    assert (row["status"], row["fault"], row["nodes"]) == ("truncated", "internal", [])
+    with pytest.raises(SearchTrainError, match=r"internal 1.*KeyError: 'id'"):
+        Garden(pages, Odd(), SMALL, max_failed_share=0.1).grow("aville")
+
+
 def test_steps_are_limited(pages, index):
     garden = Garden(pages, index, SMALL, max_steps=2)
     row = garden.grow("aville").row(0, named=True)

@@ -20,6 +20,7 @@ from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import Role
 from searchtrain.search.retriever import RetrieverClient
+from searchtrain.trees import verification
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.verification import (
     REASONS,
@@ -254,6 +255,25 @@ def test_a_failed_filter_drops_the_question_and_is_counted(httpserver, models, c
     assert report["reasons"]["error"] == 4 and report["reasons"]["closed_book"] == 1
     with pytest.raises(SearchTrainError, match=r"verify\.max_failed_share"):
         verify(httpserver, corpus, trees, tries=2, distractors=1, max_failed_share=0.5)
+
+
+@pytest.mark.parametrize("name", ["_read_answers", "match_normalised"])
+def test_a_fault_of_the_program_leaves_its_question_open(
+    httpserver, models, corpus, monkeypatch, name
+):
+    right = getattr(verification, name)
+
+    def stumble(value, *more):
+        if "Lyon" in str(value):
+            raise KeyError("Lyon")
+        return right(value, *more)
+
+    monkeypatch.setattr(verification, name, stumble)
+    models.knows = {0: ["Lyon"]}
+    frame, report = verify(httpserver, corpus, make_frame(make_tree(0), make_tree(1)))
+    assert frame["error"].to_list() == ["internal", ""]
+    assert frame["kept"].to_list() == [False, True]
+    assert report["errors"] == {"internal": 1}
 
 
 def test_trees_without_a_question_ask_nobody_and_stay_on_record(httpserver, models, corpus):

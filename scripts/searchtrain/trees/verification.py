@@ -198,7 +198,7 @@ def make_report(
     """`tree_questions_report.json`: what became of the trees, why, and what the verdicts cost.
 
     `questions`: `schemas.TreeQuestions`; `statistics`: the table in InfoSeek's shape. Requests,
-    tokens and `dollars` are those bought now, `all_dollars` as if nothing had been cached.
+    tokens and `dollars` are those paid for now, `all_dollars` as if nothing had been cached.
     """
     counts = _count_reasons(questions)
     rows: list[dict[str, Any]] = [
