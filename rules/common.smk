@@ -26,7 +26,9 @@ onstart:
 
 
 onerror:
-    logger.error("Once this is fixed the same command goes on; answers that were paid for are kept.")
+    logger.error(
+        "Once this is fixed the same command goes on; answers that were paid for are kept."
+    )
     RUN.restore()
 
 

@@ -18,10 +18,7 @@ rule corpus:
     params:
         **stage("corpus"),
     shell:
-        "exec python scripts/corpus.py"
-        " --source {input:q}"
-        " --out {output:q}"
-        " --log {log:q}"
+        "exec python scripts/corpus.py" " --source {input:q}" " --out {output:q}" " --log {log:q}"
 
 
 rule index:
@@ -40,8 +37,8 @@ rule index:
         gpu=CONFIG.retriever.embedder.gpu if PROJECT.encoder else 0,
         mem_mb=PROJECT.estimate_index_memory(),
     params:
-        work=subpath(output[0], parent=True),
         **stage("index", encoder="encoder"),
+        work=subpath(output[0], parent=True),
     shell:
         "exec python scripts/index.py"
         " --corpus {input.corpus:q}"

@@ -25,8 +25,8 @@ rule benchmarks:
     conda:
         "../envs/workflow.yaml"
     params:
-        names=list(DATA.benchmarks),
         **stage("benchmarks"),
+        names=list(DATA.benchmarks),
     shell:
         "exec python scripts/benchmarks.py"
         " --names {params.names:q}"
@@ -57,8 +57,9 @@ rule predict:
     resources:
         stages=1,
     params:
-        splits=PROJECT.list_splits,
         **stage("predict", benchmarks="benchmarks", refine_prompt="refine_prompt"),
+        splits=PROJECT.list_splits,
+        check=PROJECT.untracked(["--check-model"] * bool(CONFIG.task.teacher)),
     shell:
         "{params.before}exec python scripts/predict.py"
         " --dev {input.dev:q}"
@@ -66,6 +67,7 @@ rule predict:
         " --splits {params.splits:q}"
         " --prompt {input.prompt:q}"
         " --model {input.model:q}"
+        " {params.check}"
         " {params.options:q}"
         " --servers {params.servers:q}"
         " --out {output:q}"

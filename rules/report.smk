@@ -20,8 +20,8 @@ rule plan:
     conda:
         "../envs/workflow.yaml"
     params:
-        results=subpath(output.plan, parent=True),
         **stage("plan"),
+        results=subpath(output.plan, parent=True),
     shell:
         "exec python scripts/plan.py"
         " --config {params.config:q}"
@@ -45,8 +45,8 @@ rule hours:
     conda:
         "../envs/workflow.yaml"
     params:
-        timings=CONFIG.pathvars.get("benchmarks", "benchmarks"),
         **stage("hours"),
+        timings=CONFIG.pathvars.get("benchmarks", "benchmarks"),
     shell:
         "exec python scripts/hours.py"
         " --plan {input.plan:q}"
@@ -69,8 +69,8 @@ rule submissions:
     conda:
         "../envs/workflow.yaml"
     params:
-        commands=PROJECT.list_commands(RUN),
         **stage("submissions"),
+        commands=PROJECT.list_commands(RUN),
     shell:
         "exec python scripts/submissions.py"
         " --commands {params.commands:q}"

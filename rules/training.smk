@@ -22,9 +22,9 @@ rule checkpoint:
     resources:
         gpu=CONFIG.train.gpu,
     params:
+        **stage("checkpoint"),
         work=subpath(output[0], parent=True),
         number=PROJECT.find_round,
-        **stage("checkpoint"),
     shell:
         "{params.before}exec python scripts/checkpoint.py"
         " --dataset {input.dataset:q}"
@@ -59,9 +59,9 @@ rule grpo:
         gpu=CONFIG.grpo.gpu,
         stages=1,
     params:
+        **stage("grpo", refine_prompt="refine_prompt"),
         python=PROJECT.untracked(CONFIG.grpo.python),
         work=subpath(output.checkpoint, parent=True),
-        **stage("grpo", refine_prompt="refine_prompt"),
     shell:
         "exec {params.python:q} scripts/grpo.py"
         " --checkpoint {input.checkpoint:q}"

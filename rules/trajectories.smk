@@ -30,7 +30,13 @@ rule trajectories:
     resources:
         stages=1,
     params:
-        **stage("trajectories", round="round", shard="shard", model="model", refine_prompt="refine_prompt"),
+        **stage(
+            "trajectories",
+            round="round",
+            shard="shard",
+            model="model",
+            refine_prompt="refine_prompt",
+        ),
     shell:
         "{params.before}exec python scripts/trajectories.py"
         " --questions {input.questions:q}"
@@ -48,7 +54,9 @@ if SHARDS > 1:
     rule shards:
         input:
             questions="<results>/questions.parquet",
-            tables=expand(f"<results>/{PIECE}.parquet", shard=range(1, SHARDS + 1), allow_missing=True),
+            tables=expand(
+                f"<results>/{PIECE}.parquet", shard=range(1, SHARDS + 1), allow_missing=True
+            ),
             reports=expand(
                 f"<results>/{PIECE}_report.json", shard=range(1, SHARDS + 1), allow_missing=True
             ),

@@ -20,8 +20,8 @@ rule world:
     conda:
         "../envs/workflow.yaml"
     params:
-        out=subpath(output.passages, parent=True),
         **stage("world"),
+        out=subpath(output.passages, parent=True),
     shell:
         "exec python scripts/world.py"
         " --out {params.out:q}"

@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     add_config_argument(parser)
     args = cli.parse(parser)
-    write_base(args.out, args.passages, args.train, args.config.base.tracked())
+    write_base(args.out, args.passages, args.train, args.config.base)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ def main() -> None:
     parser.add_argument("--benchmarks", type=Path, help="question file of the benchmarks")
     parser.add_argument("--splits", nargs="+", required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of the served model")
+    parser.add_argument(
+        "--check-model", action="store_true", help="refuse a server that serves another folder"
+    )
     setup.add_agent_arguments(parser)
     parser.add_argument("--out", type=Path, required=True)
     add_config_argument(parser)
@@ -47,7 +50,7 @@ def main() -> None:
         config, "student", args.servers, config.models.student.sampling, cache,
         revision=revision,
     )  # fmt: skip
-    if config.task.teacher:
+    if args.check_model:
         check_folder(model.url, model.role.read_key(), model.role.model, args.model)
     policy = setup.open_policy(config, model, config.predict.limits, args, cache)
     search = setup.open_search(config, args.servers, writer)

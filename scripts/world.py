@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     add_config_argument(parser)
     args = cli.parse(parser)
-    write_world(args.out, args.config.world.tracked())
+    write_world(args.out, args.config.world)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def run(httpserver, turns, *, library=None, task=TASK, dialect="openai", **limit
     async def go():
         role = Role("teacher", "m", attempts=1, dialect=dialect, revision="r1")
         client = ModelClient(role, httpserver.url_for("").rstrip("/"), None)
-        policy = loop.Policy(client, loop.Harness("system text", "digest", Limits(**limits)))
+        own = Limits(**{"topk": 3, **limits})
+        policy = loop.Policy(client, loop.Harness("system text", "digest", own))
         try:
             return await loop.rollout(task, policy, library or Library())
         finally:
@@ -256,7 +257,8 @@ def run_all(httpserver, tasks, speak, *, refine=False, enough=None, **limits):
         role = Role("teacher", "m", attempts=1, concurrency=4)
         client = ModelClient(role, httpserver.url_for("").rstrip("/"), None)
         compressor = Compressor(client) if refine else None
-        policy = loop.Policy(client, loop.Harness("s", "d", Limits(**limits), compressor))
+        own = Limits(**{"topk": 3, **limits})
+        policy = loop.Policy(client, loop.Harness("s", "d", own, compressor))
         rows = await loop.run_rollouts(tasks, policy, library, 0.0, "setting", enough)
         report = loop.report_rollouts(rows, len(tasks), policy, library)
         await client.close()

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 from text_model import make_queries, write_corpus
 
-from searchtrain.search.corpus import CorpusSettings, build_corpus, read_passages
-from searchtrain.search.index import IndexSettings, build_index, open_index
+from searchtrain.config import Index
+from searchtrain.search.corpus import build_corpus, read_passages
+from searchtrain.search.index import build_index, open_index
 from searchtrain.search.text import make_analyser
 
 WIDTH = 768
@@ -76,7 +77,7 @@ def build_lexical(work: Path, count: int, engine: str) -> dict[str, Any]:
     folder = work / f"{engine}-{count}"
     began = time.process_time()
     if engine == "bm25":
-        build_index(work / f"{count}.jsonl", folder, IndexSettings())
+        build_index(work / f"{count}.jsonl", folder, Index())
     else:
         Tantivy(folder).build(work / f"{count}.jsonl")
     size = sum(file.stat().st_size for file in folder.iterdir())
@@ -115,7 +116,7 @@ def query_lexical(work: Path, count: int, engine: str) -> dict[str, Any]:
 
 def build_rows(work: Path, count: int, _: str) -> dict[str, Any]:
     """Rule corpus."""
-    build_corpus(work / f"{count}.jsonl", work / "checked.jsonl", CorpusSettings())
+    build_corpus(work / f"{count}.jsonl", work / "checked.jsonl")
     (work / "checked.jsonl").unlink()
     return {}
 

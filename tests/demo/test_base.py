@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.worlds import CONFIG, WORLD, write
+from searchtrain import config
 from searchtrain.agent import grammar
 from searchtrain.core.files import hash_file
 from searchtrain.demo import base, world
@@ -38,7 +39,7 @@ MESSAGES = [
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
-    world.write_world(folder, WORLD)
+    world.write_world(folder, config.World(**WORLD))
     return folder
 
 
@@ -157,7 +158,7 @@ def test_the_model_loads_and_generates(folder: Path, tokenizer: Any) -> None:
 def test_the_language_of_trees_counts_only_in_a_world_with_details(
     inputs: Path, tmp_path: Path
 ) -> None:
-    world.write_world(tmp_path, {**WORLD, "details": True})
+    world.write_world(tmp_path, config.World(**{**WORLD, "details": True}))
     for folder, detailed in ((inputs, False), (tmp_path, True)):
         texts = set(base.collect_texts(folder / "passages.jsonl", folder / "train.json"))
         assert texts >= set(base.PHRASES)

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from searchtrain import config
 from searchtrain.agent import loop
-from searchtrain.config import Curate, Limits, Rules
+from searchtrain.config import Curate, Index, Limits, Rules
 from searchtrain.core.errors import InputError
 from searchtrain.curation.choice import curate_rollouts
 from searchtrain.data import schemas
@@ -20,7 +21,7 @@ from searchtrain.demo.city_questions import QUESTION_TYPES, Question
 from searchtrain.models.model import Completion
 from searchtrain.models.role import Role
 from searchtrain.search.bm25 import BM25Index
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 
 CONFIG: dict[str, Any] = {
     "seed": 5,
@@ -78,15 +79,16 @@ class Searcher:
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> BM25Index:
     folder = tmp_path_factory.mktemp("mistakes")
-    world.write_world(folder, CONFIG)
-    build_index(folder / "passages.jsonl", folder / "index", IndexSettings())
+    world.write_world(folder, config.World(**CONFIG))
+    build_index(folder / "passages.jsonl", folder / "index", Index())
     return BM25Index(folder / "index", folder / "passages.jsonl")
 
 
 @pytest.fixture(scope="module")
 def questions() -> list[Question]:
     laptop_world = world.build_world(CONFIG["cities_per_country"])
-    return splits.write_questions(laptop_world.facts, laptop_world.subjects, CONFIG)["train"]
+    settings = config.World(**CONFIG)
+    return splits.write_questions(laptop_world.facts, laptop_world.subjects, settings)["train"]
 
 
 async def run(
@@ -197,8 +199,8 @@ def test_curation_catches_each_kind_and_drops_hardly_a_good_rollout(
 
 def test_shortcuts_of_tree_questions_are_listed_and_caught(tmp_path: Path) -> None:
     """Not those of a question that one search answers, and none without a search."""
-    world.write_world(tmp_path, {**CONFIG, "details": True})
-    build_index(tmp_path / "passages.jsonl", tmp_path / "index", IndexSettings())
+    world.write_world(tmp_path, config.World(**{**CONFIG, "details": True}))
+    build_index(tmp_path / "passages.jsonl", tmp_path / "index", Index())
     index = BM25Index(tmp_path / "index", tmp_path / "passages.jsonl")
     passages = world.build_world(CONFIG["cities_per_country"], details=True).passages
     asked, levels = [], {}

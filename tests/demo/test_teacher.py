@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from searchtrain import config
 from searchtrain.agent import grammar
 from searchtrain.agent.refiner import FINDINGS_SCHEMA, read_findings, render_request
 from searchtrain.core.errors import ModelError, ProtocolError
@@ -55,7 +56,8 @@ def laptop_world() -> world.World:
 
 @pytest.fixture(scope="module")
 def questions(laptop_world: world.World) -> list[Question]:
-    return splits.write_questions(laptop_world.facts, laptop_world.subjects, CONFIG)["train"]
+    settings = config.World(**CONFIG)
+    return splits.write_questions(laptop_world.facts, laptop_world.subjects, settings)["train"]
 
 
 def look_up(laptop_world: world.World, query: str) -> list[dict[str, Any]]:

@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
+from searchtrain import config
 from searchtrain.agent import grammar, loop
 from searchtrain.agent.refiner import FINDINGS_SCHEMA, Refiner, read_findings, render_request
-from searchtrain.config.limits import Limits
+from searchtrain.config import Index, Limits, Trees
 from searchtrain.curation.measures import measure_levels_reached
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
 from searchtrain.demo import completion, endpoint, mistakes, roles, tree_questions, world
@@ -23,7 +24,7 @@ from searchtrain.models.asker import Asker
 from searchtrain.models.model import Completion
 from searchtrain.models.role import Role
 from searchtrain.search.bm25 import BM25Index
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 from searchtrain.trees import growth, writing
 from searchtrain.trees.names import find_name
 from searchtrain.trees.pages import PageStore
@@ -88,8 +89,8 @@ def ask(messages: Any, schema: Any = None, rates: Any = None, seed: int = 0) -> 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trees")
-    world.write_world(folder, CONFIG)
-    build_index(folder / "passages.jsonl", folder / "index", IndexSettings())
+    world.write_world(folder, config.World(**CONFIG))
+    build_index(folder / "passages.jsonl", folder / "index", Index())
     return folder
 
 
@@ -107,7 +108,7 @@ def grow(
     index: BM25Index, pages: PageStore, count: int, rates: dict[str, float] | None = None
 ) -> tuple[pl.DataFrame, Counter[str]]:
     """Grow trees as the stage does; returns them and the refused steps."""
-    settings = growth.TreeSettings(count=count, max_failed_share=1)
+    settings = Trees(count=count, max_failed_share=1, max_steps=30)
     askers: list[Any] = [
         Asker(Scripted(name, rates), "Grow.", schema, settings.max_reply_chars)
         for name, schema in (("planner", growth.PLAN_SCHEMA), ("browser", growth.BROWSE_SCHEMA))
@@ -126,7 +127,7 @@ def word(
     """The questions of finished trees and the report of their writing."""
     writer = Asker(Scripted("writer", rates), "Write.", writing.QUESTION_SCHEMA, 4000)
     written, report = asyncio.run(
-        writing.write_questions(trees, writer, pages, writing.WritingSettings())
+        writing.write_questions(trees, writer, pages, Trees(max_failed_share=0.05))
     )
     return [row for row in written.iter_rows(named=True) if row["question"]], report
 

@@ -12,12 +12,13 @@ import trafilatura
 import uvicorn
 from starlette.testclient import TestClient
 
+from searchtrain.config import Index
 from searchtrain.core.errors import InputError
 from searchtrain.demo import engine, web, web_pages, world
 from searchtrain.demo.draws import check_rates
 from searchtrain.demo.ledger import Ledger
 from searchtrain.search.bm25 import BM25Index
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 
 QUIET = dict.fromkeys(web.RATES, 0.0)
 FOREIGN = {
@@ -38,7 +39,7 @@ def index(places: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("web")
     corpus = folder / "corpus.jsonl"
     corpus.write_bytes(b"".join(orjson.dumps(place) + b"\n" for place in places))
-    build_index(corpus, folder / "index", IndexSettings())
+    build_index(corpus, folder / "index", Index())
     return BM25Index(folder / "index", corpus)
 
 

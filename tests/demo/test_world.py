@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_jsonl
 from searchtrain.demo import gazetteer, world
@@ -26,7 +27,7 @@ CONFIG: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
-    world.write_world(folder, CONFIG)
+    world.write_world(folder, config.World(**CONFIG))
     return folder
 
 
@@ -156,8 +157,8 @@ def test_comparisons_are_decided_by_population(facts: dict[str, dict[str, str]])
 
 
 def test_same_seed_same_bytes_other_seed_other_questions(folder: Path, tmp_path: Path) -> None:
-    world.write_world(tmp_path / "again", CONFIG)
-    world.write_world(tmp_path / "other", {**CONFIG, "seed": 2})
+    world.write_world(tmp_path / "again", config.World(**CONFIG))
+    world.write_world(tmp_path / "other", config.World(**{**CONFIG, "seed": 2}))
     names = sorted(path.name for path in folder.iterdir())
     assert names == sorted(path.name for path in (tmp_path / "again").iterdir())
     for name in names:
@@ -167,20 +168,20 @@ def test_same_seed_same_bytes_other_seed_other_questions(folder: Path, tmp_path:
 
 def test_a_larger_train_split_leaves_dev_and_test_alone(folder: Path, tmp_path: Path) -> None:
     sizes = {**CONFIG["sizes"], "train": 50}
-    world.write_world(tmp_path, {**CONFIG, "sizes": sizes})
+    world.write_world(tmp_path, config.World(**{**CONFIG, "sizes": sizes}))
     for name in ("dev.json", "test.json", "test_answers.json"):
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 def test_too_few_cities_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cities_per_country"):
-        world.write_world(tmp_path, {**CONFIG, "cities_per_country": 1})
+        world.write_world(tmp_path, config.World(**{**CONFIG, "cities_per_country": 2}))
     assert not list(tmp_path.iterdir())
 
 
 def test_too_strict_an_answer_share_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="max_answer_share"):
-        world.write_world(tmp_path, {**CONFIG, "max_answer_share": 0.0001})
+        world.write_world(tmp_path, config.World(**{**CONFIG, "max_answer_share": 0.0001}))
 
 
 def test_details_add_facts_and_links_to_neighbours(detailed: world.World) -> None:
@@ -209,8 +210,8 @@ def test_details_add_facts_and_links_to_neighbours(detailed: world.World) -> Non
 def test_details_change_no_question_and_without_them_no_passage(
     folder: Path, tmp_path: Path, detailed: world.World
 ) -> None:
-    world.write_world(tmp_path / "off", {**CONFIG, "details": False})
-    world.write_world(tmp_path / "on", {**CONFIG, "details": True})
+    world.write_world(tmp_path / "off", config.World(**{**CONFIG, "details": False}))
+    world.write_world(tmp_path / "on", config.World(**{**CONFIG, "details": True}))
     for path in folder.iterdir():
         assert (tmp_path / "off" / path.name).read_bytes() == path.read_bytes()
         same = (tmp_path / "on" / path.name).read_bytes() == path.read_bytes()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from searchtrain.config import Base
 from searchtrain.demo import base
 
 WORLD: dict[str, Any] = {
@@ -28,6 +29,7 @@ CONFIG: dict[str, Any] = {
 
 
 def write(inputs: Path, folder: Path, **changes: Any) -> Path:
-    config = {**CONFIG, **changes}
-    base.write_base(folder, inputs / "passages.jsonl", inputs / "train.json", config)
+    """Write the base model of the world in `inputs`."""
+    settings = Base(**{**CONFIG, **changes})
+    base.write_base(folder, inputs / "passages.jsonl", inputs / "train.json", settings)
     return folder

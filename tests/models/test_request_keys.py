@@ -14,8 +14,8 @@ import pytest
 
 from searchtrain.agent import loop
 from searchtrain.agent.refiner import Refiner
+from searchtrain.config import Trees, Web
 from searchtrain.config.limits import Limits
-from searchtrain.config.settings import parse_settings
 from searchtrain.core.errors import PageError, SearchError
 from searchtrain.data import schemas
 from searchtrain.models.asker import Asker
@@ -24,7 +24,7 @@ from searchtrain.models.client import ModelClient
 from searchtrain.models.role import Role
 from searchtrain.questions.tagging import TAG_SCHEMA, parse_tag
 from searchtrain.search.pages import PageReader, PageSettings
-from searchtrain.search.web import WebSearch, WebSettings
+from searchtrain.search.web import WebSearch
 from searchtrain.trees import growth, verification, writing
 
 KEYS = json.loads((Path(__file__).parent / "request_keys.json").read_text())["keys"]
@@ -113,7 +113,7 @@ async def write(client):
     }  # fmt: skip
     trees = pl.DataFrame([tree], schema=schemas.empty_table(schemas.Trees).schema)
     writer = Asker(client, "Write.", writing.QUESTION_SCHEMA, 200)
-    await writing.write_questions(trees, writer, Pages(), writing.WritingSettings())
+    await writing.write_questions(trees, writer, Pages(), Trees())
 
 
 async def verify(client):
@@ -183,9 +183,7 @@ def test_a_search_engine_is_not_asked_again(name, settings):
     offline = {"offline": True, "api_key_env": "", "exclude": ["answers.example"]}
 
     async def go():
-        search = WebSearch(
-            NOWHERE, parse_settings(WebSettings, {**offline, **settings}, "web"), cache, {}
-        )
+        search = WebSearch(NOWHERE, Web(**{**offline, **settings}), cache, {})
         with pytest.raises(SearchError, match="not in the cache"):
             await search.search(["Où est Tromsø?"], 3, ["other.example"])
         await search.close()

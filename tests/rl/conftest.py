@@ -2,15 +2,16 @@
 
 import pytest
 
-from helpers.worlds import CONFIG, WORLD
-from searchtrain.demo import base, world
+from helpers.worlds import WORLD, write
+from searchtrain.config import World
+from searchtrain.demo import world
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grpo")
-    world.write_world(folder, WORLD)
-    base.write_base(folder / "model", folder / "passages.jsonl", folder / "train.json", CONFIG)
+    world.write_world(folder, World(**WORLD))
+    write(folder, folder / "model")
     return folder / "model"
 
 

@@ -143,6 +143,16 @@ def test_a_failed_search_has_no_reward(tokenizer):
     assert list_ids(rollout.tokens) == render_ids(tokenizer, rollout.row["messages"])
 
 
+def test_a_fault_of_the_program_has_no_reward_and_leaves_the_others_alone(tokenizer):
+    class Odd(Library):
+        async def search(self, queries, topk, exclude=()):
+            return [[{"id": "7"}] for _ in queries]
+
+    broken, whole = roll(Scribe(tokenizer, [SEARCH], [ANSWER]), tokenizer, Odd())
+    assert (broken.row["error"], broken.error.kind, broken.reward) == ("internal", "internal", None)
+    assert (whole.error, whole.reward) == (None, 1)
+
+
 def test_the_turns_of_all_rollouts_are_written_together(tokenizer):
     scripts = [[ANSWER], [SEARCH, ANSWER], [SEARCH, SEARCH, ANSWER], [SEARCH, ANSWER]]
     scribe = Scribe(tokenizer, *scripts)

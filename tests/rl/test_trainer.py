@@ -15,8 +15,9 @@ from werkzeug import Response
 from helpers.library import OSLO, TASK, Library
 from helpers.scribe import Scribe, roll
 from helpers.worlds import CONFIG, WORLD
+from searchtrain import config
 from searchtrain.agent import grammar, loop
-from searchtrain.config.limits import Limits
+from searchtrain.config import Grpo, Limits
 from searchtrain.core.errors import InputError, Interrupted, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.demo import base, world
@@ -27,7 +28,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from searchtrain.rl import trainer as rl
 from searchtrain.rl.batches import pack_batches
-from searchtrain.rl.trainer import GrpoSettings, Trainer, draw_prompts, make_arguments
+from searchtrain.rl.trainer import Trainer, draw_prompts, make_arguments
 
 ROOT = Path(__file__).parents[2]
 SEARCH = grammar.render_turn("Oslo?", queries=["Oslo"])
@@ -48,8 +49,10 @@ def folder(tmp_path_factory):
     """A tiny model that searches, then says Norway or Sweden as the fancy takes it."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("grpo")
-    world.write_world(folder, WORLD)
-    base.write_base(folder / "model", folder / "passages.jsonl", folder / "train.json", CONFIG)
+    world.write_world(folder, config.World(**WORLD))
+    base.write_base(
+        folder / "model", folder / "passages.jsonl", folder / "train.json", config.Base(**CONFIG)
+    )
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     model = AutoModelForCausalLM.from_pretrained(folder / "model")
     said = roll(Scribe(tokenizer, *([SEARCH, answer] for answer in ANSWERS)), tokenizer)
@@ -81,7 +84,7 @@ def make_questions(count=3):
 
 
 def open_trainer(folder, work, library=None, args=None, **changes):
-    settings = GrpoSettings(**{**SETTINGS, **changes, "args": {**ARGS, **(args or {})}})
+    settings = Grpo(**{**SETTINGS, **changes, "args": {**ARGS, **(args or {})}})
     harness = loop.Harness("Answer briefly.", "digest", Limits(max_turns=3, topk=1))
     return Trainer(folder, make_questions(), harness, library or Library(), settings, work)
 
@@ -309,7 +312,7 @@ def test_a_search_that_fails_ends_the_run(folder, tmp_path):
 
 
 def test_prompts_come_again_only_when_all_have_come():
-    settings = GrpoSettings(steps=5, prompts_per_step=4, questions=8, seed=3)
+    settings = Grpo(steps=5, prompts_per_step=4, questions=8, seed=3)
     rows = draw_prompts(100, settings)
     assert len(rows) == 20
     assert len(set(rows[:8])) == len(set(rows[8:16])) == len(set(rows)) == 8
@@ -321,16 +324,15 @@ def test_prompts_come_again_only_when_all_have_come():
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"group_size": 1}, "grpo.group_size: 1 is out of range"),
+        ({"group_size": 1}, "grpo.group_size: 1 is not allowed; it must be a whole number of at"),
         ({"temperature": 0.0}, "grpo.temperature"),
         ({"args": {"learning_rate": 1.0, "seed": 2}}, "grpo.args: learning_rate, seed"),
         ({"args": {"per_device_train_batch_size": 7}}, "16, which"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(changes, complaint, tmp_path):
-    settings = GrpoSettings(**{**SETTINGS, **changes})
     with pytest.raises(InputError) as caught:
-        make_arguments(settings, tmp_path, 1)
+        make_arguments(Grpo.parse({**SETTINGS, **changes}, "grpo"), tmp_path, 1)
     assert complaint in str(caught.value)
 
 
@@ -340,10 +342,10 @@ def test_an_argument_that_trl_does_not_know_is_refused(folder, tmp_path):
 
 
 def test_a_step_is_one_batch_however_it_is_cut(tmp_path):
-    settings = GrpoSettings(**{**SETTINGS, "args": {"per_device_train_batch_size": 2}})
+    settings = Grpo(**{**SETTINGS, "args": {"per_device_train_batch_size": 2}})
     arguments = make_arguments(settings, tmp_path, 2)
     assert arguments["gradient_accumulation_steps"] * 2 * 2 == 2 * 8
-    engine = GrpoSettings(**SETTINGS, vllm={"gpu_memory_utilization": 0.3})
+    engine = Grpo(**SETTINGS, vllm={"gpu_memory_utilization": 0.3})
     arguments = make_arguments(engine, tmp_path, 1)
     assert arguments["use_vllm"] and arguments["vllm_gpu_memory_utilization"] == 0.3
 

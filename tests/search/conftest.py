@@ -6,8 +6,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from helpers.passages import PASSAGES
+from searchtrain.config import Index
 from searchtrain.search.bm25 import BM25Index
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 from searchtrain.search.server import make_app
 
 
@@ -21,7 +22,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(corpus):
-    build_index(corpus, corpus.parent / "index", IndexSettings())
+    build_index(corpus, corpus.parent / "index", Index())
     return corpus.parent / "index"
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from helpers.passages import PASSAGES, find
+from searchtrain.config import Index
 from searchtrain.core.errors import InputError
 from searchtrain.search import bm25, manifest
 from searchtrain.search.bm25 import BM25Index
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 from searchtrain.search.text import make_analyser
 
 
@@ -79,10 +80,10 @@ def test_the_index_is_a_search_in_this_process(index):
 
 def test_a_second_build_is_the_same_and_replaces_the_first(corpus, tmp_path):
     out = tmp_path / "index"
-    build_index(corpus, out, IndexSettings())
+    build_index(corpus, out, Index())
     first = {file.name: file.read_bytes() for file in out.iterdir()}
     (out / "left over").touch()
-    build_index(corpus, out, IndexSettings())
+    build_index(corpus, out, Index())
     assert {file.name: file.read_bytes() for file in out.iterdir()} == first
     assert [file.name for file in tmp_path.iterdir()] == ["index"]
 
@@ -92,7 +93,7 @@ def test_equal_corpora_have_the_same_index_whenever_they_were_written(corpus, tm
     copied.write_bytes(corpus.read_bytes())
     os.utime(copied, (1, 1))
     for source, name in ((corpus, "one"), (copied, "two")):
-        build_index(source, tmp_path / name, IndexSettings())
+        build_index(source, tmp_path / name, Index())
     one, two = (
         {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
         for name in ("one", "two")
@@ -103,16 +104,20 @@ def test_equal_corpora_have_the_same_index_whenever_they_were_written(corpus, tm
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (IndexSettings(engine="faiss"), r"index\.engine: 'faiss' is not known; use one of bm25, d"),
-        (IndexSettings(method="best"), r"index\.method: 'best' is not known; use one of lucene"),
-        (IndexSettings(b=1.5), r"index\.b: 1.5 is out of range; use 0 to 1"),
-        (IndexSettings(stemmer="klingon"), r"index\.stemmer: 'klingon' is not known"),
-        (IndexSettings(stopwords="klingon"), r"index\.stopwords: 'klingon' is not known"),
+        ({"engine": "faiss"}, r"index\.engine: 'faiss' is not allowed; it must be bm25, dense or"),
+        ({"method": "best"}, r"unknown key retriever\.index\.method; known here: b, engine"),
+        ({"b": 1.5}, r"index\.b: 1.5 is not allowed; it must be a number from 0 to 1"),
+        ({"k1": 0}, r"index\.k1: 0 is not allowed"),
+        ({"stemmer": "klingon"}, r"index\.stemmer: 'klingon' is not known"),
+        (
+            {"stopwords": "klingon"},
+            r"index\.stopwords: 'klingon' is not allowed; .* a list of text",
+        ),
     ],
 )
 def test_refuses_a_bad_setting(corpus, tmp_path, settings, message):
     with pytest.raises(InputError, match=message):
-        build_index(corpus, tmp_path / "index", settings)
+        build_index(corpus, tmp_path / "index", Index.parse(settings, "retriever.index"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from searchtrain.core.errors import InputError
-from searchtrain.search.corpus import CorpusSettings, build_corpus
+from searchtrain.search.corpus import build_corpus
 
 PARIS = {"id": "1", "contents": '"Paris"\nParis is in France.', "links": ["2"], "url": "http://x/1"}
 FRANCE = {"id": "2", "contents": '"France"\nFrance is in Europe.'}
@@ -20,7 +20,7 @@ def write_rows(path, *rows):
 
 def test_keeps_every_field_and_the_order(tmp_path):
     source = write_rows(tmp_path / "in.jsonl", PARIS, "", FRANCE)
-    assert build_corpus(source, tmp_path / "out.jsonl", CorpusSettings()) == 2
+    assert build_corpus(source, tmp_path / "out.jsonl") == 2
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert rows == [PARIS, FRANCE]
 
@@ -29,12 +29,12 @@ def test_reads_gzip(tmp_path):
     plain = write_rows(tmp_path / "in.jsonl", PARIS, FRANCE)
     packed = tmp_path / "in.jsonl.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    build_corpus(plain, tmp_path / "a", CorpusSettings())
-    build_corpus(packed, tmp_path / "b", CorpusSettings())
+    build_corpus(plain, tmp_path / "a")
+    build_corpus(packed, tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     packed.write_bytes(packed.read_bytes()[:40])
     with pytest.raises(InputError, match="not a whole gzip file"):
-        build_corpus(packed, tmp_path / "b", CorpusSettings())
+        build_corpus(packed, tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,6 @@ def test_reads_gzip(tmp_path):
         ({**FRANCE, "contents": "no title"}, "line 2: contents: 'no title' is not a quoted title"),
         ({**FRANCE, "contents": '""\ntext'}, "line 2: contents: .* is not a quoted title"),
         ({**FRANCE, "contents": '"Title"\n '}, "line 2: contents: .* is not a quoted title"),
-        ({**FRANCE, "contents": '"Title"\n' + "x" * 90}, "line 2: contents: 98 characters"),
         ({**FRANCE, "links": "1"}, "line 2: links: '1' is not a list of passage ids"),
         ({**FRANCE, "url": 3}, "line 2: url: 3 is not a string"),
     ],
@@ -60,7 +59,7 @@ def test_refuses_a_bad_row_and_keeps_the_old_corpus(tmp_path, row, message):
     out.write_text("before")
     source = write_rows(tmp_path / "in.jsonl", {**PARIS, "links": []}, row)
     with pytest.raises(InputError, match=message) as error:
-        build_corpus(source, out, CorpusSettings(max_chars=80))
+        build_corpus(source, out)
     assert str(error.value).startswith(str(source))
     assert out.read_text() == "before"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
@@ -73,7 +72,7 @@ def test_drops_broken_links_and_says_how_many(tmp_path, caplog):
         {"id": "3", "contents": '"Lyon"\nLyon is in France.', "links": ["9"]},
     ]
     source = write_rows(tmp_path / "in.jsonl", *rows)
-    assert build_corpus(source, tmp_path / "out.jsonl", CorpusSettings()) == 3
+    assert build_corpus(source, tmp_path / "out.jsonl") == 3
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["links"] for row in found] == [["2"], ["1"], []]
     assert [{**row, "links": None} for row in found] == [{**row, "links": None} for row in rows]
@@ -83,11 +82,6 @@ def test_drops_broken_links_and_says_how_many(tmp_path, caplog):
 
 def test_refuses_a_missing_and_an_empty_file(tmp_path):
     with pytest.raises(InputError, match="no such file; check the path"):
-        build_corpus(tmp_path / "none.jsonl", tmp_path / "out", CorpusSettings())
+        build_corpus(tmp_path / "none.jsonl", tmp_path / "out")
     with pytest.raises(InputError, match="no passages; give one JSON object a line"):
-        build_corpus(write_rows(tmp_path / "in.jsonl"), tmp_path / "out", CorpusSettings())
-
-
-def test_refuses_a_setting_out_of_range(tmp_path):
-    with pytest.raises(InputError, match=r"corpus\.max_chars: 0 is out of range"):
-        build_corpus(tmp_path / "in.jsonl", tmp_path / "out", CorpusSettings(max_chars=0))
+        build_corpus(write_rows(tmp_path / "in.jsonl"), tmp_path / "out")

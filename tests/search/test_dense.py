@@ -11,12 +11,13 @@ import torch
 from starlette.testclient import TestClient
 
 from helpers.encoder import make_encoder
+from searchtrain.config import Embedder, Fusion, Index, Retriever
 from searchtrain.core.errors import InputError
 from searchtrain.search import dense, server, vectors
 from searchtrain.search import index as index_module
 from searchtrain.search.encoder import Encoder, list_devices
 from searchtrain.search.hybrid import fuse
-from searchtrain.search.index import IndexSettings, build_index, open_index
+from searchtrain.search.index import build_index, open_index
 from searchtrain.search.server import make_app
 from searchtrain.search.vectors import VectorSearch, group_rows, load_vectors
 from searchtrain.serving.command import build_command
@@ -36,7 +37,7 @@ SMALL = {
     "num_attention_heads": 2,
     "intermediate_size": 64,
 }
-SAME_TEXT = {"query_prefix": "", "passage_prefix": ""}
+SAME_TEXT = Embedder(query_prefix="", passage_prefix="")
 """Without prefixes a passage is the best answer to itself, even with random weights."""
 
 
@@ -56,8 +57,9 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["dense", "hybrid"])
 def folder(request, encoder, corpus):
-    settings = IndexSettings(engine=request.param, embedder=SAME_TEXT)
-    build_index(corpus, corpus.parent / request.param, settings, model=encoder)
+    settings = Index(engine=request.param)
+    out = corpus.parent / request.param
+    build_index(corpus, out, settings, embedder=SAME_TEXT, model=encoder)
     return corpus.parent / request.param
 
 
@@ -129,17 +131,13 @@ def test_the_supervisor_starts_it_with_its_encoder(folder, corpus, encoder, monk
 
 def test_hybrid_weighs_both(corpus, encoder, tmp_path):
     folder = tmp_path / "hybrid"
-    build_index(corpus, folder, IndexSettings(engine="hybrid"), model=encoder)
+    build_index(corpus, folder, Index(engine="hybrid"), model=encoder)
     query = "the city of Lodz in Poland"
-    lexical = open_index(folder, corpus, model=encoder, fusion={"weight": 0.0})
-    alone = open_index(folder, corpus, model=encoder, fusion={"weight": 1.0})
+    lexical = open_index(folder, corpus, model=encoder, fusion=Fusion(weight=0.0))
+    alone = open_index(folder, corpus, model=encoder, fusion=Fusion(weight=1.0))
     assert [place for place, score in lexical.rank(query, 9) if score > 0] == [0]
     assert [place for place, _ in lexical._bm25.rank(query, 9)] == [0, 1]
     assert [p for p, _ in alone.rank(query, 9)] == [p for p, _ in alone._dense.rank(query, 9)]
-    with pytest.raises(InputError, match=r"retriever\.fusion: .* use a depth of 1 or more and a w"):
-        open_index(folder, corpus, model=encoder, fusion={"weight": 1.5})
-    with pytest.raises(InputError, match=r"retriever\.fusion\.wait: unknown setting"):
-        open_index(folder, corpus, model=encoder, fusion={"wait": 1.5})
 
 
 def test_fusion_scales_and_adds():
@@ -172,7 +170,7 @@ def test_refuses_another_corpus_encoder_or_format(folder, corpus, encoder, tmp_p
 def test_refuses_an_encoder_that_has_come_to_encode_differently(corpus, encoder, tmp_path):
     """As after an update of a library: the files are the same, the vectors are not."""
     folder = tmp_path / "dense"
-    build_index(corpus, folder, IndexSettings(engine="dense"), model=encoder)
+    build_index(corpus, folder, Index(engine="dense"), model=encoder)
     file = next(folder.glob("vectors-*.npy"))
     np.save(file, -np.load(file))
     with pytest.raises(InputError, match=r"gives the first passage another vector now .* install"):
@@ -200,9 +198,7 @@ def test_an_encoder_without_a_part_says_so(corpus, encoder, tmp_path, missing, m
     shutil.copytree(encoder, tmp_path / "encoder")
     (tmp_path / "encoder" / missing).unlink()
     with pytest.raises(InputError, match=message):
-        build_index(
-            corpus, tmp_path / "out", IndexSettings(engine="dense"), model=tmp_path / "encoder"
-        )
+        build_index(corpus, tmp_path / "out", Index(engine="dense"), model=tmp_path / "encoder")
     assert not (tmp_path / "out").exists()
 
 
@@ -218,7 +214,7 @@ def test_fewer_gpus_than_asked_for_is_an_error(corpus, encoder, tmp_path):
     with pytest.raises(InputError, match=r"9 GPUs are asked for and \d are there; lower retriever"):
         list_devices(9)
     with pytest.raises(InputError, match="9 GPUs are asked for"):
-        settings = IndexSettings(engine="dense")
+        settings = Index(engine="dense")
         build_index(corpus, tmp_path / "out", settings, model=encoder, gpus=9)
     assert not (tmp_path / "out").exists()
 
@@ -241,8 +237,8 @@ def counted(monkeypatch):
 
 
 def test_an_interrupted_build_goes_on(corpus, encoder, tmp_path, counted, monkeypatch):
-    settings = IndexSettings(engine="dense", embedder=SAME_TEXT)
-    build_index(corpus, tmp_path / "whole", settings, model=encoder)
+    settings = Index(engine="dense")
+    build_index(corpus, tmp_path / "whole", settings, embedder=SAME_TEXT, model=encoder)
     partial, out = tmp_path / ".partial/index", tmp_path / "index"
     save = np.save
 
@@ -253,13 +249,13 @@ def test_an_interrupted_build_goes_on(corpus, encoder, tmp_path, counted, monkey
 
     monkeypatch.setattr(dense.np, "save", break_at_second)
     with pytest.raises(KeyboardInterrupt):
-        build_index(corpus, out, settings, partial=partial, model=encoder)
+        build_index(corpus, out, settings, embedder=SAME_TEXT, partial=partial, model=encoder)
     assert not out.exists() and [f.name for f in dense.list_shards(partial)] == [
         "vectors-0000000000.npy"
     ]
     monkeypatch.setattr(dense.np, "save", save)
     counted.clear()
-    build_index(corpus, out, settings, partial=partial, model=encoder)
+    build_index(corpus, out, settings, embedder=SAME_TEXT, partial=partial, model=encoder)
     assert counted == [passage["contents"] for passage in PASSAGES[2:]]
     assert not partial.exists()
     names = {file.name for file in out.iterdir()}
@@ -274,7 +270,7 @@ def test_a_hybrid_build_that_fails_at_bm25_keeps_its_vectors(
     def fail(*args):
         raise OSError("no space left")
 
-    settings, partial = IndexSettings(engine="hybrid"), tmp_path / "partial"
+    settings, partial = Index(engine="hybrid"), tmp_path / "partial"
     build_bm25 = index_module.build_bm25
     monkeypatch.setattr(index_module, "build_bm25", fail)
     with pytest.raises(OSError, match="no space left"):
@@ -291,33 +287,37 @@ def test_vectors_of_another_plan_are_not_gone_on_with(corpus, encoder, tmp_path,
     partial = tmp_path / "partial"
     dense.prepare_partial(partial, {"other": "plan"})
     np.save(partial / "vectors-0000000000.npy", np.ones((2, 32), dtype=np.float16))
-    settings = IndexSettings(engine="dense")
+    settings = Index(engine="dense")
     build_index(corpus, tmp_path / "index", settings, partial=partial, model=encoder)
     assert counted == [passage["contents"] for passage in PASSAGES]
 
 
 def test_a_failed_build_leaves_the_last_index(corpus, encoder, tmp_path):
     out = tmp_path / "index"
-    build_index(corpus, out, IndexSettings(engine="dense"), model=encoder)
+    build_index(corpus, out, Index(engine="dense"), model=encoder)
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     bad = tmp_path / "bad.jsonl"
     bad.write_text(corpus.read_text() + "{}\n")
     with pytest.raises(InputError, match="line 6: id: found nothing"):
-        build_index(bad, out, IndexSettings(engine="dense"), model=encoder)
+        build_index(bad, out, Index(engine="dense"), model=encoder)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 
 
 @pytest.mark.parametrize(
-    ("embedder", "message"),
+    ("settings", "message"),
     [
-        ({"max_tokens": 4}, r"embedder\.max_tokens: 4 is too few; use 8 to 512"),
-        ({"prefix": ""}, r"index\.embedder\.prefix: unknown setting"),
+        ({"embedder": {"max_tokens": 4}}, r"embedder\.max_tokens: 4 is not allowed; .* at least 8"),
+        ({"embedder": {"prefix": ""}}, r"unknown key retriever\.embedder\.prefix"),
+        ({"fusion": {"weight": 1.5}}, r"retriever\.fusion\.weight: 1\.5 is not allowed"),
+        (
+            {"fusion": {"wait": 1.5}},
+            r"unknown key retriever\.fusion\.wait; known here: depth, weig",
+        ),
     ],
 )
-def test_refuses_a_bad_setting(corpus, encoder, tmp_path, embedder, message):
+def test_refuses_a_bad_setting(settings, message):
     with pytest.raises(InputError, match=message):
-        settings = IndexSettings(engine="dense", embedder=embedder)
-        build_index(corpus, tmp_path / "index", settings, model=encoder)
+        Retriever.parse(settings, "retriever")
 
 
 # The encoder.

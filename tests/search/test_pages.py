@@ -17,13 +17,14 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from helpers.processes import wait_until
+from searchtrain.config import Pages
 from searchtrain.core.errors import InputError, Interrupted, PageError
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import pages
 from searchtrain.search.addresses import GuardedBackend, ipaddress
 from searchtrain.search.exclusion import Exclusion
 from searchtrain.search.extract import Extractors, extract_page
-from searchtrain.search.pages import PageReader, PageSettings
+from searchtrain.search.pages import PageReader
 from searchtrain.search.passages import choose_passage
 
 LOOPBACK = ["127.0.0.0/8"]
@@ -74,7 +75,7 @@ def read(site, cache, extractors):
         async def read_all():
             names = {f"{name}.test": f"127.0.0.1:{site.port}" for name in ("site", "other")}
             reader = PageReader(
-                PageSettings(**{"allow_networks": LOOPBACK, "timeout": 5, **settings}),
+                Pages(**{"allow_networks": LOOPBACK, "timeout": 5, **settings}),
                 cache,
                 hosts=names if hosts is None else hosts,
                 offline=offline,
@@ -350,7 +351,7 @@ def test_a_host_gets_no_more_requests_at_once_than_allowed(site, cache, extracto
         site.expect_request(f"/p{number}").respond_with_handler(serve)
 
     async def run():
-        settings = PageSettings(allow_networks=LOOPBACK, per_host=2)
+        settings = Pages(allow_networks=LOOPBACK, per_host=2, hosts={})
         reader = PageReader(settings, cache, extractors=extractors)
         url = f"http://127.0.0.1:{site.port}"
         await asyncio.gather(*(reader.read(f"{url}/p{number}") for number in range(8)))
@@ -558,7 +559,7 @@ def test_concurrent_readers_share_one_request(site, cache, extractors):
     put(site, "/a")
 
     async def run():
-        reader = PageReader(PageSettings(allow_networks=LOOPBACK), cache, extractors=extractors)
+        reader = PageReader(Pages(allow_networks=LOOPBACK, hosts={}), cache, extractors=extractors)
         url = f"http://127.0.0.1:{site.port}/a"
         found = await asyncio.gather(*(reader.read(url) for _ in range(20)))
         reader.stop()
@@ -730,5 +731,5 @@ def test_a_short_text_is_shown_whole():
 
 
 def test_settings_are_checked():
-    with pytest.raises(InputError, match=r"web\.pages\.per_host: 0 is out of range"):
-        PageSettings(per_host=0)
+    with pytest.raises(InputError, match=r"web\.pages\.per_host: 0 is not allowed"):
+        Pages.parse({"per_host": 0}, "web.pages")

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchtrain.search.index import IndexSettings, build_index, open_index
+from searchtrain.config import Embedder, Index
+from searchtrain.search.index import build_index, open_index
 
 DATA = Path(__file__).parents[3] / "shared/data"
 PLAIN = {"hotpotqa": (0.59, 0.68, 0.76, 0.89), "musique": (0.41, 0.45, 0.50, 0.58)}
@@ -25,11 +26,8 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there"
 def measure_recall(name, folder, engine, model=None):
     """Share of a question's supporting passages among the first, at each of CUTS."""
     corpus = DATA / name / "corpus.jsonl"
-    settings = IndexSettings(
-        engine=engine,
-        embedder={"query_prefix": "", "passage_prefix": ""} if engine != "bm25" else {},
-    )
-    build_index(corpus, folder, settings, model=model)
+    bare = Embedder(query_prefix="", passage_prefix="")
+    build_index(corpus, folder, Index(engine=engine), embedder=bare, model=model)
     index = open_index(folder, corpus, model=model)
     names = [json.loads(line)["id"] for line in corpus.read_text().splitlines()]
     questions = json.loads((DATA / name / "questions.json").read_text())

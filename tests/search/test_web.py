@@ -10,11 +10,11 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from searchtrain.config.settings import parse_settings
+from searchtrain.config import Web
 from searchtrain.core.errors import InputError, Interrupted, SearchError, ServiceError
 from searchtrain.models.purchase import read_retry_after
 from searchtrain.models.request_cache import RequestCache
-from searchtrain.search.web import WebSearch, WebSettings, list_hits, strip_markup
+from searchtrain.search.web import WebSearch, list_hits, strip_markup
 
 KEY = "sk-very-secret-0815"
 LOOPBACK = ["127.0.0.0/8"]
@@ -63,7 +63,7 @@ def run(web, tmp_path, extractors):
             pages_section = {"allow_networks": LOOPBACK, "timeout": 5, **(pages or {})}
             search = WebSearch(
                 f"http://127.0.0.1:{web.port}{endpoint}",
-                parse_settings(WebSettings, {"pages": pages_section, **settings}, "web"),
+                Web.parse({"pages": pages_section, **settings}, "web"),
                 stored,
                 names,
                 backoff=0.001,
@@ -327,7 +327,7 @@ def test_no_answer_and_no_server_are_typed(web, run, tmp_path):
 
     async def unreachable():
         search = WebSearch(
-            "http://127.0.0.1:9", WebSettings(attempts=2), RequestCache(tmp_path, "x"), {},
+            "http://127.0.0.1:9", Web(attempts=2), RequestCache(tmp_path, "x"), {},
             backoff=0.001,
         )  # fmt: skip
         try:

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from helpers.processes import wait_until
+from searchtrain.config import Index
 from searchtrain.core.errors import InputError, ServiceError
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 from searchtrain.serving.command import build_command, build_environment, render_arguments
 from searchtrain.serving.endpoint import read_endpoint, wait_ready, write_endpoint
 from searchtrain.serving.port import find_free_port
@@ -276,7 +277,7 @@ def test_serving_needs_the_standard_library_alone():
 def test_serves_a_real_retriever(supervise, tmp_path):
     corpus, index = tmp_path / "corpus.jsonl", tmp_path / "index"
     corpus.write_text('{"id": "1", "contents": "\\"Paris\\"\\nParis is in France."}\n')
-    build_index(corpus, index, IndexSettings())
+    build_index(corpus, index, Index())
     spec = {"serve": "retriever", "index": str(index), "corpus": str(corpus), "command": None}
     supervisor = supervise(spec)
     wait_until(supervisor.endpoint.exists)
@@ -288,7 +289,7 @@ def test_serves_a_real_retriever(supervise, tmp_path):
 def test_serves_the_laptops_web(supervise, tmp_path):
     corpus, index = tmp_path / "corpus.jsonl", tmp_path / "index"
     corpus.write_text('{"id": "1", "contents": "\\"Paris\\"\\nParis is in France."}\n')
-    build_index(corpus, index, IndexSettings())
+    build_index(corpus, index, Index())
     paths = {"index": str(index), "corpus": str(corpus), "ledger": str(tmp_path / "ledger")}
     supervisor = supervise({"serve": "web", "command": None, **paths})
     wait_until(supervisor.endpoint.exists)

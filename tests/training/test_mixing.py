@@ -8,10 +8,11 @@ import pytest
 
 from helpers.export import run_export
 from helpers.rollouts import curate, make_rollout
+from searchtrain.config import Mix
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
 from searchtrain.training import recipe, sharegpt
-from searchtrain.training.mixing import MixSettings, mix_records, read_chats, sample_records
+from searchtrain.training.mixing import mix_records, read_chats, sample_records
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
 MANY = [{"prompt": f"What is {number}?", "output": "A number."} for number in range(40)]
@@ -133,7 +134,7 @@ def test_a_record_that_stands_there_twice_may_be_taken_twice(tmp_path):
 
 def test_a_file_with_too_few_records_gives_all_and_says_so(tmp_path, caplog):
     path = write(tmp_path, MANY[:3])
-    taken, report = mix_records(path, 10, MixSettings(ratio=0.5))
+    taken, report = mix_records(path, 10, Mix(ratio=0.5))
     assert len(taken) == 3
     assert (report["available"], report["asked"], report["taken"]) == (3, 5, 3)
     assert "has 3 records where mix.ratio 0.5 asks for 5" in caplog.text
@@ -141,7 +142,7 @@ def test_a_file_with_too_few_records_gives_all_and_says_so(tmp_path, caplog):
 
 def test_a_negative_ratio_is_an_error():
     with pytest.raises(InputError, match=r"mix\.ratio: -1"):
-        MixSettings(ratio=-1)
+        Mix.parse({"ratio": -1}, "mix")
 
 
 @pytest.fixture

@@ -9,18 +9,18 @@ import polars as pl
 import pytest
 
 from helpers.trees import attribute, entity
+from searchtrain.config import Index, Trees
 from searchtrain.core.errors import InputError, ModelError, SearchError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.models.asker import Asker
 from searchtrain.models.model import Completion
 from searchtrain.models.role import Role
 from searchtrain.search.bm25 import BM25Index
-from searchtrain.search.index import IndexSettings, build_index
+from searchtrain.search.index import build_index
 from searchtrain.trees.growth import (
     BROWSE_SCHEMA,
     PLAN_SCHEMA,
     Grower,
-    TreeSettings,
     grow_trees,
     report_growth,
 )
@@ -29,7 +29,7 @@ from searchtrain.trees.quality import Quality
 from searchtrain.trees.roots import HeldOut, RootDraw
 from searchtrain.trees.statistics import describe_trees, make_infoseek_rows
 from searchtrain.trees.tree import TreeFault, unflatten
-from searchtrain.trees.writing import QUESTION_SCHEMA, WritingSettings, write_questions
+from searchtrain.trees.writing import QUESTION_SCHEMA, write_questions
 
 CITIES = [
     # title, country, latitude, longitude
@@ -79,7 +79,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def index(corpus):
-    build_index(corpus, corpus.parent / "index", IndexSettings())
+    build_index(corpus, corpus.parent / "index", Index())
     return BM25Index(corpus.parent / "index", corpus)
 
 
@@ -187,7 +187,7 @@ class Garden:
     """A grower with fake models over the small corpus."""
 
     def __init__(self, pages, index, planner, browser=browse, **settings):
-        self.settings = TreeSettings(**{"max_failed_share": 1.0, **settings})
+        self.settings = Trees(**{"max_failed_share": 1.0, "max_steps": 30, **settings})
         self.planner = FakeModel("planner", planner)
         self.browser = FakeModel("browser", browser)
         self.search = Counted(index)
@@ -345,7 +345,7 @@ def test_a_number_is_more_than_its_digits(tmp_path):
         for name, north, east in (("p", "45.1", "9.0"), ("q", "45.9", "1.0"), ("r", "45.1", "7.5"))
     ]  # fmt: skip
     corpus = write_corpus(tmp_path / "corpus.jsonl", towns)
-    build_index(corpus, tmp_path / "index", IndexSettings())
+    build_index(corpus, tmp_path / "index", Index())
     node = entity(
         "A", "p", "p", "town",
         ("A lies at latitude 45.1 N.", attribute("B", "p")),
@@ -432,6 +432,20 @@ def test_a_search_that_fails_truncates_the_tree(pages):
 
     row = Garden(pages, Broken(), SMALL).grow("aville").row(0, named=True)
     assert (row["status"], row["fault"], row["nodes"]) == ("truncated", "connection", [])
+
+
+def test_a_fault_of_the_program_truncates_the_tree_and_counts_as_a_failure(pages):
+    class Odd:
+        async def search(self, queries, topk, exclude=()):
+            return [[{"title": "no id"}] for _ in queries]
+
+        def stop(self):
+            pass
+
+    row = Garden(pages, Odd(), SMALL).grow("aville").row(0, named=True)
+    assert (row["status"], row["fault"], row["nodes"]) == ("truncated", "internal", [])
+    with pytest.raises(SearchTrainError, match=r"internal 1.*KeyError: 'id'"):
+        Garden(pages, Odd(), SMALL, max_failed_share=0.1).grow("aville")
 
 
 def test_steps_are_limited(pages, index):
@@ -529,19 +543,19 @@ def test_roots_from_answers_are_pages_that_hold_them(pages, index):
     [
         ({"roots": "web"}, "trees.roots: 'web'"),
         ({"count": 0}, "trees.count: 0"),
-        ({"min_vertices": 5, "max_vertices": 4}, r"trees\.max_vertices: 4 .*\(5\)"),
-        ({"max_vertices": 27}, "to 26"),
+        ({"min_vertices": 5, "max_vertices": 4}, r"trees\.max_vertices: 4 .*\(5\) to 26"),
+        ({"max_vertices": 27}, "whole number from 2 to 26"),
     ],
 )
 def test_settings_out_of_range(settings, said):
     with pytest.raises(InputError, match=said):
-        TreeSettings(**settings)
+        Trees.parse(settings, "trees")
 
 
 def write(trees, pages, answer, **settings):
     model = FakeModel("writer", answer)
     writer = Asker(model, "Write.", QUESTION_SCHEMA, 1000)
-    settings = WritingSettings(**{"max_failed_share": 1.0, **settings})
+    settings = Trees(**{"max_failed_share": 1.0, **settings})
     frame, report = asyncio.run(write_questions(trees, writer, pages, settings))
     schemas.validate_table(frame, schemas.WrittenTrees, "written")
     return frame, report, model
@@ -585,7 +599,7 @@ def test_a_leak_is_written_again_and_never_let_out(trees, pages):
 def test_a_writer_that_fails_leaves_the_question_empty(trees, pages):
     frame, report, _ = write(trees, pages, lambda request: "prose")
     assert set(frame["question"]) == {""} and report["failed"] == {"not_json": 3}
-    with pytest.raises(SearchTrainError, match=r"tree_questions\.max_failed_share"):
+    with pytest.raises(SearchTrainError, match=r"trees\.max_failed_share"):
         write(trees, pages, lambda request: "prose", max_failed_share=0.1)
 
 

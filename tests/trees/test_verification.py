@@ -11,6 +11,7 @@ import pytest
 from werkzeug import Response
 
 from helpers.chat import chat
+from searchtrain.config import Verify
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.evaluation.benchmarks import load_benchmark
@@ -19,13 +20,13 @@ from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import Role
 from searchtrain.search.retriever import RetrieverClient
+from searchtrain.trees import verification
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.verification import (
     REASONS,
     SOLVER_SCHEMA,
     VERIFIER_SCHEMA,
     Panel,
-    VerifySettings,
     list_gold_ids,
     list_held_out,
     make_report,
@@ -144,7 +145,7 @@ def verify(httpserver, corpus, trees, cache=None, **settings):
         solver, verifier = (ModelClient(role, url, cache) for role in roles)
         search = RetrieverClient(url, attempts=1)
         panel = Panel(solver, "Solve.", verifier, "Verify.", search)
-        chosen = VerifySettings(**{"max_failed_share": 1.0, **settings})
+        chosen = Verify(**{"max_failed_share": 1.0, "held_out": 0, **settings})
         frame = await verify_trees(trees, PageStore(corpus), panel, chosen)
         return frame, make_report(frame, panel, [{"vertices": "all", "count": frame.height}])
 
@@ -256,6 +257,25 @@ def test_a_failed_filter_drops_the_question_and_is_counted(httpserver, models, c
         verify(httpserver, corpus, trees, tries=2, distractors=1, max_failed_share=0.5)
 
 
+@pytest.mark.parametrize("name", ["_read_answers", "match_normalised"])
+def test_a_fault_of_the_program_leaves_its_question_open(
+    httpserver, models, corpus, monkeypatch, name
+):
+    right = getattr(verification, name)
+
+    def stumble(value, *more):
+        if "Lyon" in str(value):
+            raise KeyError("Lyon")
+        return right(value, *more)
+
+    monkeypatch.setattr(verification, name, stumble)
+    models.knows = {0: ["Lyon"]}
+    frame, report = verify(httpserver, corpus, make_frame(make_tree(0), make_tree(1)))
+    assert frame["error"].to_list() == ["internal", ""]
+    assert frame["kept"].to_list() == [False, True]
+    assert report["errors"] == {"internal": 1}
+
+
 def test_trees_without_a_question_ask_nobody_and_stay_on_record(httpserver, models, corpus):
     trees = make_frame(
         make_tree(0, status="quit", question=""),
@@ -347,13 +367,16 @@ def test_held_out_takes_a_root_whole_or_not_at_all():
     [
         ({"tries": -1}, r"verify\.tries: -1"),
         ({"distractors": -1}, r"verify\.distractors: -1"),
-        ({"held_out": 1.5}, r"verify\.held_out: 1\.5 is neither"),
+        (
+            {"held_out": 1.5},
+            r"verify\.held_out: 1\.5 is not allowed; it must be a share below 1 or",
+        ),
         ({"held_out": -0.1}, r"verify\.held_out: -0\.1"),
     ],
 )
 def test_wrong_setting_is_named(setting, part):
     with pytest.raises(InputError, match=part):
-        VerifySettings(**setting)
+        Verify.parse(setting, "verify")
 
 
 def test_script_writes_questions_held_out_file_and_report(httpserver, models, corpus, tmp_path):

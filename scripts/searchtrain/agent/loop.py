@@ -291,7 +291,7 @@ def report_rollouts(
     """What a stage's rollouts came to and what they cost, for people.
 
     `rows`: `schemas.Trajectories`; `planned`: attempts there were; adaptive mode runs fewer.
-    Requests, tokens and dollars of `models` and `search` are those bought now, not cached ones.
+    Requests, tokens and dollars of `models` and `search` are those paid for now, not cached ones.
     """
     saved = planned - rows.height
     tokens = {kind: int(rows[f"{kind}_tokens"].sum()) for kind in ("prompt", "completion")}

@@ -44,7 +44,7 @@ def join_shards(questions: pl.DataFrame, tables: Sequence[pl.DataFrame]) -> pl.D
 
 
 def add_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The shards' reports (`agent.report_rollouts`) as one, of what was bought by all of them."""
+    """The shards' reports (`agent.report_rollouts`) as one, of what all of them paid for."""
     total: dict[str, Any] = _add(reports)
     rollouts = total["rollouts"]
     rollouts["saved_share"] = round(rollouts["saved"] / max(rollouts["planned"], 1), 4)

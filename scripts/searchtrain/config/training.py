@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from searchtrain.config.limits import Limits
 from searchtrain.config.models import Sampling
@@ -52,6 +52,8 @@ NEEDED_ARGS = {"template": (str, "text"), "cutoff_len": (int, "a whole number of
 """What of them the workflow itself reads."""
 SHORTEST = 16
 """Least cutoff_len, in tokens."""
+VARLEN_ARGS = {"neat_packing": True, "per_device_train_batch_size": 1}
+"""What attention varlen needs."""
 
 
 class Train(Section):
@@ -94,12 +96,18 @@ class Train(Section):
 
     @field_validator("args")
     @classmethod
-    def _check_args(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _check_args(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         for name, (kind, allowed) in NEEDED_ARGS.items():
             if type(value.get(name)) is not kind:
                 raise ValueError(f"{name} must be {allowed}, not {value.get(name)!r}")
         if value["cutoff_len"] < SHORTEST:
             raise ValueError(f"cutoff_len must be at least {SHORTEST}, not {value['cutoff_len']}")
+        if info.data.get("attention") == "varlen":  # it reads one packed row at a time
+            for name, needed in VARLEN_ARGS.items():
+                if value.get(name) != needed:
+                    raise ValueError(
+                        f"{name} must be {needed} with attention varlen, not {value.get(name)}"
+                    )
         return value
 
 

@@ -6,10 +6,11 @@ Same passages, questions and configuration, same tokenizer and weights.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from searchtrain import config
 from searchtrain.agent.grammar import TAGS, render_observation
 from searchtrain.core.files import read_json, read_jsonl
 from searchtrain.demo.passages import read_passage
@@ -123,45 +124,40 @@ def collect_texts(passages: str | Path, train: str | Path) -> Iterator[str]:
 
 
 def write_base(
-    folder: str | Path, passages: str | Path, train: str | Path, config: Mapping[str, Any]
+    folder: str | Path, passages: str | Path, train: str | Path, settings: config.Base
 ) -> None:
-    """Train the tokenizer, draw the weights, and write a Hugging Face model folder.
-
-    `config`: `seed`, `vocabulary`, `hidden`, `layers`, `heads`, `kv_heads`, `feed_forward`,
-    `positions`, `rope_theta`, `tied` (input and output embeddings). vLLM on CPU wants heads of 32
-    dimensions at least.
-    """
+    """Train the tokenizer, draw the weights, and write a Hugging Face model folder."""
     import torch
     from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config
     from transformers import Qwen2ForCausalLM as Model
 
     folder = Path(folder)
-    raw = train_tokenizer(collect_texts(passages, train), config["vocabulary"])
+    raw = train_tokenizer(collect_texts(passages, train), settings.vocabulary)
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=raw,
         eos_token=TURN_END,
         pad_token=END_OF_TEXT,
-        model_max_length=config["positions"],
+        model_max_length=settings.positions,
         clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     end, pad = raw.token_to_id(TURN_END), raw.token_to_id(END_OF_TEXT)
     shape = Qwen2Config(
         vocab_size=raw.get_vocab_size(),
-        hidden_size=config["hidden"],
-        num_hidden_layers=config["layers"],
-        num_attention_heads=config["heads"],
-        num_key_value_heads=config["kv_heads"],
-        intermediate_size=config["feed_forward"],
-        max_position_embeddings=config["positions"],
-        rope_parameters={"rope_type": "default", "rope_theta": float(config["rope_theta"])},
-        tie_word_embeddings=config["tied"],
+        hidden_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.kv_heads,
+        intermediate_size=settings.feed_forward,
+        max_position_embeddings=settings.positions,
+        rope_parameters={"rope_type": "default", "rope_theta": float(settings.rope_theta)},
+        tie_word_embeddings=settings.tied,
         bos_token_id=None,
         eos_token_id=end,
         pad_token_id=pad,
         dtype="float32",
     )
-    torch.manual_seed(config["seed"])
+    torch.manual_seed(settings.seed)
     model = Model(shape)  # type: ignore[no-untyped-call]
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=end, pad_token_id=pad, do_sample=False

@@ -8,8 +8,8 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.demo.city_questions import PHRASINGS, QUESTION_TYPES, TYPES, Question, solve
 from searchtrain.demo.passages import Facts
@@ -19,22 +19,21 @@ SPLITS = ("test", "dev", "train")
 
 
 def write_questions(
-    facts: Facts, subjects: Sequence[str], config: Mapping[str, Any]
+    facts: Facts, subjects: Sequence[str], settings: config.World
 ) -> dict[str, list[Question]]:
     """Write the questions of every split about the cities that are its subjects.
 
-    `config`: `seed`, `sizes` (per split), `shares` (per type), `max_answer_share` (no answer
-    may serve more than this share of a split's questions of one type, so that guessing does not
-    pay). The populations in a comparison differ in their number of digits: a model of a million
-    parameters learns to compare lengths, not numbers.
+    No answer serves more than `max_answer_share` of a split's questions of one type, so that
+    guessing does not pay. The populations in a comparison differ in their number of digits: a model
+    of a million parameters learns to compare lengths, not numbers.
     Raises InputError when the world has too few cities for the sizes.
     """
-    rng = random.Random(config["seed"])
+    rng = random.Random(settings.seed)
     cities = list(subjects)
     rng.shuffle(cities)
     splits = {}
     for split in SPLITS:
-        size = config["sizes"][split]
+        size = getattr(settings.sizes, split)
         # One city and a half a question: a comparison takes two, and some questions fail a rule.
         wanted = len(cities) if split == "train" else round(size * 1.5)
         if wanted > len(cities) or wanted < 2:
@@ -43,20 +42,20 @@ def write_questions(
                 " are left; raise world.cities_per_country or lower world.sizes"
             )
         pool, cities = cities[:wanted], cities[wanted:]
-        splits[split] = list(_write_split(facts, split, pool, config, rng))
+        splits[split] = list(_write_split(facts, split, pool, settings, rng))
     return splits
 
 
 def _write_split(
-    facts: Facts, split: str, pool: Sequence[str], config: Mapping[str, Any], rng: random.Random
+    facts: Facts, split: str, pool: Sequence[str], settings: config.World, rng: random.Random
 ) -> Iterator[Question]:
-    size = config["sizes"][split]
-    quotas = _share_out(size, config["shares"])
+    size = getattr(settings.sizes, split)
+    quotas = _share_out(size, settings.shares.model_dump())
     cities = _draw_cities(pool, rng)
     seen: set[str] = set()
     for kind, quota in quotas.items():
         relations = [relation for relation, its_kind in QUESTION_TYPES.items() if its_kind == kind]
-        limit = max(1, int(config["max_answer_share"] * quota))
+        limit = max(1, int(settings.max_answer_share * quota))
         answers: Counter[str] = Counter()
         written = failed = 0
         while written < quota:

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from searchtrain import config
 from searchtrain.core.files import canonical_json, replace_file, write_json
 from searchtrain.demo.city_questions import QUESTION_TYPES
 from searchtrain.demo.gazetteer import Places, Row, load_places
@@ -57,11 +57,11 @@ def build_world(cities_per_country: int, *, details: bool = False) -> World:
     return World(by_title, tuple(city["name"] for city in places.subjects))
 
 
-def write_world(folder: str | Path, config: Mapping[str, Any]) -> None:
+def write_world(folder: str | Path, settings: config.World) -> None:
     """Write passages, question files, test answers and question types into `folder`."""
     folder = Path(folder)
-    world = build_world(config["cities_per_country"], details=config.get("details", False))
-    splits = write_questions(world.facts, world.subjects, config)
+    world = build_world(settings.cities_per_country, details=settings.details)
+    splits = write_questions(world.facts, world.subjects, settings)
     types: dict[str, str] = {}
     answers = []
     for split in ("train", "dev", "test"):

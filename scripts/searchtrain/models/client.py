@@ -32,7 +32,7 @@ class ModelClient:
     """A `Model` behind an endpoint; safe for thousands of concurrent callers on one event loop.
 
     `usage` counts `requests`, `cached`, `retries`, `repairs`, `prompt_tokens`,
-    `completion_tokens` (tokens of answers that were bought now) and, of answers from the cache,
+    `completion_tokens` (tokens of answers that were paid for now) and, of answers from the cache,
     `cached_prompt_tokens` and `cached_completion_tokens`.
     """
 

@@ -63,7 +63,7 @@ def check_name(url: str, key: str, model: str, only: str) -> None:
 def check_folder(url: str, key: str, model: str, folder: Path) -> None:
     """Check that the server's `model` was loaded from `folder`.
 
-    Raises ServiceError when it was not, or when the server can not say.
+    Raises ServiceError when it was not, or when the server cannot say.
     """
     root = _find(read_cards(url, key) or {}, url, model).get("root")
     if root is None or Path(root).resolve() != folder.resolve():

@@ -51,7 +51,7 @@ class Model(Protocol):
         """Write the next assistant message.
 
         `prefill`: text that the message begins with (not part of the answer). `schema`: JSON
-        Schema that the answer shall fit; honoured or not, the answer is whatever came back.
+        Schema that the answer must fit; whether it does or not, it is returned as it came.
         Raises ModelError, and another SearchTrainError when nobody can be answered.
         """
         ...

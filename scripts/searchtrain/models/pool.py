@@ -2,7 +2,7 @@
 
 No barrier anywhere: a worker takes the next item as soon as it is free. When the stage is told to
 stop (SIGTERM, Ctrl-C, or the death of the process that started it) no new request begins, requests
-in flight finish and reach the cache, then the stage ends: a killed workflow buys nothing twice.
+in flight finish and reach the cache, then the stage ends: a killed workflow pays for nothing twice.
 """
 
 import asyncio

@@ -27,7 +27,7 @@ Answer = dict[str, Any]
 class Counts(NamedTuple):
     """What a purchaser's counts are called."""
 
-    bought: str = "requests"
+    paid: str = "requests"
     cached: str = "cached"
     retries: str = "retries"
 
@@ -90,7 +90,7 @@ class Purchaser:
         return stored
 
     async def buy(self, key: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Get an answer that is not in the cache: from whoever buys it now, or from `ask`.
+        """Get an answer that is not in the cache: from the request under way, or from `ask`.
 
         `ask` makes one attempt and raises BoundaryError, which may be passing, or ServiceError
         when nobody would be answered: then no other request is begun either.
@@ -111,7 +111,7 @@ class Purchaser:
             # Nothing may be awaited between the answer and this commit.
             if self._cache:
                 self._cache.put(key, answer)
-        self.usage[self._counts.bought] += 1
+        self.usage[self._counts.paid] += 1
         return answer
 
     async def _try(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -1,7 +1,7 @@
 """One request to a chat model: what is sent, under which key it is kept, what counts of the reply.
 
 Invariant: equal keys mean equal requests, whatever the endpoint; earlier caches hold these keys,
-so what changes a body here has every answer bought again.
+so what changes a body here has every answer paid for again.
 """
 
 import json

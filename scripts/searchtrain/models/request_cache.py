@@ -61,7 +61,7 @@ class RequestCache:
         self._others = _open_others([p for p in folder.glob("*.sqlite") if p != self._path])
 
     def get(self, key: str, since: float = 0.0) -> Any | None:
-        """The stored answer, or None; one bought before `since` (epoch seconds) does not count.
+        """The stored answer, or None; one of before `since` (epoch seconds) does not count.
 
         Raises InputError naming a file that cannot be read.
         """
@@ -79,7 +79,7 @@ class RequestCache:
         return None
 
     def put(self, key: str, value: Any, *, replace: bool = False) -> None:
-        """Store and commit an answer; the first one bought wins, or with `replace` the last.
+        """Store and commit an answer; the first one wins, or with `replace` the last.
 
         Raises InputError naming the file when it cannot be written.
         """

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from transformers.utils.logging import disable_progress_bar
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
+from searchtrain import config
 from searchtrain.agent import loop
-from searchtrain.config.settings import check_range
 from searchtrain.core.errors import InputError, Interrupted
 from searchtrain.core.files import digest
 from searchtrain.models.pool import FailureLimit
@@ -66,53 +66,12 @@ LOGGED = {
 """What of TRL's log goes into the history, and its name there."""
 
 
-@dataclass(frozen=True, slots=True)
-class GrpoSettings:
-    """The config section `grpo`, without the limits of the rollouts.
-
-    The defaults are those of InfoSeeker's published script; 200 steps are its first round.
-    """
-
-    steps: int = 200
-    prompts_per_step: int = 64
-    group_size: int = 5
-    """Rollouts per prompt, compared with each other."""
-    temperature: float = 0.8
-    top_p: float = 0.95
-    max_new_tokens: int = 768
-    """Per turn."""
-    learning_rate: float = 1e-6
-    beta: float = 0.001
-    """Weight of the KL divergence from the model at the start; 0 is none."""
-    clip: float = 0.2
-    """Largest change of a token's probability ratio that is rewarded."""
-    reward: str = "strict"
-    """When an answer is right: `strict` or `normalised`."""
-    questions: int | None = None
-    """Questions drawn of all, or null for all."""
-    seed: int = 1
-    save_steps: int = 50
-    """Steps between two saved states."""
-    max_failed_share: float = 0.1
-    """Of a step's rollouts that end in a model or search error."""
-    vllm: Mapping[str, Any] | None = None
-    """Arguments of GRPOConfig that begin with `vllm_`, without that; null: Hugging Face generates.
-    """
-    args: Mapping[str, Any] = field(default_factory=dict)
-    """Passed to GRPOConfig as they are."""
-
-
-def make_arguments(settings: GrpoSettings, folder: Path, processes: int) -> dict[str, Any]:
+def make_arguments(settings: config.Grpo, folder: Path, processes: int) -> dict[str, Any]:
     """The arguments of GRPOConfig.
 
     A step's rollouts are one batch; `args.per_device_train_batch_size` cuts it into parts whose
-    gradients add up. Raises InputError when a setting is out of range or the workflow's own.
+    gradients add up. Raises InputError when settings do not fit or are the workflow's own.
     """
-    for name, low in {
-        "steps": 1, "prompts_per_step": 1, "group_size": 2, "max_new_tokens": 1,
-        "temperature": 1e-6, "save_steps": 1, "learning_rate": 0, "beta": 0,
-    }.items():  # fmt: skip
-        check_range(getattr(settings, name), low, f"grpo.{name}")
     owned = sorted(OWNED & set(settings.args))
     if owned:
         raise InputError(f"grpo.args: {', '.join(owned)}: set by other settings of grpo; take out")
@@ -151,7 +110,7 @@ def make_arguments(settings: GrpoSettings, folder: Path, processes: int) -> dict
     return arguments
 
 
-def draw_prompts(count: int, settings: GrpoSettings) -> list[int]:
+def draw_prompts(count: int, settings: config.Grpo) -> list[int]:
     """The rows of the questions that are asked, step after step, `prompts_per_step` each.
 
     `questions` of all `count` rows are drawn; none comes again before all the others have.
@@ -187,7 +146,7 @@ class Trainer:
         questions: pl.DataFrame,
         harness: loop.Harness,
         search: Search,
-        settings: GrpoSettings,
+        settings: config.Grpo,
         folder: Path,
     ) -> None:
         """`questions`: what `loop.make_attempts` needs."""

@@ -17,28 +17,17 @@ from typing import Any
 import bm25s
 import numpy as np
 
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.search.store import Offsets, PassageIndex, Ranking
 from searchtrain.search.text import Analyser, make_analyser, split_words
 
 logger = logging.getLogger(__name__)
 
-METHODS = ("lucene", "robertson", "atire")
+METHOD = "lucene"
+"""Anserini's, as in Search-R1's BM25."""
 COMPILE_FROM = 500_000
 """Passages from which numba's seconds of compilation pay for themselves."""
-
-
-@dataclass(frozen=True, slots=True)
-class BM25Settings:
-    """How text is matched; k1 and b are Anserini's for passages, as in Search-R1's BM25."""
-
-    method: str = "lucene"
-    k1: float = 0.9
-    b: float = 0.4
-    stopwords: str | list[str] | None = "english"
-    """`english`, a list of words, or None."""
-    stemmer: str | None = "english"
-    """A Snowball language, or None."""
 
 
 @dataclass
@@ -137,12 +126,11 @@ class BM25Index(PassageIndex):
         return [(int(places[n]), float(scores[n])) for n in order if scores[n] > 0]
 
 
-def build_bm25(corpus: Path, out: Path, settings: BM25Settings) -> dict[str, Any]:
+def build_bm25(corpus: Path, out: Path, settings: config.Index) -> dict[str, Any]:
     """Index a corpus into the folder `out`; returns the manifest's entries of this engine.
 
     Raises InputError for a bad setting or a bad corpus row.
     """
-    check_settings(settings)
     documents, offsets = Documents(make_analyser(settings.stopwords, settings.stemmer)), Offsets()
     for passage in offsets.read(corpus):
         documents.add(passage["contents"])
@@ -150,21 +138,10 @@ def build_bm25(corpus: Path, out: Path, settings: BM25Settings) -> dict[str, Any
         raise InputError(f"{corpus}: no passage has a word to index; check stopwords and contents")
     logger.info("indexing %d passages, %d terms", len(documents), len(documents.vocab))
     documents.numbers.clear()
-    model = bm25s.BM25(k1=settings.k1, b=settings.b, method=settings.method, backend="numpy")
+    model = bm25s.BM25(k1=settings.k1, b=settings.b, method=METHOD, backend="numpy")
     if len(documents) >= COMPILE_FROM:
         model.activate_numba_csc()
     model.index(documents, show_progress=False)
     model.save(out, show_progress=False)
     offsets.save(out)
     return {"passages": len(documents), "terms": len(documents.vocab)}
-
-
-def check_settings(settings: BM25Settings) -> None:
-    """Raise InputError for a value that no index can be built with."""
-    if settings.method not in METHODS:
-        raise InputError(
-            f"index.method: {settings.method!r} is not known; use one of {', '.join(METHODS)}"
-        )
-    for name, value, highest in (("k1", settings.k1, 100), ("b", settings.b, 1)):
-        if not 0 <= value <= highest:
-            raise InputError(f"index.{name}: {value!r} is out of range; use 0 to {highest}")

@@ -10,7 +10,6 @@ import logging
 import zlib
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from io import BufferedReader
 from pathlib import Path
@@ -19,31 +18,21 @@ from typing import IO, Any
 import numpy as np
 import orjson
 
-from searchtrain.config.settings import check_range
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import replace_file
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class CorpusSettings:
-    """What a passage may look like."""
-
-    max_chars: int | None = None
-    """Longest `contents` allowed, in characters; None for any length."""
-
-
-def build_corpus(source: Path, out: Path, settings: CorpusSettings) -> int:
+def build_corpus(source: Path, out: Path) -> int:
     """Check `source` (JSON lines, gzip if it ends in .gz) and write it to `out`; streams.
 
     Returns the number of passages. Raises InputError naming file, line, field and remedy.
     """
-    check_range(settings.max_chars, 1, "corpus.max_chars")
     ids, links = array("q"), array("q")
     with replace_file(out) as partial, partial.open("wb") as stream:
         for number, passage in read_rows(source):
-            check_passage(passage, settings, f"{source}: line {number}")
+            check_passage(passage, f"{source}: line {number}")
             ids.append(shorten(passage["id"]))
             links.extend(shorten(link) for link in passage.get("links") or ())
             stream.write(orjson.dumps(passage) + b"\n")
@@ -65,12 +54,12 @@ def read_passages(corpus: Path) -> Iterator[tuple[dict[str, Any], int]]:
 
     Raises InputError naming file, line, field and remedy.
     """
-    settings, end = CorpusSettings(), 0
+    end = 0
     with open_lines(corpus) as lines:
         for number, line in enumerate(lines, 1):
             end += len(line)
             passage = parse_row(line, f"{corpus}: line {number}")
-            check_passage(passage, settings, f"{corpus}: line {number}")
+            check_passage(passage, f"{corpus}: line {number}")
             yield passage, end
 
 
@@ -85,7 +74,7 @@ def read_rows(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise InputError(f"{source}: not a whole gzip file ({error}); fetch it again") from None
 
 
-def check_passage(passage: dict[str, Any], settings: CorpusSettings, place: str) -> None:
+def check_passage(passage: dict[str, Any], place: str) -> None:
     """Check one passage by itself; raises InputError that begins with `place`."""
     for field in ("id", "contents"):
         value = passage.get(field)
@@ -98,11 +87,6 @@ def check_passage(passage: dict[str, Any], settings: CorpusSettings, place: str)
         raise InputError(
             f"{place}: contents: {contents[:60]!r} is not a quoted title, a newline and text;"
             ' write "Title"\\ntext'
-        )
-    if settings.max_chars is not None and len(contents) > settings.max_chars:
-        raise InputError(
-            f"{place}: contents: {len(contents)} characters; split the passage or raise"
-            f" corpus.max_chars ({settings.max_chars})"
         )
     links = passage.get("links")
     if links is not None and not (

@@ -12,13 +12,13 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import link_tree, read_json, replace_file, write_json
 from searchtrain.search.encoder import PROCESSES, Encoder, hash_encoder, list_devices
@@ -37,16 +37,6 @@ SAME = 0.99
 """Least product of a passage's vector and its vector encoded again, in another precision maybe."""
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedderSettings:
-    """How an encoder is used; the defaults are E5's, with Search-R1's length."""
-
-    query_prefix: str = "query: "
-    passage_prefix: str = "passage: "
-    max_tokens: int = 256
-    """Longest text in tokens, the prefix included; what is longer is cut."""
-
-
 class DenseIndex(PassageIndex):
     """A loaded index with its corpus and encoder."""
 
@@ -62,7 +52,7 @@ class DenseIndex(PassageIndex):
         model = need_model(model)
         if self.manifest["encoder_sha256"] != hash_encoder(model):
             raise InputError(f"{index}: built with another encoder than {model}; {REMEDY}")
-        settings = EmbedderSettings(**self.manifest["embedder"])
+        settings = config.Embedder(**self.manifest["embedder"])
         devices = list_devices(gpus)
         self._vectors = load_vectors(list_shards(index), devices)
         if len(self._vectors) != len(self):
@@ -98,7 +88,7 @@ class DenseIndex(PassageIndex):
 
 def build_dense(
     corpus: Path, corpus_sha256: str, out: Path, partial: Path, model: Path | None,
-    settings: EmbedderSettings, gpus: int = 0,
+    settings: config.Embedder, gpus: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Encode a corpus into the folder `out`; returns the manifest's entries of this engine.
 
@@ -107,9 +97,7 @@ def build_dense(
     GPUs than asked for.
     """
     model = need_model(model)
-    if settings.max_tokens < 8:
-        raise InputError(f"embedder.max_tokens: {settings.max_tokens!r} is too few; use 8 to 512")
-    facts: dict[str, Any] = {"encoder_sha256": hash_encoder(model), "embedder": asdict(settings)}
+    facts: dict[str, Any] = {"encoder_sha256": hash_encoder(model), "embedder": settings.tracked()}
     devices = list_devices(gpus)
     encoder = Encoder(model, settings.max_tokens, devices[0])
     facts["width"] = encoder.width

@@ -7,26 +7,15 @@ ranks, as here). Invariant: equal scores in corpus order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from searchtrain.core.errors import InputError
+from searchtrain import config
 from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.dense import DenseIndex
 from searchtrain.search.store import PassageIndex, Ranking
 
 PARTS = ("bm25", "dense")
 """Folders inside a hybrid index, each an index of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class FusionSettings:
-    """How two rankings become one."""
-
-    depth: int = 100
-    """Passages of each engine that count, or as many as are asked for if these are more."""
-    weight: float = 0.6
-    """Of the dense scores; BM25's have the rest."""
 
 
 class HybridIndex(PassageIndex):
@@ -37,14 +26,11 @@ class HybridIndex(PassageIndex):
 
     def __init__(
         self, index: Path, corpus: Path, model: Path | None, gpus: int = 0,
-        fusion: FusionSettings = FusionSettings(),
+        fusion: config.Fusion | None = None,
     ) -> None:  # fmt: skip
         """Load both; see `DenseIndex`."""
-        if fusion.depth < 1 or not 0 <= fusion.weight <= 1:
-            raise InputError(f"retriever.fusion: {fusion} is out of range; use a depth of 1 or"
-                             " more and a weight from 0 to 1")  # fmt: skip
         super().__init__(index, corpus)
-        self._fusion = fusion
+        self._fusion = fusion or config.Fusion()
         self._bm25 = BM25Index(index / "bm25", corpus)
         self._dense = DenseIndex(index / "dense", corpus, model, gpus)
 

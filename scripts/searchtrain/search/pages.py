@@ -11,14 +11,14 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpcore2
 import httpx2
 from protego import Protego
 
-from searchtrain.config.settings import check_range
+from searchtrain import config
 from searchtrain.core.errors import Interrupted, PageError
 from searchtrain.core.files import digest
 from searchtrain.core.single_flight import SingleFlight
@@ -44,45 +44,6 @@ KEPT_IDLE = 32
 """Connections that wait for another page of the same site."""
 KEPT_IDLE_S = 3.0
 """Shorter than servers wait (Apache: 5 s), so that they do not hang up just then."""
-
-
-@dataclass(frozen=True, slots=True)
-class PageSettings:
-    """Config section `web.pages`."""
-
-    read: bool = True
-    """False: pages are not read, only snippets are shown."""
-    max_bytes: int = 5_000_000
-    """Of a page after decompression."""
-    redirects: int = 5
-    content_types: list = field(
-        default_factory=lambda: ["text/html", "application/xhtml+xml", "text/plain", PDF]
-    )
-    robots: bool = True
-    user_agent: str = "SearchTrain/0.1"
-    passage_chars: int = 3000
-    pdf_pages: int = 50
-    allow_networks: list = field(default_factory=list)
-    """CIDR blocks that may be read from though they are not public."""
-    hosts: dict = field(default_factory=dict)
-    """Host to the `address:port` that stands for it."""
-    retry_after: float = 24
-    """Hours after which a page that failed in passing is asked for again."""
-    concurrency: int = 16
-    per_host: int = 4
-    timeout: float = 20
-    """Seconds for a page with its redirects; waiting for a free connection and robots.txt (which
-    has the same time once for each site) not counted."""
-    workers: int = 2
-    """Processes that extract text."""
-
-    def __post_init__(self) -> None:
-        for name in ("max_bytes", "passage_chars", "pdf_pages", "concurrency", "per_host"):
-            check_range(getattr(self, name), 1, f"web.pages.{name}")
-        check_range(self.workers, 1, "web.pages.workers")
-        check_range(self.redirects, 0, "web.pages.redirects")
-        check_range(self.retry_after, 0, "web.pages.retry_after")
-        check_range(self.timeout, 0.001, "web.pages.timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +84,7 @@ class PageReader:
 
     def __init__(
         self,
-        settings: PageSettings,
+        settings: config.Pages,
         cache: RequestCache,
         *,
         hosts: Mapping[str, str] | None = None,
@@ -217,7 +178,7 @@ class PageReader:
 
     def _failure_key(self, address: str) -> str:
         """A failure holds for the limits under which it came about."""
-        limits = asdict(self.settings)
+        limits = dict(self.settings)
         named = ("max_bytes", "redirects", "content_types", "robots", "allow_networks", "pdf_pages")
         return digest({"page failure": address, **{name: limits[name] for name in named}})
 

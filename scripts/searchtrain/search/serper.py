@@ -30,7 +30,7 @@ PARTS = ("organic", "answerBox", "knowledgeGraph")
 class SerperClient:
     """Asks one engine; safe for thousands of concurrent callers on one event loop.
 
-    `usage` counts `searches` (bought now), `search_cached` and `search_retries`.
+    `usage` counts `searches` (paid for now), `search_cached` and `search_retries`.
     """
 
     def __init__(

@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from searchtrain.config import Fusion
 from searchtrain.core import cli
 from searchtrain.search.index import open_index
 from searchtrain.search.store import PassageIndex
@@ -130,13 +131,19 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, help="dense, hybrid: the encoder's folder")
     parser.add_argument("--gpus", type=int, default=0, help="dense, hybrid: that hold the vectors")
-    parser.add_argument("--fusion", type=json.loads, help="hybrid: depth and weight as JSON")
+    parser.add_argument(
+        "--fusion", type=json.loads, default={}, help="hybrid: depth and weight as JSON"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     index = open_index(
-        args.index, args.corpus, model=args.encoder, gpus=args.gpus, fusion=args.fusion
+        args.index,
+        args.corpus,
+        model=args.encoder,
+        gpus=args.gpus,
+        fusion=Fusion.parse(args.fusion, "retriever.fusion"),
     )
     logger.info("serving %d passages on http://%s:%d", len(index), args.host, args.port)
     uvicorn.run(

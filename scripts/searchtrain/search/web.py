@@ -9,18 +9,18 @@ import html
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
-from searchtrain.config.settings import check_range, parse_settings
+from searchtrain import config
 from searchtrain.core.errors import PageError
 from searchtrain.core.files import digest
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search.exclusion import Exclusion, make_exclusion
 from searchtrain.search.extract import Extractors
-from searchtrain.search.pages import PageReader, PageSettings, parse_address
+from searchtrain.search.pages import PageReader, parse_address
 from searchtrain.search.passages import choose_passage
 from searchtrain.search.serper import SerperClient
 
@@ -33,41 +33,6 @@ CUT = ("...", "\u2026")
 Passage = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class WebSettings:
-    """Config section `web`, without what only starts its server."""
-
-    api_key_env: str = "SERPER_API_KEY"
-    """Environment variable that holds the key; "" sends none."""
-    cache: str = ".cache/web"
-    """Folder of the request cache for searches and pages."""
-    country: str | None = "us"
-    language: str | None = "en"
-    results: int = 10
-    answer_box: bool = True
-    knowledge_graph: bool = True
-    exclude: list = field(default_factory=list)
-    """Hosts with their subdomains, and URL prefixes, that are never shown nor fetched; the engine
-    is asked to leave them out, too."""
-    benchmark_hosts: list = field(default_factory=list)
-    """The same for sites that hold the answers of benchmarks; only filtered, not sent along."""
-    offline: bool = False
-    """Only the cache answers."""
-    concurrency: int = 8
-    timeout: float = 20
-    attempts: int = 5
-    price: float = 0
-    """US dollars per 1,000 searches."""
-    pages: dict = field(default_factory=dict)
-    """Config section `web.pages`, see PageSettings."""
-
-    def __post_init__(self) -> None:
-        for name in ("results", "concurrency", "attempts"):
-            check_range(getattr(self, name), 1, f"web.{name}")
-        check_range(self.timeout, 0.001, "web.timeout")
-        check_range(self.price, 0, "web.price")
-
-
 class WebSearch:
     """Implements `Search` over the web.
 
@@ -77,7 +42,7 @@ class WebSearch:
     def __init__(
         self,
         url: str,
-        settings: WebSettings,
+        settings: config.Web,
         cache: RequestCache,
         hosts: Mapping[str, str] | None = None,
         *,
@@ -86,15 +51,13 @@ class WebSearch:
     ) -> None:
         """Make a searcher; nothing is sent yet. Raises InputError for a setting or a missing key.
 
-        `url`: the engine's. `hosts` stands in for `settings.pages["hosts"]`. `backoff`: seconds
+        `url`: the engine's. `hosts` stands in for `settings.pages.hosts`. `backoff`: seconds
         before the second attempt. `extractors`, if given, stay the caller's.
         """
         self.settings = settings
         self.usage: Counter[str] = Counter()
         self._excluded = (*settings.exclude, *settings.benchmark_hosts)
         make_exclusion(self._excluded)
-        pages = {**settings.pages, **({} if hosts is None else {"hosts": dict(hosts)})}
-        self._page_settings = parse_settings(PageSettings, pages, "web.pages")
         self._engine = SerperClient(
             url,
             cache,
@@ -110,8 +73,9 @@ class WebSearch:
             usage=self.usage,
         )
         self._pages = PageReader(
-            self._page_settings,
+            settings.pages,
             cache,
+            hosts=hosts,
             offline=settings.offline,
             usage=self.usage,
             extractors=extractors,
@@ -165,7 +129,7 @@ class WebSearch:
     async def _fill(self, hit: "Hit", query: str, excluded: Exclusion) -> Passage | None:
         """A hit as a passage, with its page's text if it can be read; None if nothing is left."""
         text, title, fault = hit.text, hit.title, ""
-        if hit.kind == "organic" and self._page_settings.read:
+        if hit.kind == "organic" and self.settings.pages.read:
             try:
                 page = await self._pages.read(hit.url, excluded)
             except PageError as error:
@@ -173,7 +137,7 @@ class WebSearch:
                     return None  # the snippet, too, is the excluded page's
                 fault = error.kind
             else:
-                text = choose_passage(page.text, hit.text, query, self._page_settings.passage_chars)
+                text = choose_passage(page.text, hit.text, query, self.settings.pages.passage_chars)
                 title = page.title if page.title and (not title or title.endswith(CUT)) else title
         if not text:
             return None

@@ -9,17 +9,18 @@ from typing import Any
 
 from searchtrain.core.errors import InputError
 
-STAGE_RULES = {"index": ("corpus", "index")}
-"""Rules whose time is a stage's, where they are not just the one of its name."""
+STAGE_RULES = {"index": ("corpus", "index"), "predict_untrained": ("untrained/predict",)}
+"""Timings that are a stage's, where they are not just the one of its name."""
 
 
 def read_timings(folder: Path) -> dict[str, float]:
-    """Hours of each rule's last run, from Snakemake's benchmark files `<rule>.tsv` in a folder."""
+    """Hours of each job's last run by its path, from Snakemake's benchmark files in a folder."""
     timings = {}
-    for file in sorted(folder.glob("*.tsv")):
+    for file in sorted(folder.rglob("*.tsv")):
         header, *rows = [line.split("\t") for line in file.read_text().splitlines()]
         try:
-            timings[file.stem] = sum(float(row[header.index("s")]) for row in rows) / 3600
+            seconds = sum(float(row[header.index("s")]) for row in rows)
+            timings[file.relative_to(folder).with_suffix("").as_posix()] = seconds / 3600
         except (ValueError, IndexError):
             raise InputError(f"{file}: no benchmark file of Snakemake's; delete it") from None
     return timings

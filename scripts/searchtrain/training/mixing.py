@@ -7,11 +7,10 @@ alone, and a record that can not be trained on is an error, never left out.
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchtrain.config.settings import check_range
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import digest
 from searchtrain.data.json_rows import read_json_rows
@@ -35,23 +34,8 @@ MARKS = ("<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|eot_id|>")
 Turn = dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class MixSettings:
-    """The config section `mix`."""
-
-    file: str | None = None
-    """Chat data, JSON array or JSON Lines of `SHAPES`; null: nothing is mixed in."""
-    ratio: float = 0.1
-    """Mixed records per search record."""
-    seed: int = 1
-    """Which records are taken."""
-
-    def __post_init__(self) -> None:
-        check_range(self.ratio, 0, "mix.ratio")
-
-
 def mix_records(
-    path: Path, searches: int, settings: MixSettings
+    path: Path, searches: int, settings: config.Mix
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Take the sharegpt records that go with `searches` search records.
 

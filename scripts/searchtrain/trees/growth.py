@@ -9,13 +9,12 @@ closes it as `truncated`, with the kind of the failure.
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import polars as pl
 
-from searchtrain.config.settings import check_range
-from searchtrain.core.errors import BoundaryError, InputError, ToldToModel
+from searchtrain import config
+from searchtrain.core.errors import BoundaryError, ToldToModel
 from searchtrain.core.files import digest
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Trees, empty_table
@@ -29,7 +28,6 @@ from searchtrain.trees.names import list_names
 from searchtrain.trees.pages import Page, PageStore
 from searchtrain.trees.quality import Quality
 from searchtrain.trees.tree import (
-    IDS,
     NODE_SCHEMA,
     ROOT,
     Node,
@@ -70,54 +68,6 @@ BROWSE_SCHEMA: dict[str, Any] = {
 """What a Browser is asked for: the complete new tree."""
 
 
-@dataclass(frozen=True, slots=True)
-class TreeSettings:
-    """The config section `trees`."""
-
-    count: int = 100
-    """Trees to begin."""
-    roots: str = "corpus"
-    """`corpus`: any page; `answers`: pages that hold seed answers."""
-    min_vertices: int = 3
-    max_vertices: int = 6
-    """Nodes of a finished tree, root and attributes included (InfoSeek: 3 to 6, rarely more)."""
-    attempts: int = 2
-    """How often a refused step is tried again."""
-    max_steps: int = 30
-    """Steps tried, refused ones included, after which a tree is closed."""
-    topk: int = 100
-    """Candidates that the retriever is asked for."""
-    term_share: float = 1.0
-    """Share of a claim's terms that a candidate must hold."""
-    trace_share: float = 0.5
-    """Share of a claim's words that its own page must hold; numbers and names all must."""
-    min_text: int = 10
-    """Characters that a root's text must exceed."""
-    max_page_chars: int = 4000
-    """Of a page's text as models see it (InfoSeek: 1,024 tokens)."""
-    max_links: int = 100
-    """Of a page's links as models see them."""
-    max_reply_chars: int = 20000
-    seed: int = 1
-    max_failed_share: float = 0.05
-    """Trees that may end in a failure of a model or of the search, 0 to 1."""
-
-    def __post_init__(self) -> None:
-        if self.roots not in ("corpus", "answers"):
-            raise InputError(f"trees.roots: {self.roots!r} is unknown; use corpus or answers")
-        for name, low in (
-            ("count", 1), ("min_vertices", 2), ("attempts", 0), ("max_steps", 1), ("topk", 2),
-            ("term_share", 0), ("trace_share", 0), ("min_text", 0), ("max_page_chars", 1),
-            ("max_links", 1), ("max_reply_chars", 1), ("max_failed_share", 0),
-        ):  # fmt: skip
-            check_range(getattr(self, name), low, f"trees.{name}")
-        if not self.min_vertices <= self.max_vertices <= len(IDS):
-            raise InputError(
-                f"trees.max_vertices: {self.max_vertices} is out of range; it must be"
-                f" trees.min_vertices ({self.min_vertices}) to {len(IDS)}"
-            )
-
-
 class _Sapling:
     """A tree while it grows."""
 
@@ -142,7 +92,7 @@ class Grower:
 
     def __init__(
         self, planner: Asker, browser: Asker, quality: Quality, pages: PageStore,
-        settings: TreeSettings,
+        settings: config.Trees,
     ) -> None:  # fmt: skip
         self.refused: Counter[str] = Counter()
         self._planner = planner
@@ -303,7 +253,7 @@ async def grow_trees(
     grower: Grower,
     clients: Sequence[Model],
     search: Search,
-    settings: TreeSettings,
+    settings: config.Trees,
 ) -> pl.DataFrame:
     """Grow a tree from every root; returns `schemas.Trees` in the order of the roots.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from searchtrain.config.settings import check_range
+from searchtrain import config
 from searchtrain.core.errors import BoundaryError, InputError
 from searchtrain.core.files import digest
 from searchtrain.core.text_table import format_table
@@ -66,33 +66,6 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class VerifySettings:
-    """The config section `verify`, without sampling."""
-
-    tries: int = 1
-    """Answers without searching, each with a seed of its own; 0: no such filter."""
-    distractors: int = 4
-    """Pages shown beside those of the tree (InfoSeek does not say how many)."""
-    max_document_chars: int = 2000
-    """Of one page as the verifier sees it."""
-    held_out: float = 0
-    """Kept questions set aside for evaluation; below 1 a share of them, else their number."""
-    seed: int = 1
-    max_failed_share: float = 0.02
-    """Of the questions that a filter may fail on."""
-
-    def __post_init__(self) -> None:
-        check_range(self.tries, 0, "verify.tries")
-        check_range(self.distractors, 0, "verify.distractors")
-        check_range(self.max_document_chars, 1, "verify.max_document_chars")
-        check_range(self.held_out, 0, "verify.held_out")
-        if self.held_out >= 1 and self.held_out % 1:
-            raise InputError(
-                f"verify.held_out: {self.held_out!r} is neither a share below 1 nor a whole number"
-            )
-
-
-@dataclass(frozen=True, slots=True)
 class Panel:
     """Who judges the questions, and where distractors come from."""
 
@@ -129,7 +102,7 @@ async def verify_trees(
     trees: pl.DataFrame,
     pages: PageStore,
     panel: Panel,
-    settings: VerifySettings,
+    settings: config.Verify,
 ) -> pl.DataFrame:
     """Put every question before both filters; returns `schemas.TreeQuestions` in their order.
 
@@ -225,7 +198,7 @@ def make_report(
     """`tree_questions_report.json`: what became of the trees, why, and what the verdicts cost.
 
     `questions`: `schemas.TreeQuestions`; `statistics`: the table in InfoSeek's shape. Requests,
-    tokens and `dollars` are those bought now, `all_dollars` as if nothing had been cached.
+    tokens and `dollars` are those paid for now, `all_dollars` as if nothing had been cached.
     """
     counts = _count_reasons(questions)
     rows: list[dict[str, Any]] = [
@@ -253,7 +226,7 @@ def make_report(
 
 
 async def _check_question(
-    row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: VerifySettings
+    row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: config.Verify
 ) -> tuple[dict[str, Any], BoundaryError | None]:
     """Both filters on one question; the verdict's columns, and the failure that left it open."""
     golds = _list_golds(row)
@@ -304,7 +277,7 @@ async def _solve(question: str, panel: Panel, seed: int) -> tuple[str, BoundaryE
 
 
 async def _verify(
-    row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: VerifySettings
+    row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: config.Verify
 ) -> tuple[list[str], BoundaryError | None]:
     """The answers that the verifier finds in gold pages and distractors, or why there are none."""
     verifier = Asker(panel.verifier, panel.verify_prompt, VERIFIER_SCHEMA, repairs=1)
@@ -319,7 +292,7 @@ async def _verify(
 
 
 async def _gather_documents(
-    row: Mapping[str, Any], pages: PageStore, search: Search, settings: VerifySettings
+    row: Mapping[str, Any], pages: PageStore, search: Search, settings: config.Verify
 ) -> list[dict[str, Any]]:
     """Gold pages and distractors as the verifier sees them, in an order drawn for this question.
 
@@ -392,7 +365,7 @@ def _list_distinct(found: Sequence[str], golds: Sequence[str]) -> list[str]:
 
 
 def _collect(
-    trees: pl.DataFrame, verdicts: Sequence[Mapping[str, Any]], settings: VerifySettings
+    trees: pl.DataFrame, verdicts: Sequence[Mapping[str, Any]], settings: config.Verify
 ) -> pl.DataFrame:
     """Put the verdicts beside the trees and split what is kept."""
     columns = empty_table(TreeQuestions).schema

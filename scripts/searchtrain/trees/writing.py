@@ -8,12 +8,11 @@ twice.
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from searchtrain.config.settings import check_range
+from searchtrain import config
 from searchtrain.core.errors import BoundaryError, ReplyError
 from searchtrain.core.files import digest
 from searchtrain.data.schemas import WrittenTrees, empty_table
@@ -35,28 +34,13 @@ QUESTION_SCHEMA: dict[str, Any] = {
 }
 """What a writer is asked for."""
 
+MAX_REPLY_CHARS = 4000
+"""Longer answers of a writer are refused."""
 LEAKED = "The question names node {}; describe it by its claims and kind."
 
 
-@dataclass(frozen=True, slots=True)
-class WritingSettings:
-    """The config section `tree_questions`."""
-
-    attempts: int = 2
-    """How often a question that leaks or can not be read is written again."""
-    max_reply_chars: int = 4000
-    seed: int = 1
-    max_failed_share: float = 0.05
-    """Trees whose writer may fail, 0 to 1."""
-
-    def __post_init__(self) -> None:
-        check_range(self.attempts, 0, "tree_questions.attempts")
-        check_range(self.max_reply_chars, 1, "tree_questions.max_reply_chars")
-        check_range(self.max_failed_share, 0, "tree_questions.max_failed_share")
-
-
 async def write_questions(
-    trees: pl.DataFrame, writer: Asker, pages: PageStore, settings: WritingSettings
+    trees: pl.DataFrame, writer: Asker, pages: PageStore, settings: config.Trees
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Write a question for every finished tree.
 
@@ -66,7 +50,7 @@ async def write_questions(
     Raises SearchTrainError when the writer fails for more than `settings.max_failed_share`.
     """
     done = trees.filter(pl.col("status") == "done").to_dicts()
-    failures = FailureLimit(len(done), settings.max_failed_share, "tree_questions.max_failed_share")
+    failures = FailureLimit(len(done), settings.max_failed_share, "trees.max_failed_share")
     progress = StageProgress(len(done), [writer.model])
     refused: Counter[str] = Counter()
 
@@ -145,7 +129,7 @@ async def _write(
     row: Mapping[str, Any],
     writer: Asker,
     pages: PageStore,
-    settings: WritingSettings,
+    settings: config.Trees,
     bill: Bill,
     refused: Counter[str],
 ) -> tuple[str, str]:

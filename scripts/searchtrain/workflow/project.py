@@ -27,7 +27,13 @@ from searchtrain.workflow.adapter import (
     make_untracked,
     reported,
 )
-from searchtrain.workflow.stages import STAGES, digest_stage, list_settings
+from searchtrain.workflow.stages import (
+    EVALUATION,
+    STAGES,
+    digest_stage,
+    list_settings,
+    show_config,
+)
 
 PROMPTS = "config/prompts"
 
@@ -53,7 +59,9 @@ class Project:
         return {
             "settings": lambda wildcards: list_settings(self.config, name, find_place(wildcards)),
             "code": digest_stage(self.config, name),
-            "config": make_untracked(lambda wildcards, input: self._command_config),
+            "config": make_untracked(
+                lambda wildcards, input: canonical_json(show_config(self.config, name))
+            ),
             "servers": make_untracked(
                 lambda wildcards, input: canonical_json(self._find_addresses(asked, input))
             ),
@@ -210,11 +218,6 @@ class Project:
         settings = self.config.model_dump()
         return make_plan(settings, count_questions(settings, self.results))
 
-    @cached_property
-    def _command_config(self) -> str:
-        """What scripts get: how the config differs from the defaults."""
-        return canonical_json(self.config.changes())
-
     def _list_servers(self, name: str) -> list[str]:
         stage = STAGES[name]
         search = ["search"] * (stage.search == "agent") + ["retriever"] * (
@@ -257,7 +260,7 @@ class Project:
             over = ["--over-budget", self.config.task.over_budget, "--cache", self.config.cache]
             check = ["python", "scripts/budget.py", "--stage", planned, *rest, *over]
             before = shlex.join(check) + " && "
-        if name in servers.PREDICTING:
+        if name in EVALUATION:
             before += servers.hide_secrets(self.config)
         return before
 

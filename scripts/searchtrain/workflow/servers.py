@@ -20,8 +20,6 @@ from searchtrain.workflow.students import list_students
 SCRIPTED_CODE = ("demo.roles",)
 """What answers for the scripted roles."""
 WEB_CODE = ("demo.web",)
-PREDICTING = ("predict",)
-"""Stages that answer evaluation questions, from which the task keeps its teacher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +133,13 @@ def count_gpus(config: Config, name: str) -> tuple[int, str]:
     return getattr(server.section, "gpu", 0), f"{server.key}.gpu"
 
 
-def describe_launch(config: Config, stage: str, name: str, files: list[str]) -> str:
+def describe_launch(config: Config, job: str, name: str, files: list[str]) -> str:
     """How `scripts/serve.py` starts a server for a job, as JSON; makes nothing stale.
 
     `files`: those of `list_served_files`, as they lie on disk.
     """
     section = find_server(config, name).section
-    predicting = stage.split(".")[0] in PREDICTING
-    hidden = dict.fromkeys(list_secrets(config) if predicting else ())
+    hidden = dict.fromkeys(list_secrets(config) if job.startswith("predict") else ())
     vllm = getattr(section, "vllm", None)
     spec: dict[str, Any] = {
         "port": section.port,

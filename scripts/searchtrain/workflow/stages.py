@@ -42,6 +42,9 @@ class Stage:
     """Whether it is a long stage, before which the task's hours are checked."""
 
 
+EVALUATION = ("predict", "judge", "metrics", "benchmarks", "browsecomp")
+"""Stages that answer or score evaluation questions: what the task says of its teacher, and its
+endpoint, does not reach them."""
 TREE = "trees.sampling"
 STAGES = {
     "world": Stage(("demo.world",), ("world",)),
@@ -101,6 +104,28 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
 def digest_stage(config: Config, name: str) -> str:
     """What the code of a stage does, as a digest."""
     return digest_modules(list_modules(config, name))
+
+
+def list_roles(config: Config, name: str) -> list[str]:
+    """The roles that a stage asks."""
+    stage = STAGES[name]
+    agent = ["teacher", "student"] * (name == "trajectories") + ["student"] * stage.student
+    refiner = ["refiner"] * (stage.search == "agent" and config.refine.enabled)
+    scripted = ["teacher"] * (name == "defects")
+    return [*stage.roles, *agent, *refiner, *scripted]
+
+
+def show_config(config: Config, name: str) -> dict[str, Any]:
+    """What the script of a stage gets of the config: no model that it does not ask."""
+    shown = config.changes()
+    if name == "plan":
+        return shown
+    roles = list_roles(config, name)
+    roles += [config.models.owner(role) for role in roles]
+    shown["models"] = {
+        role: values for role, values in shown.get("models", {}).items() if role in roles
+    }
+    return {key: shown[key] for key in shown if not (key == "task" and name in EVALUATION)}
 
 
 def list_settings(config: Config, name: str, place: str = "") -> str:
