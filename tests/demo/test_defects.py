@@ -296,7 +296,7 @@ def test_the_stage_writes_figures_and_refuses_other_verdicts(
     command = [
         *(sys.executable, script, "--trajectories", tmp_path / "rows.parquet"),
         *("--verdicts", tmp_path / "verdicts.parquet", "--out", out),
-        *("--config", json.dumps({"rates": rates})),
+        *("--config", json.dumps({"models": {"teacher": {"scripted": CLEAN | rates}}})),
     ]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

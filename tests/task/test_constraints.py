@@ -171,13 +171,13 @@ def test_no_prediction_and_none_of_its_servers_knows_the_teacher(checkout):
     found = {}
     for job in jobs:
         if match := re.search(r"\brule (\w+):", job):
-            name, stage = match[1], re.search(r"stage=(\w+)", job)
-            found.setdefault(f"{name} {stage[1]}" if stage else name, []).append(job)
-    assert any("--teacher http://127.0.0.1:9999/v1" in job for job in found["trajectories"])
-    assert all('"only":"xteacherx"' in job for job in found["tag"] + found["trajectories"])
-    assert all('"only_checkpoint":true' in job for job in found["predict"])
-    guarded = [key for key in found if re.match(r"predict|metrics|serve (predict|untrained)", key)]
-    assert {"predict", "predict_untrained", "serve predict", "serve untrained"} <= set(guarded)
+            name, served = match[1], re.search(r"output: \S+/\.serve/(\S+)-\w+\.json", job)
+            found.setdefault(f"{name} {served[1]}" if served else name, []).append(job)
+    assert any('"teacher":"http://127.0.0.1:9999/v1"' in job for job in found["trajectories"])
+    assert all('"teacher":"xteacherx"' in job for job in found["tag"] + found["trajectories"])
+    assert len(found["predict"]) == 2 and all("--check-model" in job for job in found["predict"])
+    guarded = [key for key in found if re.match(r"predict|metrics|serve predict", key)]
+    assert {"predict", "metrics", "serve predict", "serve predict.untrained"} <= set(guarded)
     for key in guarded:
         for job in found[key]:
             # The one trace is that its key is taken away: by `unset`, or from what a server has.
