@@ -542,7 +542,7 @@ def run_curate(folder, config):
             "--trajectories", str(folder / "trajectories.parquet"),
             "--out", str(folder / "curated.parquet"),
             "--verdicts", str(folder / "curation.parquet"),
-            "--config", json.dumps(config),
+            "--config", json.dumps({"curate": config}),
         ],
         capture_output=True,
         text=True,

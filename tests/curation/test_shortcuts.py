@@ -12,7 +12,7 @@ from werkzeug import Response
 
 from helpers.chat import chat
 from helpers.rollouts import make_frame, make_rollout
-from searchtrain.config import Shortcuts
+from searchtrain.config import Rules, Shortcuts
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.curation.shortcuts import (
     GENUINE_SCHEMA,
@@ -28,6 +28,7 @@ from searchtrain.models.role import Role
 ROOT = Path(__file__).parents[2]
 ROLE = Role("judge", "j", "2", attempts=1, price={"prompt": 10, "completion": 100})
 CONFIG = {"seed": 1, "max_failed_share": 0.5}
+OFF = dict.fromkeys(Rules.model_fields)
 
 
 def make_questions(**levels):
@@ -152,7 +153,8 @@ def test_scripts_judge_and_then_keep_what_is_genuine(httpserver, asked, tmp_path
     schemas.write_table(rollouts, tmp_path / "trajectories.parquet", schemas.Trajectories)
     questions = make_questions(tree=[["0"], ["1"]], seed=[])
     schemas.write_table(questions, tmp_path / "questions.parquet", schemas.Questions)
-    runtime = {"concurrency": 4, "timeout": 9, "attempts": 1, "ready_timeout": 9, "price": {}}
+    role = {"model": "j", "revision": "2", "serve": None, "timeout": 9, "attempts": 1}
+    config = {"shortcuts": CONFIG, "models": {"judge": role}, "cache": str(tmp_path / "cache")}
     tables = [
         "--trajectories", tmp_path / "trajectories.parquet",
         "--questions", tmp_path / "questions.parquet",
@@ -160,12 +162,10 @@ def test_scripts_judge_and_then_keep_what_is_genuine(httpserver, asked, tmp_path
     ended = run_script(
         "shortcuts.py", *tables,
         "--prompt", ROOT / "config/prompts/judge_trajectory.jinja",
-        "--judge", httpserver.url_for("").rstrip("/"),
-        "--cache", tmp_path / "cache",
+        "--servers", json.dumps({"judge": httpserver.url_for("").rstrip("/")}),
         "--out", tmp_path / "shortcuts.parquet",
         "--report", tmp_path / "report.json",
-        "--config", json.dumps({"judge": {"model": "j", "revision": "2"}, **CONFIG}),
-        "--runtime", json.dumps({"judge": runtime}),
+        "--config", json.dumps(config),
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     verdicts = schemas.read_table(tmp_path / "shortcuts.parquet", schemas.Shortcuts)
@@ -176,7 +176,7 @@ def test_scripts_judge_and_then_keep_what_is_genuine(httpserver, asked, tmp_path
         "curate.py", *tables,
         "--out", tmp_path / "curated.parquet",
         "--verdicts", tmp_path / "curation.parquet",
-        "--config", json.dumps({"rules": {"genuine": True}}),
+        "--config", json.dumps({"curate": {"rules": {**OFF, "genuine": True}}}),
     ]  # fmt: skip
     ended = run_script(*curate, "--shortcuts", tmp_path / "shortcuts.parquet")
     assert ended.returncode == 0, ended.stderr

@@ -170,18 +170,17 @@ def test_script_judges_every_split_whose_answers_are_known(httpserver, asked, tm
         schemas.write_table(
             make_predictions(rows), tmp_path / f"{name}.parquet", schemas.Predictions
         )
-    runtime = {"concurrency": 4, "timeout": 9, "attempts": 1, "ready_timeout": 9, "price": {}}
+    role = {"model": "j", "revision": "2", "serve": None, "timeout": 9, "attempts": 1}
+    config = {"judge": CONFIG, "models": {"judge": role}, "cache": str(tmp_path / "cache")}
     ended = subprocess.run(
         [
             sys.executable, str(ROOT / "scripts" / "judge.py"), *options,
             "--predictions", str(tmp_path / "p.parquet"), str(tmp_path / "u.parquet"),
             "--prompt", str(ROOT / "config/prompts/judge.jinja"),
-            "--judge", httpserver.url_for("").rstrip("/"),
-            "--cache", str(tmp_path / "cache"),
+            "--servers", json.dumps({"judge": httpserver.url_for("").rstrip("/")}),
             "--out", str(tmp_path / "judgements.parquet"),
             "--report", str(tmp_path / "judge_report.json"),
-            "--config", json.dumps({"judge": {"model": "j", "revision": "2"}, **CONFIG}),
-            "--runtime", json.dumps({"judge": runtime}),
+            "--config", json.dumps(config),
         ],
         capture_output=True,
         text=True,

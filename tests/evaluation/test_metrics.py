@@ -226,7 +226,7 @@ def run_metrics(
             "--metrics", str(folder / "out" / "metrics.json"),
             "--dev-predictions", str(folder / "out" / "dev_predictions.json"),
             "--out", str(folder / "out" / "test.json"),
-            "--config", json.dumps(short),
+            "--config", json.dumps({"predict": short}),
         ],
         capture_output=True,
         text=True,
@@ -336,7 +336,6 @@ def write_judgements(folder, rows):
 
 
 def test_benchmarks_are_scored_per_benchmark_and_source_with_the_judge(tmp_path):
-    listing = ["--benchmark-predictions", str(tmp_path / "out" / "benchmark_predictions.json")]
     judged = write_judgements(
         tmp_path,
         [
@@ -347,7 +346,7 @@ def test_benchmarks_are_scored_per_benchmark_and_source_with_the_judge(tmp_path)
             ("dev", "d2", False),
         ],
     )
-    ended = run_metrics(tmp_path, ANSWERED, *judged, *listing, benchmarks=BENCHMARKS)
+    ended = run_metrics(tmp_path, ANSWERED, *judged, benchmarks=BENCHMARKS)
     assert ended.returncode == 0, ended.stderr
     metrics = read(tmp_path, "metrics.json")
     assert set(metrics) == {
@@ -387,7 +386,6 @@ def test_verdicts_of_other_predictions_are_refused(tmp_path):
 
 
 def test_every_benchmark_question_must_have_been_asked(tmp_path):
-    listing = ["--benchmark-predictions", str(tmp_path / "out" / "benchmark_predictions.json")]
-    ended = run_metrics(tmp_path, ANSWERED[:-1], *listing, benchmarks=BENCHMARKS)
+    ended = run_metrics(tmp_path, ANSWERED[:-1], benchmarks=BENCHMARKS)
     assert ended.returncode == 1
     assert "first without: id 'musique/1'" in ended.stderr

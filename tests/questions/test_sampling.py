@@ -186,7 +186,7 @@ def test_script_is_deterministic(tmp_path):
     draw = random.Random(1)
     rows = [(draw.choice("abc"), draw.sample("klmnop", 2)) for _ in range(200)]
     schemas.write_table(make_tagged(rows), tmp_path / "tagged.parquet", schemas.Tagged)
-    config = json.dumps({"total": 50, "min_domain": 10})
+    config = json.dumps({"sample": {"total": 50, "min_domain": 10}})
     for out in ("one", "two"):
         subprocess.run(
             [

@@ -80,7 +80,7 @@ def test_nothing_left_is_an_error_with_the_reasons():
         make_seeds(train, {"dev": make_frame("why")}, Seeds())
 
 
-def run_seeds(folder, train, config="{}"):
+def run_seeds(folder, train, **settings):
     files = {
         "train": write(folder, train, "train.json"),
         "dev": write(folder, [{**GOOD, "question": "Where is Rome?"}], "dev.json"),
@@ -89,6 +89,7 @@ def run_seeds(folder, train, config="{}"):
         "report": folder / "report.json",
         "log": folder / "seeds.log",
     }
+    config = json.dumps({"seeds": settings})
     options = [text for name, path in files.items() for text in (f"--{name}", str(path))]
     return subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "seeds.py"), *options, "--config", config],
@@ -119,18 +120,18 @@ def test_script_writes_seeds_and_report_and_a_fault_leaves_them_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("config", "part"),
+    ("settings", "part"),
     [
-        ('{"ngrams": 8}', "unknown key seeds.ngrams; known here: ngram, phrase_count"),
+        ({"ngrams": 8}, "unknown key seeds.ngrams; known here: ngram, phrase_count"),
         (
-            '{"ngram": -1}',
+            {"ngram": -1},
             "seeds.ngram: -1 is not allowed; it must be a whole number of at least 2",
         ),
-        ('{"ngram": "8"}', "seeds.ngram: '8' is not allowed; it must be a whole number"),
+        ({"ngram": "8"}, "seeds.ngram: '8' is not allowed; it must be a whole number"),
     ],
 )
-def test_script_refuses_a_wrong_setting(tmp_path, config, part):
-    ended = run_seeds(tmp_path, [GOOD], config)
+def test_script_refuses_a_wrong_setting(tmp_path, settings, part):
+    ended = run_seeds(tmp_path, [GOOD], **settings)
     assert ended.returncode == 1
     assert part in ended.stderr
 
