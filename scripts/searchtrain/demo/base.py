@@ -159,9 +159,7 @@ def write_base(
     )
     torch.manual_seed(settings.seed)
     model = Model(shape)
-    model.generation_config = GenerationConfig(
-        eos_token_id=end, pad_token_id=pad, do_sample=False
-    )
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, do_sample=False)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
