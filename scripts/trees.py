@@ -44,7 +44,7 @@ def main() -> None:
     answers = schemas.read_table(args.seeds, schemas.Seeds)["golden_answers"].list.first().to_list()
     pages = PageStore(args.corpus)
     cache = RequestCache(config.cache, "trees")
-    askers = [
+    planner, browser = (
         Asker(
             open_model(config, role, args.servers, sampling, cache),
             render_prompt(prompt),
@@ -55,23 +55,24 @@ def main() -> None:
             ("planner", settings.sampling.planner, args.plan_prompt, growth.PLAN_SCHEMA),
             ("browser", settings.sampling.browser, args.browse_prompt, growth.BROWSE_SCHEMA),
         )
-    ]
+    )
     search = setup.open_search(config, args.servers, "trees", "retriever")
     draw = RootDraw(pages, held_out, settings.min_text)
-    frame, report = asyncio.run(_grow(askers, search, pages, draw, answers, settings))
+    frame, report = asyncio.run(_grow(planner, browser, search, pages, draw, answers, settings))
     schemas.write_table(frame, args.out, schemas.Trees)
     files.write_json(report, args.report)
 
 
 async def _grow(
-    askers: list[Asker],
+    planner: Asker,
+    browser: Asker,
     search: Search,
     pages: PageStore,
     draw: RootDraw,
     answers: list[str],
     settings: Trees,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    models = [asker.model for asker in askers]
+    models = [planner.model, browser.model]
     quality = Quality(
         search,
         pages,
@@ -79,7 +80,7 @@ async def _grow(
         term_share=settings.term_share,
         trace_share=settings.trace_share,
     )
-    grower = growth.Grower(*askers, quality, pages, settings)
+    grower = growth.Grower(planner, browser, quality, pages, settings)
     try:
         roots: list[Page] = (
             draw.draw_from_corpus(settings.count, settings.seed)
@@ -88,8 +89,9 @@ async def _grow(
         )
         frame = await growth.grow_trees(roots, grower, models, search, settings)
     finally:
-        for part in (*models, search):
-            await part.close()
+        for model in models:
+            await model.close()
+        await search.close()
     report = growth.report_growth(
         frame, grower.refused, draw.passed_over, pages.broken_links, models
     )

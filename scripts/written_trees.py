@@ -36,7 +36,7 @@ def main() -> None:
         open_model(config, "writer", args.servers, config.trees.sampling.writer, cache),
         render_prompt(args.prompt),
         writing.QUESTION_SCHEMA,
-        config.trees.max_reply_chars,
+        writing.MAX_REPLY_CHARS,
     )
     frame, report = asyncio.run(writing.write_questions(trees, writer, pages, config.trees))
     schemas.write_table(frame, args.out, schemas.WrittenTrees)

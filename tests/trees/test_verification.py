@@ -182,7 +182,7 @@ def test_verifier_sees_gold_pages_among_what_a_search_for_question_and_claims_br
     httpserver, models, corpus
 ):
     frame, _ = verify(
-        httpserver, corpus, make_frame(make_tree(1)), distractors=3, max_document_chars=40
+        httpserver, corpus, make_frame(make_tree(1)), distractors=3, max_document_chars=100
     )
     (body,) = models.verified
     task = json.loads(body["messages"][1]["content"])
@@ -194,7 +194,7 @@ def test_verifier_sees_gold_pages_among_what_a_search_for_question_and_claims_br
     assert len(set(titles)) == 5 and {"Oslo", "Land 1"} < set(titles)
     assert titles[:2] != ["Oslo", "Land 1"]
     by_title = {document["title"]: document["text"] for document in documents}
-    assert by_title["Oslo"] == "Oslo is a city in Land 1. " + "x" * 14
+    assert by_title["Oslo"] == "Oslo is a city in Land 1. " + "x" * 74
     (asked,) = models.searched
     assert asked["queries"] == [
         "1: Which city is in it?", "is a city in Land 1.", "lies at longitude 4 E.",

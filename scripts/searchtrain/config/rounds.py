@@ -52,7 +52,8 @@ def plan_training(config: Config, number: int) -> Train:
     """How round `number` trains: `train`, with the changes of `rounds.args` from the second on."""
     if number == 1:
         return config.train
-    return config.train.model_copy(update={"args": {**config.train.args, **config.rounds.args}})
+    changed = {**config.train.model_dump(), "args": {**config.train.args, **config.rounds.args}}
+    return Train.parse(changed, "rounds")
 
 
 def read_round(text: str) -> int:

@@ -16,7 +16,7 @@ from searchtrain.core.files import read_json, read_jsonl
 from searchtrain.demo.passages import read_passage
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer  # type: ignore[import-untyped]
+    from tokenizers import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ def write_base(
 
     folder = Path(folder)
     raw = train_tokenizer(collect_texts(passages, train), settings.vocabulary)
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw,
         eos_token=TURN_END,
         pad_token=END_OF_TEXT,
@@ -158,10 +158,8 @@ def write_base(
         dtype="float32",
     )
     torch.manual_seed(settings.seed)
-    model = Model(shape)  # type: ignore[no-untyped-call]
-    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        eos_token_id=end, pad_token_id=pad, do_sample=False
-    )
+    model = Model(shape)
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, do_sample=False)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)

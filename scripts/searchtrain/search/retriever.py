@@ -78,10 +78,12 @@ class RetrieverClient:
         """See `Search.search`; raises SearchError, of its kinds all."""
         places = [self._join(query, topk) for query in queries]
         await asyncio.gather(*(asyncio.shield(task) for task, _ in places))
-        answers = [task.result()[place] for task, place in places]
-        for answer in answers:
+        answers: list[Hits] = []
+        for task, place in places:
+            answer = task.result()[place]
             if isinstance(answer, SearchError):
                 raise answer
+            answers.append(answer)
         return answers
 
     def stop(self) -> None:

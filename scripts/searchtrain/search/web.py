@@ -183,7 +183,7 @@ class Hit:
 
 def list_hits(response: Mapping[str, Any], answer_box: bool, knowledge_graph: bool) -> list[Hit]:
     """The hits of a response in the order in which a result page shows them, each URL once."""
-    hits = []
+    hits: list[Hit] = []
     if answer_box:
         hits += read_answer_box(response.get("answerBox"))
     if knowledge_graph:

@@ -57,8 +57,8 @@ def train(
     recipe = render_recipe(settings.args, base, dataset)
     if settings.processes == 1:
         recipe.pop("ddp_backend", None)  # with it the trainer looks for other processes
-    inputs = [hash_file(dataset), hash_file(info), hash_model(base), recipe, list_versions()]
-    inputs += [settings.processes, settings.attention]
+    files = [hash_file(dataset), hash_file(info), hash_model(base)]
+    inputs = [*files, recipe, list_versions(), settings.processes, settings.attention]
     run_dir = work / digest(inputs)[:16]
     recipe["output_dir"] = str(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)

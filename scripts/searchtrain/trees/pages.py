@@ -103,7 +103,7 @@ class PageStore:
 
     def list_links(self, page: Page, without: Collection[str], most: int) -> list[Link]:
         """The first `most` links of a page that do not lead to pages in `without`."""
-        links = []
+        links: list[Link] = []
         for name in page.links:
             if len(links) == most:
                 break
