@@ -380,7 +380,9 @@ def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, h
     assert ended.returncode == 0, ended.stderr
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["config"] == config.read_config(changes).grpo.tracked()
-    assert manifest["config"]["limits"]["max_turns"] == 3 and [each["step"] for each in manifest["loss"]] == [1, 2]
+    assert manifest["config"]["limits"]["max_turns"] == 3 and [
+        each["step"] for each in manifest["loss"]
+    ] == [1, 2]
     assert AutoTokenizer.from_pretrained(tmp_path / "out").chat_template
     AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert not list((tmp_path / "out").glob("trainer*"))

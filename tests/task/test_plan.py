@@ -9,11 +9,13 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from searchtrain.config import Config, read_config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json, read_json
 from searchtrain.task.budget import check_budget, check_rest, find_fit, start_clock, sum_rest
 from searchtrain.task.plan import count_questions, make_plan
 from searchtrain.task.timings import compare_hours, read_timings
+from searchtrain.workflow.stages import list_settings
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"train": 1000, "dev": 20, "test": 100}
@@ -191,6 +193,19 @@ def run_plan(folder, config, *more):
          "--out", folder / "plan.json", "--text", folder / "plan.md"],
         capture_output=True, text=True,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": {"budget_hours": 3}},
+        {"train": {"gpu": 2}},
+        {"trajectories": {"shards": 2}},
+        {"data": {"benchmarks": {"own": "b.json"}}},
+    ],
+)
+def test_a_plan_is_stale_with_whatever_it_rests_on(changes):
+    assert list_settings(read_config(changes), "plan") != list_settings(Config(), "plan")
 
 
 def test_the_script_writes_a_plan_that_fits_and_none_that_does_not(tmp_path):

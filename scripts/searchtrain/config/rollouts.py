@@ -13,7 +13,6 @@ class Trajectories(Section):
     shards: Count = setting(
         1,
         "jobs that share the questions, each with its own servers: one for each node",
-        reader="workflow",
     )
     accepted: Count | None = setting(
         None, "adaptive: end a question once so many rollouts pass curate.rules; null: never"

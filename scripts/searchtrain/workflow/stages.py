@@ -80,7 +80,7 @@ STAGES = {
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
     "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
-    "plan": Stage(("task.plan",), PLANNED),
+    "plan": Stage(("task.plan",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
 }  # fmt: skip
@@ -161,6 +161,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "model": identify(config, plan.role, plan.sampling),
             "accepted": plan.accepted,
             "rules": config.curate.rules.tracked() if plan.accepted else None,
+            "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
         return {"train": plan_training(config, round_of(config, place)).tracked()}
@@ -172,6 +173,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         return {"embedder": config.retriever.embedder.tracked()}
     if name == "benchmarks":
         return {"names": list(config.data.benchmarks)}
+    if name == "plan":
+        # Hours and GPUs depend on what makes no other result stale, too.
+        return config.model_dump(include=set(PLANNED))
     if name == "submissions":
         return {"folders": config.task.submissions}
     return {}
