@@ -9,7 +9,7 @@ from werkzeug import Response
 from helpers.library import ANSWER, OSLO, SEARCH, TASK, Library
 from searchtrain.agent import grammar, loop
 from searchtrain.agent.refiner import Refined
-from searchtrain.config.limits import Limits
+from searchtrain.config import Limits, Sampling, read_config
 from searchtrain.core.errors import ModelError, SearchTrainError, ServiceError
 from searchtrain.data import schemas
 from searchtrain.models.client import ModelClient, open_model
@@ -343,11 +343,12 @@ def test_without_adaptive_mode_every_rollout_is_run(httpserver):
 
 def test_a_rollout_is_asked_with_its_role_sampling_and_its_own_seed(httpserver):
     httpserver.expect_request("/v1/chat/completions").respond_with_json(make_completion(ANSWER))
-    config = {"model": "m", "revision": "1", "sampling": {"temperature": 0.7, "max_tokens": 9}}
-    runtime = {"concurrency": 2, "timeout": 5, "attempts": 1, "ready_timeout": 5}
+    config = read_config({"models": {"teacher": {"model": "m", "attempts": 1}}})
+    servers = {"teacher": httpserver.url_for("").rstrip("/")}
+    sampling = Sampling(temperature=0.7, max_tokens=9)
 
     async def go():
-        client = open_model("teacher", httpserver.url_for("").rstrip("/"), config, runtime, None)
+        client = open_model(config, "teacher", servers, sampling, None)
         await loop.rollout(TASK, loop.Policy(client, loop.Harness("s", "d", Limits())), Library())
         await client.close()
 

@@ -176,7 +176,7 @@ def test_tracked_fields_stand_apart_from_what_only_changes_the_pace():
         "model": "scripted-teacher", "dialect": "openai", "revision": "1",
     }  # fmt: skip
     assert set(config.models.student.tracked("serve")["vllm"]) == {"args"}
-    assert set(config.trees.tracked("tree_questions")) == {"attempts", "seed", "max_failed_share"}
+    assert set(config.trees.tracked("written_trees")) == {"attempts", "seed", "max_failed_share"}
     assert config.trees.tracked("questions") == {"train_questions": None}
     assert not {"enabled", "sampling", "train_questions"} & set(config.trees.tracked())
     assert config.predict.tracked("metrics") == {"max_answer_words": 12, "max_long_share": 1.0}

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from searchtrain.config import Judge
 from searchtrain.core.errors import SearchTrainError, ServiceError
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
@@ -41,10 +42,12 @@ class Echo:
 
 def ask(*requests, share=1.0):
     model = Echo()
-    config = {"seed": 1, "max_failed_share": share}
+    settings = Judge(seed=1, max_failed_share=share)
     try:
         return asyncio.run(
-            ask_each(requests, Asker(model, "Divide.", NUMBER), lambda v: 12 // v["n"], config, "x")
+            ask_each(
+                requests, Asker(model, "Divide.", NUMBER), lambda v: 12 // v["n"], settings, "x"
+            )
         )
     finally:
         assert model.closed

@@ -14,7 +14,7 @@ import pytest
 
 from searchtrain.agent import loop
 from searchtrain.agent.refiner import Refiner
-from searchtrain.config import Trees, Web
+from searchtrain.config import Tag, Trees, Web
 from searchtrain.config.limits import Limits
 from searchtrain.core.errors import PageError, SearchError
 from searchtrain.data import schemas
@@ -84,8 +84,7 @@ def complete(**options):
 
 async def tag(client):
     asker = Asker(client, "Tag.", TAG_SCHEMA, repairs=1)
-    config = {"seed": 5, "max_failed_share": 0}
-    await ask_each(["Where is Oslo?"], asker, parse_tag, config, "tag")
+    await ask_each(["Where is Oslo?"], asker, parse_tag, Tag(seed=5, max_failed_share=0), "tag")
 
 
 async def refine(client):

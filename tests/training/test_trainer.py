@@ -13,13 +13,12 @@ from transformers import Qwen2Config
 
 from helpers.rollouts import make_frame, make_rollout
 from helpers.worlds import WORLD, write
-from searchtrain.config import Train
+from searchtrain.config import Train, World
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import write_json
 from searchtrain.demo import world
 from searchtrain.serving.gpu_lease import Lease
 from searchtrain.training import sharegpt, trainer
-from searchtrain.training.recipe import check_attention
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "model.safetensors"
@@ -44,16 +43,19 @@ def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"neat_packing": False}, "train.args.neat_packing: False"),
-        ({"per_device_train_batch_size": 2}, "train.args.per_device_train_batch_size: 2"),
+        ({"neat_packing": False}, "train.args: .*neat_packing must be True .*not False"),
+        (
+            {"per_device_train_batch_size": 2},
+            "train.args: .*per_device_train_batch_size must be 1 .*not 2",
+        ),
     ],
 )
 def test_varlen_needs_one_packed_row_a_batch(change, said):
     args = {"neat_packing": True, "per_device_train_batch_size": 1}
-    check_attention(Train.parse({"attention": "varlen", "args": args}))
-    check_attention(Train.parse({"attention": None, "args": {**args, **change}}))
+    assert Train.parse({"attention": "varlen", "args": args}).attention == "varlen"
+    assert Train.parse({"attention": None, "args": {**args, **change}}).attention is None
     with pytest.raises(InputError, match=said):
-        check_attention(Train.parse({"attention": "varlen", "args": {**args, **change}}))
+        Train.parse({"attention": "varlen", "args": {**args, **change}}, "train")
 
 
 def test_one_process_needs_no_launcher():
@@ -67,7 +69,7 @@ def test_one_process_needs_no_launcher():
 
 def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, monkeypatch):
     """FSDP as the scale file sets it up, on two processes of a CPU."""
-    world.write_world(tmp_path, WORLD)
+    world.write_world(tmp_path, World(**WORLD))
     base = write(tmp_path, tmp_path / "base", tied=False)
     rollouts = [make_rollout(f"q{i}", asked=f"What is capital number {i}?") for i in range(8)]
     data, info = tmp_path / "sft_dataset.json", tmp_path / "dataset_info.json"

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from searchtrain.config import Train
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
 from searchtrain.training.sharegpt import DATASET, tokenize_record
@@ -48,18 +47,6 @@ def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[st
         **OWNED,
         **args,
     }
-
-
-def check_attention(settings: Train) -> None:
-    """Raise InputError when `train.attention` does not fit the other settings."""
-    wanted = {"neat_packing": True, "per_device_train_batch_size": 1}
-    if settings.attention == "varlen":
-        for key, value in wanted.items():
-            if settings.args.get(key) != value:
-                raise InputError(
-                    f"train.args.{key}: {settings.args.get(key)}: train.attention varlen reads one"
-                    f" packed row at a time; set it to {str(value).lower()}"
-                )
 
 
 def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> dict[str, int]:

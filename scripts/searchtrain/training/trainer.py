@@ -21,7 +21,7 @@ from searchtrain.core.files import digest, hash_file, write_json
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.serving import process
 from searchtrain.serving.gpu_lease import Lease
-from searchtrain.training.recipe import check_attention, render_recipe
+from searchtrain.training.recipe import render_recipe
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,6 @@ def train(
     `lease`: the devices of the run; they stay taken until the trainer is gone. Returns the folder
     with the final model. Raises SearchTrainError with the trainer's last words when it fails.
     """
-    check_attention(settings)
     recipe = render_recipe(settings.args, base, dataset)
     if settings.processes == 1:
         recipe.pop("ddp_backend", None)  # with it the trainer looks for other processes
