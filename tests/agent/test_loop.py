@@ -343,7 +343,8 @@ def test_without_adaptive_mode_every_rollout_is_run(httpserver):
 
 def test_a_rollout_is_asked_with_its_role_sampling_and_its_own_seed(httpserver):
     httpserver.expect_request("/v1/chat/completions").respond_with_json(make_completion(ANSWER))
-    config = read_config({"models": {"teacher": {"model": "m", "attempts": 1}}})
+    role = {"model": "m", "serve": None, "concurrency": 2, "timeout": 5, "attempts": 1}
+    config = read_config({"models": {"teacher": role}})
     servers = {"teacher": httpserver.url_for("").rstrip("/")}
     sampling = Sampling(temperature=0.7, max_tokens=9)
 

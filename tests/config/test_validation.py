@@ -57,6 +57,7 @@ def test_config_yaml_holds_every_default_and_a_comment_fits_the_page():
             {"models": {"teacher": {"scripted": {"bad_qery": 0.1}}}},
             "unknown key models.teacher.scripted.bad_qery",
         ),
+        ({"models": {"judge": {"temperature": 0.5}}}, "unknown key models.judge.temperature"),
         (
             {"tag": {"max_failed_share": 2}},
             "tag.max_failed_share: 2 is not allowed; it must be a number from 0 to 1 (of the",

@@ -12,7 +12,7 @@ import pytest
 
 from searchtrain import config
 from searchtrain.agent import loop
-from searchtrain.config import Curate, Index, Limits, Rules
+from searchtrain.config import Curate, Index, Limits, Mistakes, Rules
 from searchtrain.core.errors import InputError
 from searchtrain.curation.choice import curate_rollouts
 from searchtrain.data import schemas
@@ -46,6 +46,7 @@ RULES = {
 }
 ORDINARY_KINDS = [kind for kind in mistakes.ROLLOUT_KINDS if kind != "shortcut"]
 OFF = dict.fromkeys(Rules.model_fields)
+PERFECT = Mistakes().tracked()
 LIMITS = Limits(max_turns=6, max_searches=4, max_queries=3, topk=2)
 
 
@@ -296,7 +297,7 @@ def test_the_stage_writes_figures_and_refuses_other_verdicts(
     command = [
         *(sys.executable, script, "--trajectories", tmp_path / "rows.parquet"),
         *("--verdicts", tmp_path / "verdicts.parquet", "--out", out),
-        *("--config", json.dumps({"rates": rates})),
+        *("--config", json.dumps({"models": {"teacher": {"scripted": PERFECT | rates}}})),
     ]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

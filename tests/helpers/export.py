@@ -17,7 +17,7 @@ def run_export(folder, out, *options, **config):
             "--prompt", str(folder / "agent.jinja"),
             "--out", str(folder / out / "sft_dataset.json"),
             "--info", str(folder / out / "dataset_info.json"),
-            "--config", json.dumps({"limits": LIMITS, **config}), *options,
+            "--config", json.dumps({"predict": {"limits": LIMITS}, **config}), *options,
         ],
         capture_output=True,
         text=True,

@@ -40,14 +40,16 @@ class Echo:
         self.closed = True
 
 
+def divide(value):
+    return 12 // value["n"]
+
+
 def ask(*requests, share=1.0):
     model = Echo()
     settings = Judge(seed=1, max_failed_share=share)
     try:
         return asyncio.run(
-            ask_each(
-                requests, Asker(model, "Divide.", NUMBER), lambda v: 12 // v["n"], settings, "x"
-            )
+            ask_each(requests, Asker(model, "Divide.", NUMBER), divide, settings, "x")
         )
     finally:
         assert model.closed

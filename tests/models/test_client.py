@@ -261,12 +261,6 @@ def test_an_answer_from_before_names_nobody_and_is_still_good(httpserver, tmp_pa
     assert (answer.text, answer.model, answer.cached) == ("Norway", "", True)
 
 
-def test_an_unknown_setting_of_a_role_is_named():
-    assert Role.from_config("judge", {"model": "m", "timeout": 3}).timeout == 3
-    with pytest.raises(InputError, match=r"models\.judge\.temperature: unknown setting \(0\.5\)"):
-        Role.from_config("judge", {"model": "m", "temperature": 0.5})
-
-
 def test_a_model_is_asked_again_no_sooner_than_it_says(httpserver, route):
     route().respond_with_data("slow down", status=429, headers={"retry-after": "1"})
     route().respond_with_json(chat("Norway"))

@@ -14,7 +14,8 @@ import pytest
 
 from searchtrain.agent import loop
 from searchtrain.agent.refiner import Refiner
-from searchtrain.config import Tag, Trees, Web
+from searchtrain.config import Pages as PageSettings
+from searchtrain.config import Tag, Trees, Verify, Web
 from searchtrain.config.limits import Limits
 from searchtrain.core.errors import PageError, SearchError
 from searchtrain.data import schemas
@@ -23,7 +24,7 @@ from searchtrain.models.batch import ask_each
 from searchtrain.models.client import ModelClient
 from searchtrain.models.role import Role
 from searchtrain.questions.tagging import TAG_SCHEMA, parse_tag
-from searchtrain.search.pages import PageReader, PageSettings
+from searchtrain.search.pages import PageReader
 from searchtrain.search.web import WebSearch
 from searchtrain.trees import growth, verification, writing
 
@@ -84,7 +85,8 @@ def complete(**options):
 
 async def tag(client):
     asker = Asker(client, "Tag.", TAG_SCHEMA, repairs=1)
-    await ask_each(["Where is Oslo?"], asker, parse_tag, Tag(seed=5, max_failed_share=0), "tag")
+    settings = Tag(seed=5, max_failed_share=0)
+    await ask_each(["Where is Oslo?"], asker, parse_tag, settings, "tag")
 
 
 async def refine(client):
@@ -121,7 +123,7 @@ async def verify(client):
         "id": "tree-oslo", "question": "Which city is it?", "answer": "Oslo", "aliases": [],
         "nodes": NODES,
     }  # fmt: skip
-    settings = verification.VerifySettings(distractors=1)
+    settings = Verify(distractors=1)
     await verification._check_question(row, Pages(), panel, settings)
 
 
@@ -203,7 +205,7 @@ def test_a_page_is_not_fetched_again(name, url, kind, options):
     networks = [] if "offline" in options else ["127.0.0.0/8"]
 
     async def go():
-        reader = PageReader(PageSettings(allow_networks=networks), cache, **options)
+        reader = PageReader(PageSettings(allow_networks=networks, hosts={}), cache, **options)
         with pytest.raises(PageError) as caught:
             await reader.read(url)
         await reader.close()

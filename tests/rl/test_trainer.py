@@ -361,14 +361,15 @@ def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, h
     httpserver.expect_request("/retrieve", method="POST").respond_with_handler(retrieve)
     schemas.write_table(make_questions(), tmp_path / "questions.parquet", schemas.Questions)
     limits = {"max_turns": 3, "topk": 1}
-    config = {**SETTINGS, "steps": 2, "args": ARGS, "limits": limits, "search": {}}
+    grpo = {**SETTINGS, "steps": 2, "args": ARGS, "limits": limits}
+    changes = {"grpo": grpo, "cache": str(tmp_path / "cache")}
     names = {
         "--checkpoint": folder, "--questions": tmp_path / "questions.parquet",
-        "--prompt": ROOT / "config/prompts/agent.jinja", "--search": httpserver.url_for(""),
-        "--cache": tmp_path / "cache", "--work": tmp_path, "--out": tmp_path / "out",
+        "--prompt": ROOT / "config/prompts/agent.jinja",
+        "--servers": json.dumps({"search": httpserver.url_for("")}),
+        "--work": tmp_path, "--out": tmp_path / "out",
         "--history": tmp_path / "history.jsonl", "--picture": tmp_path / "training.png",
-        "--config": json.dumps(config),
-        "--runtime": json.dumps({"retriever": {"ready_timeout": 5}}),
+        "--config": json.dumps(changes),
     }  # fmt: skip
     command = [sys.executable, ROOT / "scripts/grpo.py"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -378,7 +379,10 @@ def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, h
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
-    assert manifest["config"] == config and [each["step"] for each in manifest["loss"]] == [1, 2]
+    assert manifest["config"] == config.read_config(changes).grpo.tracked()
+    assert manifest["config"]["limits"]["max_turns"] == 3 and [
+        each["step"] for each in manifest["loss"]
+    ] == [1, 2]
     assert AutoTokenizer.from_pretrained(tmp_path / "out").chat_template
     AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert not list((tmp_path / "out").glob("trainer*"))

@@ -43,8 +43,7 @@ def config():
         "serve": None, "endpoint": "http://10.0.0.1:8000/v1", "model": f"Qwen/{TEACHER}",
         "api_key_env": "TEACHER_KEY",
     }  # fmt: skip
-    read_config(config)
-    check_task(config)
+    check_task(read_config(config))
     return config
 
 
@@ -125,25 +124,24 @@ def set_in(config, place, value):
 def test_a_breach_names_key_value_and_remedy(config, changes, said, remedy):
     for place, value in changes.items():
         set_in(config, place, value)
-    read_config(config)
+    settings = read_config(config)
     with pytest.raises(InputError) as caught:
-        check_task(config)
+        check_task(settings)
     line = next(line for line in str(caught.value).splitlines() if said in line)
     assert remedy in line
 
 
 def test_without_a_task_nothing_is_refused():
-    check_task(load("presets/infoseek.yaml"))
-    check_task(load("presets/simpledeepsearcher.yaml"))
-    assert list_secrets(load()) == []
+    check_task(read_config(load("presets/infoseek.yaml")))
+    check_task(read_config(load("presets/simpledeepsearcher.yaml")))
+    assert list_secrets(read_config(load())) == []
 
 
 @pytest.mark.parametrize("name", ["one_rollout", "hardest_first", "every_path"])
 def test_the_submissions_of_the_preset_have_the_folder_that_it_names(name):
-    config = load("presets/search_sft.yaml", f"submissions/{name}.yaml")
-    read_config(config)
+    config = read_config(load("presets/search_sft.yaml", f"submissions/{name}.yaml"))
     check_task(config)
-    assert config["task"]["submissions"][name] == config["pathvars"]["results"]
+    assert config.task.submissions[name] == config.pathvars["results"]
 
 
 def test_the_workflow_refuses_a_breach_when_it_is_read(checkout):
@@ -173,13 +171,13 @@ def test_no_prediction_and_none_of_its_servers_knows_the_teacher(checkout):
     found = {}
     for job in jobs:
         if match := re.search(r"\brule (\w+):", job):
-            name, stage = match[1], re.search(r"stage=(\w+)", job)
-            found.setdefault(f"{name} {stage[1]}" if stage else name, []).append(job)
-    assert any("--teacher http://127.0.0.1:9999/v1" in job for job in found["trajectories"])
-    assert all('"only":"xteacherx"' in job for job in found["tag"] + found["trajectories"])
-    assert all('"only_checkpoint":true' in job for job in found["predict"])
-    guarded = [key for key in found if re.match(r"predict|metrics|serve (predict|untrained)", key)]
-    assert {"predict", "predict_untrained", "serve predict", "serve untrained"} <= set(guarded)
+            name, served = match[1], re.search(r"output: \S+/\.serve/(\S+)-\w+\.json", job)
+            found.setdefault(f"{name} {served[1]}" if served else name, []).append(job)
+    assert any('"teacher":"http://127.0.0.1:9999/v1"' in job for job in found["trajectories"])
+    assert all('"teacher":"xteacherx"' in job for job in found["tag"] + found["trajectories"])
+    assert len(found["predict"]) == 2 and all("--check-model" in job for job in found["predict"])
+    guarded = [key for key in found if re.match(r"predict|metrics|serve predict", key)]
+    assert {"predict", "metrics", "serve predict", "serve predict.untrained"} <= set(guarded)
     for key in guarded:
         for job in found[key]:
             # The one trace is that its key is taken away: by `unset`, or from what a server has.
@@ -294,9 +292,10 @@ def test_a_teacher_may_have_another_name_in_requests_if_its_root_is_the_named_mo
 )
 def test_a_server_of_another_model_is_refused_before_it_is_asked(serve, cards, said):
     server = serve(*cards)
-    runtime = {"ready_timeout": 5, "only": TEACHER}
+    task = {"enforced": True, "teacher": TEACHER}
+    config = read_config({"task": task, "models": {"teacher": {"model": TEACHER}}})
     with pytest.raises(ServiceError) as caught:
-        open_model("teacher", server.url, {"model": TEACHER}, runtime, None)
+        open_model(config, "teacher", {"teacher": server.url}, config.tag.sampling, None)
     assert said in str(caught.value) and server.asked == 0
 
 

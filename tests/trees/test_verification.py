@@ -384,28 +384,28 @@ def test_script_writes_questions_held_out_file_and_report(httpserver, models, co
     trees = make_frame(*(make_tree(n, aliases=[f"City {n}"]) for n in range(5)))
     schemas.write_table(trees, tmp_path / "trees.parquet", schemas.WrittenTrees)
     url = httpserver.url_for("").rstrip("/")
-    runtime = {"concurrency": 4, "timeout": 9, "attempts": 1, "ready_timeout": 9, "price": PRICE}
-    config = {
+    settings = {
         "tries": 1, "distractors": 2, "max_document_chars": 500, "held_out": 0.25, "seed": 1,
-        "max_failed_share": 0.0, "solver": {"model": "s", "revision": "1"},
-        "verifier": {"model": "v", "revision": "2"}, "search": {},
+        "max_failed_share": 0.0,
     }  # fmt: skip
+    role = {"same_as": None, "serve": None, "timeout": 9, "attempts": 1, "price": PRICE}
+    roles = {
+        "solver": {**role, "model": "s", "revision": "1"},
+        "verifier": {**role, "model": "v", "revision": "2"},
+    }
+    config = {"verify": settings, "models": roles, "cache": str(tmp_path / "cache")}
     ended = subprocess.run(
         [
             sys.executable, str(ROOT / "scripts" / "verify.py"),
             "--trees", str(tmp_path / "trees.parquet"),
             "--corpus", str(corpus),
-            "--search", url,
             "--solve-prompt", str(ROOT / "config/prompts/solve.jinja"),
             "--verify-prompt", str(ROOT / "config/prompts/verify.jinja"),
-            "--solver", url, "--verifier", url,
-            "--cache", str(tmp_path / "cache"),
+            "--servers", json.dumps(dict.fromkeys(["solver", "verifier", "retriever"], url)),
             "--out", str(tmp_path / "tree_questions.parquet"),
             "--held-out", str(tmp_path / "tree_test.json"),
             "--report", str(tmp_path / "report.json"),
             "--config", json.dumps(config),
-            "--runtime", json.dumps({"solver": runtime, "verifier": runtime,
-                                     "retriever": {"ready_timeout": 9}}),
         ],
         capture_output=True,
         text=True,
