@@ -61,7 +61,7 @@ def test_varlen_needs_one_packed_row_a_batch(change, said):
 def test_one_process_needs_no_launcher():
     recipe = Path("sft.yaml")
     alone = trainer.build_command(recipe, 1, varlen=True)
-    assert alone == [sys.executable, "-m", "searchtrain.training.worker", "sft.yaml", "--varlen"]
+    assert alone == [sys.executable, "-m", "searchtrain.training.attention", "sft.yaml"]
     several = trainer.build_command(recipe, 8, varlen=False)
     assert several[:5] == [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "8"]
     assert several[-2:] == ["searchtrain.training.worker", "sft.yaml"]
