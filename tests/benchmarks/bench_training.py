@@ -197,8 +197,12 @@ def measure(name: str, folder: Path, gpus: int, parameters: int) -> dict:
     path = out / "sft.yaml"
     path.write_text(yaml.safe_dump(recipe))
     command = build_command(path, gpus, attention == "varlen")
-    place = command.index("searchtrain.training.worker")
-    command[place : place + 1] = ["bench_training", "--worker", "--warm", str(warm), "--recipe"]
+    kind = "attention" if attention == "varlen" else "worker"
+    place = command.index(f"searchtrain.training.{kind}")
+    options = ["--varlen"] * (attention == "varlen")
+    command[place : place + 1] = [
+        "bench_training", "--worker", "--warm", str(warm), *options, "--recipe"
+    ]  # fmt: skip
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(

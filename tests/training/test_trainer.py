@@ -43,22 +43,25 @@ def test_a_model_folder_without_a_tokenizer_is_named_and_nothing_is_written(tmp_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"neat_packing": False}, "neat_packing must be True .* not False"),
-        ({"per_device_train_batch_size": 2}, "per_device_train_batch_size must be 1 .* not 2"),
+        ({"neat_packing": False}, "train.args: .*neat_packing must be True .*not False"),
+        (
+            {"per_device_train_batch_size": 2},
+            "train.args: .*per_device_train_batch_size must be 1 .*not 2",
+        ),
     ],
 )
 def test_varlen_needs_one_packed_row_a_batch(change, said):
     args = {"neat_packing": True, "per_device_train_batch_size": 1}
-    Train.parse({"attention": "varlen", "args": args}, "train")
-    Train.parse({"attention": None, "args": {**args, **change}}, "train")
-    with pytest.raises(InputError, match=rf"train\.args: {said}"):
+    assert Train.parse({"attention": "varlen", "args": args}).attention == "varlen"
+    assert Train.parse({"attention": None, "args": {**args, **change}}).attention is None
+    with pytest.raises(InputError, match=said):
         Train.parse({"attention": "varlen", "args": {**args, **change}}, "train")
 
 
 def test_one_process_needs_no_launcher():
     recipe = Path("sft.yaml")
     alone = trainer.build_command(recipe, 1, varlen=True)
-    assert alone == [sys.executable, "-m", "searchtrain.training.worker", "sft.yaml", "--varlen"]
+    assert alone == [sys.executable, "-m", "searchtrain.training.attention", "sft.yaml"]
     several = trainer.build_command(recipe, 8, varlen=False)
     assert several[:5] == [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "8"]
     assert several[-2:] == ["searchtrain.training.worker", "sft.yaml"]

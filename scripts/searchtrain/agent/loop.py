@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from searchtrain.agent import grammar
-from searchtrain.agent.refiner import Refiner
 from searchtrain.config.limits import Limits
 from searchtrain.core.errors import BoundaryError, ProtocolError, SearchError
 from searchtrain.core.files import digest
@@ -26,6 +25,10 @@ from searchtrain.models.model import Completion, Model
 from searchtrain.models.pool import FailureLimit, run_pool
 from searchtrain.models.progress import StageProgress
 from searchtrain.search import Search
+
+if TYPE_CHECKING:
+    # Without a refiner its code decides nothing.
+    from searchtrain.agent.refiner import Refiner
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Harness:
     """Rendered system prompt."""
     prompt_digest: str
     limits: Limits
-    refiner: Refiner | None = None
+    refiner: "Refiner | None" = None
     """Compresses what a search returned; None shows the passages as they are."""
 
 

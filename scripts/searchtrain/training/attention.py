@@ -4,6 +4,8 @@ LLaMA-Factory keeps packed records apart with flash-attn 2 or with a dense mask 
 This does it with PyTorch's own variable-length kernel (FlashAttention-2's, in the wheel of
 PyTorch), so it needs no other package and no mask. Invariant: no token sees another record's, and
 a record's loss is what it is alone, but for rounding.
+
+    python -m searchtrain.training.attention sft.yaml    # in place of searchtrain.training.worker
 """
 
 import inspect
@@ -17,6 +19,8 @@ from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.modeling_flash_attention_utils import prepare_fa_kwargs_from_position_ids
+
+from searchtrain.training import worker
 
 NAME = "searchtrain_varlen"
 CAUSAL = (-1, 0)
@@ -98,3 +102,8 @@ def install() -> None:
 
 def _choose(config: Any, model_args: Any) -> None:
     config._attn_implementation = NAME
+
+
+if __name__ == "__main__":
+    install()
+    worker.main()

@@ -119,7 +119,7 @@ def build_command(recipe: Path, processes: int, varlen: bool) -> list[str]:
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"),
         "--module",
     ]
-    worker = ["searchtrain.training.worker", str(recipe), *["--varlen"] * varlen]
+    worker = [f"searchtrain.training.{'attention' if varlen else 'worker'}", str(recipe)]
     return [sys.executable, "-m", *(launcher if processes > 1 else ()), *worker]
 
 

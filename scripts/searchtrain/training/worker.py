@@ -1,7 +1,6 @@
-"""One process of a training run: LLaMA-Factory, with the attention that the run asks for.
+"""One process of a training run: LLaMA-Factory as a rendered recipe says.
 
-python -m searchtrain.training.worker sft.yaml            # or under torch.distributed.run
-python -m searchtrain.training.worker sft.yaml --varlen   # packed records apart by length
+python -m searchtrain.training.worker sft.yaml    # or under torch.distributed.run
 """
 
 import argparse
@@ -15,12 +14,7 @@ def main() -> None:
     """Train as a rendered recipe says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--varlen", action="store_true")
     args = parser.parse_args()
-    if args.varlen:
-        from searchtrain.training import attention  # needs what only this attention needs
-
-        attention.install()
     run_exp(yaml.safe_load(args.recipe.read_text(encoding="utf-8")))
 
 

@@ -299,10 +299,6 @@ def load_config(values: Mapping[str, Any]) -> Config:
     Raises InputError with a line for each fault.
     """
     config = read_config(values)
-    if not config.task.enforced:
-        # A scale file names the models; whether nothing else may be used is the preset's to say.
-        task = {"teacher": None, "student": None, "seed_data_only": False}
-        config = config.model_copy(update={"task": config.task.model_copy(update=task)})
     check_task(config)
     for key, file in list_named_files(config).items():
         # Snakemake would go on with what an earlier run made of a file that is gone.
