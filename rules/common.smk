@@ -8,13 +8,19 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
+from snakemake.exceptions import WorkflowError
+
+from searchtrain.core.errors import SearchTrainError
 from searchtrain.workflow import students
 from searchtrain.workflow.adapter import Run, check_version
 from searchtrain.workflow.project import Project
 
 check_version()
 RUN = Run(workflow)
-PROJECT = Project(RUN.folder, config)
+try:
+    PROJECT = Project(RUN.folder, config)
+except SearchTrainError as error:
+    raise WorkflowError(str(error))
 CONFIG = PROJECT.config
 DATA = CONFIG.data
 stage, servers = PROJECT.stage, PROJECT.servers

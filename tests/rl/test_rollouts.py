@@ -10,7 +10,7 @@ from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError
 from searchtrain.rl.generation import Generated
 from searchtrain.rl.rollouts import measure_rollouts
-from searchtrain.training.sharegpt import list_messages, tokenize_record
+from searchtrain.training.records import list_messages, tokenize_record
 
 
 def list_written(tokens):

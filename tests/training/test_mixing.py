@@ -13,6 +13,7 @@ from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
 from searchtrain.training import recipe, sharegpt
 from searchtrain.training.mixing import mix_records, read_chats, sample_records
+from searchtrain.training.records import tokenize_record
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
 MANY = [{"prompt": f"What is {number}?", "output": "A number."} for number in range(40)]
@@ -227,7 +228,7 @@ def test_a_record_without_system_prompt_is_read_alike_in_training_and_served(tok
             loaded, read["_prompt"] + read["_response"], read["_system"], None
         )
         expected = [token for source, target in pairs for token in source + target]
-        assert sharegpt.tokenize_record(record, loaded) == expected
+        assert tokenize_record(record, loaded) == expected
         assert ("You are Qwen" in loaded.decode(expected)) is (system == "")
 
 

@@ -90,7 +90,7 @@ def test_a_test_file_with_one_id_twice(earlier, fails):
 def test_unknown_key_and_value_out_of_range(fails):
     assert "unknown key sample.totl" in fails(overlay={"sample": {"totl": 3}})
     said = fails(overlay={"tag": {"max_failed_share": 1.5}})
-    assert "tag.max_failed_share: 1.5 is greater than the maximum of 1" in said
+    assert "tag.max_failed_share: 1.5 is not allowed; it must be a number from 0 to 1" in said
 
 
 def test_missing_corpus(fails):

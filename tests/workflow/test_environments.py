@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from searchtrain.data.lineage import list_code
+from helpers.imports import list_code
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -90,7 +90,7 @@ def test_every_environment_that_a_rule_names_exists():
     text = "".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
     named = set(re.findall(r"\.\./envs/(\w+)\.yaml", text)) | {"vllm", "workflow", "retriever"}
     assert named == {file.stem for file in ENVIRONMENTS}
-    assert text.count("\nrule ") == text.count("    conda:\n")
+    assert len(re.findall(r"^ *rule ", text, re.MULTILINE)) == text.count("    conda:\n")
 
 
 def test_every_rule_has_its_script_log_and_benchmark():
@@ -100,12 +100,14 @@ def test_every_rule_has_its_script_log_and_benchmark():
             assert (ROOT / "scripts" / f"{name}.py").exists(), name
             assert re.search(rf"exec (python|{{params\.python:q}}) scripts/{name}\.py", text), name
             place = {
-                "serve": "serve-{stage}-{server}",
+                "serve": "serve-{job}-{server}",
                 "browsecomp": "browsecomp/{name}",
-                "trajectories": "{PLACE}",
+                "trajectories": "{PIECE}",
             }.get(name, name)
-            assert f'"<logs>/{place}.log"' in text
-            assert name == "serve" or f'"<benchmarks>/{place}.tsv"' in text
+            of_one = r"(\{round\}|\{student\})?"  # of a round or of a student
+            assert re.search(rf'"<logs>/{of_one}{re.escape(place)}\.log"', text), name
+            written = re.search(rf'"<benchmarks>/{of_one}{re.escape(place)}\.tsv"', text)
+            assert name == "serve" or written, name
 
 
 def test_one_stage_with_services_runs_at_a_time():
@@ -114,7 +116,7 @@ def test_one_stage_with_services_runs_at_a_time():
     assert profile["resources"]["stages"] == 1
     for file in (ROOT / "rules").glob("*.smk"):
         for block in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
-            serves = re.search("(service_of|refiner_of|shard_service)\\(", block) is not None
+            serves = re.search(r"\*\*servers\(", block) is not None
             assert serves == ("stages=1" in block), block.split(":")[0]
 
 
@@ -148,6 +150,7 @@ SERVERS = [
     ("serve", "workflow"),
     ("serve", "vllm"),
     ("searchtrain/training/worker", "llamafactory"),
+    ("searchtrain/training/attention", "llamafactory"),
 ]
 
 

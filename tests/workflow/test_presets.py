@@ -85,5 +85,5 @@ def test_a_plan_names_the_stages_of_its_preset(ended):
     }
     assert all("\ncheckpoint " in output for output in stages.values())
     assert "\ngrpo " in stages["grpo"] and "\ngrpo " not in stages["search_sft"]
-    assert "\ntree_questions " in stages["infoseek"]
+    assert "\nwritten_trees " in stages["infoseek"]
     assert "\njudge " in stages["simpledeepsearcher"]

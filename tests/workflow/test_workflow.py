@@ -17,7 +17,7 @@ from helpers.checkout import TARGET, copy_repository
 from helpers.processes import find_processes, wait_until
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
-from searchtrain.training.sharegpt import list_messages, tokenize_record
+from searchtrain.training.records import list_messages, tokenize_record
 
 QUESTIONS = {"tag", "sample", "questions"}
 EXPORT = {"curate", "sft_dataset"}

@@ -81,7 +81,7 @@ def read_chats(path: Path) -> list[dict[str, Any]]:
     """Read chat data as sharegpt records `{conversations: [{from, value}], system}`.
 
     Every record begins with the user, alternates and ends with the assistant. `system` is empty
-    when a record has none; `sharegpt.list_messages` says what the student reads then. Raises
+    when a record has none; `records.list_messages` says what the student reads then. Raises
     InputError naming file, place and fault of the first record that can not be trained on.
     """
     return [_make_record(row, where) for where, row in read_json_rows(path)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
-from searchtrain.training.sharegpt import DATASET, tokenize_record
+from searchtrain.training.records import DATASET, tokenize_record
 
 logger = logging.getLogger(__name__)
 

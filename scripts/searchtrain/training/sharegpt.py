@@ -13,12 +13,10 @@ import polars as pl
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError
 from searchtrain.models.identity import is_same_model
+from searchtrain.training.records import DATASET, SPEAKERS
 
-DATASET = "sft_dataset"
 TURNS = (grammar.OBSERVATION, grammar.ASSISTANT)
 """After the question they alternate: the odd messages are the assistant's."""
-SPEAKERS = {"user": "human", grammar.ASSISTANT: "gpt", grammar.OBSERVATION: "observation"}
-ROLES = {speaker: role for role, speaker in SPEAKERS.items()}
 
 
 def make_records(curated: pl.DataFrame, system: str) -> list[dict[str, Any]]:
@@ -87,26 +85,6 @@ def make_dataset_info(file_name: str) -> dict[str, Any]:
             },
         }
     }
-
-
-def list_messages(record: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A sharegpt record as chat messages, system prompt first.
-
-    A record without one has no system message: LLaMA-Factory's template then writes the model's
-    own default prompt, and so does the chat template when the message is left out, but not when it
-    is there and empty.
-    """
-    system = [{"role": "system", "content": record["system"]}] if record["system"] else []
-    return system + [
-        {"role": ROLES[turn["from"]], "content": turn["value"]} for turn in record["conversations"]
-    ]
-
-
-def tokenize_record(record: Mapping[str, Any], tokenizer: Any) -> list[int]:
-    """Token ids of a sharegpt record as the served chat template renders it."""
-    text = tokenizer.apply_chat_template(list_messages(record), tokenize=False)
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
 
 
 def make_report(

@@ -42,9 +42,9 @@ class Project:
     """A checkout and its validated config."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        """Raises WorkflowError with one line for each fault of the config."""
+        """Raises InputError with a line for each fault of the config."""
         self.folder = folder
-        self.config = reported(load_config)(config)
+        self.config = load_config(config)
         self.results = self.config.pathvars.get("results", "results")
         self.students = students.list_students(self.config)
 
