@@ -11,6 +11,7 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from snakemake.exceptions import WorkflowError
 
 from searchtrain.core.errors import SearchTrainError
+from searchtrain.workflow import servers as serving
 from searchtrain.workflow import students
 from searchtrain.workflow.adapter import Run, check_version
 from searchtrain.workflow.project import Project
@@ -25,6 +26,7 @@ CONFIG = PROJECT.config
 DATA = CONFIG.data
 stage, servers = PROJECT.stage, PROJECT.servers
 prompt, included = PROJECT.prompt, PROJECT.included
+of_round, of_student, of_server = PROJECT.of_round, PROJECT.of_student, PROJECT.of_server
 
 
 onstart:

@@ -3,6 +3,8 @@
 Inputs: data.corpus. Outputs: corpus.jsonl, index/.
 """
 
+ENCODER = serving.list_encoder(CONFIG)
+
 
 rule corpus:
     input:
@@ -24,7 +26,7 @@ rule corpus:
 rule index:
     input:
         corpus="<shared>/corpus.jsonl",
-        encoder=PROJECT.encoder,
+        encoder=ENCODER,
     output:
         directory("<shared>/index"),
     log:
@@ -34,7 +36,7 @@ rule index:
     conda:
         "../envs/retriever.yaml"
     resources:
-        gpu=CONFIG.retriever.embedder.gpu if PROJECT.encoder else 0,
+        gpu=CONFIG.retriever.embedder.gpu if ENCODER else 0,
         mem_mb=PROJECT.estimate_index_memory(),
     params:
         **stage("index", encoder="encoder"),

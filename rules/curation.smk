@@ -71,7 +71,7 @@ rule curate:
 
 rule sft_dataset:
     input:
-        curated=PROJECT.list_curated,
+        curated=of_round(students.list_curated),
         prompt=prompt("agent"),
         included=included("agent"),
         mix=CONFIG.mix.file or [],

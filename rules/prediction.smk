@@ -43,7 +43,7 @@ rule predict:
         test=DATA.test,
         prompt=prompt("agent"),
         included=included("agent"),
-        model=PROJECT.find_student,
+        model=of_student(students.find_folder),
         benchmarks=BENCHMARKS,
     output:
         f"<results>/{{student,{students.STUDENT}}}predictions.parquet",
@@ -58,7 +58,7 @@ rule predict:
         stages=1,
     params:
         **stage("predict", benchmarks="benchmarks", refine_prompt="refine_prompt"),
-        splits=PROJECT.list_splits,
+        splits=of_student(students.list_splits),
         check=PROJECT.untracked(["--check-model"] * bool(CONFIG.task.teacher)),
     shell:
         "{params.before}exec python scripts/predict.py"
@@ -78,7 +78,7 @@ rule predict:
 rule judge:
     input:
         **servers("judge"),
-        predictions=PROJECT.list_predictions,
+        predictions=of_student(students.list_predictions),
         dev=DATA.dev,
         answers=DATA.test_answers or [],
         benchmarks=BENCHMARKS,
@@ -113,7 +113,7 @@ rule judge:
 
 rule metrics:
     input:
-        predictions=PROJECT.list_predictions,
+        predictions=of_student(students.list_predictions),
         dev=DATA.dev,
         test=DATA.test,
         answers=DATA.test_answers or [],

@@ -7,18 +7,18 @@ consumer. Outputs: .serve/<job>-<server>.json, the endpoint file, gone when the 
 
 rule serve:
     input:
-        PROJECT.list_served_files,
+        of_server(serving.list_served_files),
     output:
         service("<results>/.serve/{job}-{server}.json"),
     log:
         "<logs>/serve-{job}-{server}.log",
     conda:
-        PROJECT.name_environment
+        of_server(serving.name_environment)
     threads: 0
     resources:
-        gpu=PROJECT.count_server_gpus,
+        gpu=of_server(serving.count_gpus),
     params:
-        identity=PROJECT.identify_server,
+        identity=of_server(serving.identify_server),
         spec=PROJECT.launch,
     shell:
         "exec python scripts/serve.py"

@@ -9,7 +9,9 @@ grpo/training.png.
 
 rule checkpoint:
     input:
-        **PROJECT.list_lessons(),
+        dataset=of_student(students.find_dataset),
+        info=of_student(students.find_info),
+        base=of_student(students.find_base),
     output:
         directory(f"<results>/{{student,{students.ROUND}}}checkpoint"),
     log:
@@ -24,7 +26,7 @@ rule checkpoint:
     params:
         **stage("checkpoint"),
         work=subpath(output[0], parent=True),
-        number=PROJECT.find_round,
+        number=of_student(students.round_of),
     shell:
         "{params.before}exec python scripts/checkpoint.py"
         " --dataset {input.dataset:q}"

@@ -14,9 +14,9 @@ rule trajectories:
     input:
         **servers("trajectories"),
         questions="<results>/questions.parquet",
-        prompt=PROJECT.find_agent_prompt,
-        included=PROJECT.list_included_in_agent_prompt,
-        model=PROJECT.find_student_before,
+        prompt=PROJECT.agent_prompt,
+        included=PROJECT.agent_included,
+        model=of_round(students.find_before),
     output:
         trajectories=f"<results>/{PIECE}.parquet",
         report=f"<results>/{PIECE}_report.json",

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from searchtrain.config import Config, read_config
 from searchtrain.core.errors import InputError
@@ -31,11 +31,16 @@ from searchtrain.workflow.stages import (
     EVALUATION,
     STAGES,
     digest_stage,
+    list_servers,
     list_settings,
     show_config,
 )
 
 PROMPTS = "config/prompts"
+
+T = TypeVar("T")
+Find = Callable[[Config, str], T]
+"""What finds something by the config and a name or place."""
 
 
 class Project:
@@ -46,7 +51,6 @@ class Project:
         self.folder = folder
         self.config = load_config(config)
         self.results = self.config.pathvars.get("results", "results")
-        self.students = students.list_students(self.config)
 
     def stage(self, name: str, **options: str) -> dict[str, Any]:
         """The parameters of a rule: what makes it stale, and what its command line needs.
@@ -55,7 +59,6 @@ class Project:
         (what the command begins with) make nothing stale. `options`: option of the script ->
         the input, output or wildcard that gives its value; what is empty or not there is left out.
         """
-        asked = self._list_servers(name)
         return {
             "settings": lambda wildcards: list_settings(self.config, name, find_place(wildcards)),
             "code": digest_stage(self.config, name),
@@ -63,7 +66,9 @@ class Project:
                 lambda wildcards, input: canonical_json(show_config(self.config, name))
             ),
             "servers": make_untracked(
-                lambda wildcards, input: canonical_json(self._find_addresses(asked, input))
+                lambda wildcards, input: canonical_json(
+                    self._find_addresses(name, wildcards, input)
+                )
             ),
             "options": make_untracked(
                 lambda wildcards, input: list_options(options, wildcards, input)
@@ -73,86 +78,20 @@ class Project:
 
     def servers(self, name: str) -> dict[str, Any]:
         """The inputs of a rule that are servers: nothing where the config has a URL."""
-        inputs: dict[str, Any] = {}
-        for server in self._list_servers(name):
-            inputs[server] = self._name_service(name, server)
-        if "refiner" in inputs:
-            inputs["refine_prompt"] = self.prompt("refine")
-        return inputs
+        inputs = {server: self._serve(name, server) for server in list_servers(self.config, name)}
+        return inputs | ({"refine_prompt": self.prompt("refine")} if "refiner" in inputs else {})
 
-    # What depends on the round or the student, for inputs and parameters with wildcards.
+    def of_round(self, find: Find[T]) -> Callable[[Any], T]:
+        """An input or parameter that depends on the round, as `find(config, place)` says."""
+        return lambda wildcards: reported(find)(self.config, wildcards.round)
 
-    def find_agent_prompt(self, wildcards: Any) -> str:
-        """The prompt of a round's rollouts: the teacher's, or the student's own."""
-        return self.prompt("agent" if wildcards.round else "agent_teacher")
+    def of_student(self, find: Find[T]) -> Callable[[Any], T]:
+        """The same for what depends on the student."""
+        return lambda wildcards: reported(find)(self.config, wildcards.student)
 
-    def list_included_in_agent_prompt(self, wildcards: Any) -> list[str]:
-        """What that prompt includes."""
-        return self.included(Path(self.find_agent_prompt(wildcards)).stem)
-
-    def find_student_before(self, wildcards: Any) -> str | list[str]:
-        """The folder of the student whose rollouts a later round learns from."""
-        if not wildcards.round:
-            return []
-        number = students.number_of(wildcards.round)
-        return students.student_after(self.config, number - 1).folder
-
-    def list_curated(self, wildcards: Any) -> list[str]:
-        """The kept rollouts that a round learns from."""
-        return students.list_curated(self.config, students.number_of(wildcards.round))
-
-    def list_lessons(self) -> dict[str, Callable[[Any], str]]:
-        """The inputs of training: the data of the student's round and the model it starts from."""
-
-        def find(name: str) -> Callable[[Any], str]:
-            def render(wildcards: Any) -> str:
-                number = students.round_of(self.config, wildcards.student)
-                return f"<results>/{students.place_of(number)}{name}.json"
-
-            return render
-
-        def find_base(wildcards: Any) -> str:
-            number = students.round_of(self.config, wildcards.student)
-            return students.base_of(self.config, number)
-
-        return {"dataset": find("sft_dataset"), "info": find("dataset_info"), "base": find_base}
-
-    def find_round(self, wildcards: Any) -> int:
-        """The number of the round that trains a student."""
-        return students.round_of(self.config, wildcards.student)
-
-    def find_student(self, wildcards: Any) -> str:
-        """The folder of a student's weights."""
-        return self.students[wildcards.student].folder
-
-    def list_splits(self, wildcards: Any) -> list[str]:
-        """The questions that a student answers."""
-        return list(self.students[wildcards.student].splits)
-
-    def list_predictions(self, wildcards: Any) -> list[str]:
-        """The predictions that are scored together: beside the product's the untrained model's."""
-        own = f"<results>/{wildcards.student}predictions.parquet"
-        untrained = not wildcards.student and students.scores_untrained(self.config)
-        return [own, *["<results>/untrained/predictions.parquet"] * untrained]
-
-    # The service rule.
-
-    @reported
-    def list_served_files(self, wildcards: Any) -> list[str]:
-        """What must exist before a server can start."""
-        return servers.list_served_files(self.config, wildcards.server)
-
-    def name_environment(self, wildcards: Any) -> str:
-        """The conda environment of a server."""
-        return servers.name_environment(self.config, wildcards.server)
-
-    def count_server_gpus(self, wildcards: Any) -> int:
-        """The GPUs that a server asks for."""
-        return servers.count_gpus(self.config, wildcards.server)[0]
-
-    def identify_server(self, wildcards: Any) -> str:
-        """What decides a server's answers: makes the stages stale that use it."""
-        return canonical_json(servers.identify_server(self.config, wildcards.server))
+    def of_server(self, find: Find[T]) -> Callable[[Any], T]:
+        """The same for what depends on the server, by its name."""
+        return lambda wildcards: reported(find)(self.config, wildcards.server)
 
     @property
     def launch(self) -> Parameter:
@@ -163,11 +102,6 @@ class Project:
             )
         )
 
-    @cached_property
-    def encoder(self) -> list[str]:
-        """The folder of the encoder, if the index is one of vectors."""
-        return servers.list_encoder(self.config)
-
     @property
     def traced(self) -> bool:
         """Whether training data must trace to seed questions and the named teacher."""
@@ -176,6 +110,14 @@ class Project:
     def prompt(self, name: str) -> str:
         """A prompt file."""
         return f"{PROMPTS}/{name}.jinja"
+
+    def agent_prompt(self, wildcards: Any) -> str:
+        """The prompt of a round's rollouts: the teacher's, or the student's own."""
+        return self.prompt("agent" if wildcards.round else "agent_teacher")
+
+    def agent_included(self, wildcards: Any) -> list[str]:
+        """What that prompt includes."""
+        return self.included(Path(self.agent_prompt(wildcards)).stem)
 
     def included(self, *names: str) -> list[str]:
         """The files that prompt files include."""
@@ -218,37 +160,33 @@ class Project:
         settings = self.config.model_dump()
         return make_plan(settings, count_questions(settings, self.results))
 
-    def _list_servers(self, name: str) -> list[str]:
-        stage = STAGES[name]
-        search = ["search"] * (stage.search == "agent") + ["retriever"] * (
-            stage.search == "retriever"
-        )
-        refiner = ["refiner"] * (stage.search == "agent" and self.config.refine.enabled)
-        writer = ["teacher"] * (name == "trajectories") + ["student"] * stage.student
-        return [*stage.roles, *writer, *search, *refiner]
-
-    def _name_service(self, name: str, server: str) -> Callable[[Any], str | list[str]]:
+    def _serve(self, name: str, server: str) -> Callable[[Any], str | list[str]]:
         @reported
         def render(wildcards: Any) -> str | list[str]:
-            place = find_place(wildcards)
-            wanted = server
-            if name == "predict" and server == "student":
-                wanted = self.students[place].name
-            if name == "trajectories" and server == "teacher" and place:
-                # A later round's rollouts are those of the student before.
-                number = students.number_of(place)
-                wanted = students.student_after(self.config, number - 1).name
+            wanted = self._choose(name, server, wildcards)
             return servers.name_service(self.config, name_job(name, wildcards), wanted) or []
 
         return render
 
-    def _find_addresses(self, names: list[str], input: Any) -> dict[str, str]:
+    def _choose(self, name: str, server: str, wildcards: Any) -> str:
+        """Which server stands behind a name: of the student, the one that the place is about."""
+        place = find_place(wildcards)
+        if name == "predict" and server == "student":
+            return students.find_student(self.config, place).name
+        if name == "trajectories" and server == "teacher" and place:
+            # A later round's rollouts are those of the student before.
+            return students.student_after(self.config, students.number_of(place) - 1).name
+        return server
+
+    def _find_addresses(self, name: str, wildcards: Any, input: Any) -> dict[str, str]:
         """Where a stage finds its servers: endpoint files among its inputs, else URLs."""
-        return {
-            name: str(getattr(input, name, ""))
-            or servers.find_server(self.config, name).section.endpoint
-            for name in names
-        }
+        addresses = {}
+        for server in list_servers(self.config, name):
+            section = servers.find_server(
+                self.config, self._choose(name, server, wildcards)
+            ).section
+            addresses[server] = section.endpoint or str(getattr(input, server))
+        return addresses
 
     def _begin(self, name: str, wildcards: Any) -> str:
         """What a command begins with: the task's hours checked, the teacher's keys taken away."""
@@ -284,8 +222,9 @@ class Project:
 
     def _count_gpus(self, rule: str, server: str) -> tuple[int, str]:
         if server:
-            return servers.count_gpus(self.config, server)
-        encoder = self.config.retriever.embedder.gpu if self.encoder else 0
+            key = f"{servers.find_server(self.config, server).key}.gpu"
+            return servers.count_gpus(self.config, server), key
+        encoder = self.config.retriever.embedder.gpu if servers.list_encoder(self.config) else 0
         return {
             "checkpoint": (self.config.train.gpu, "train.gpu"),
             "grpo": (self.config.grpo.gpu, "grpo.gpu"),

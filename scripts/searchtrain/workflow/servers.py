@@ -69,7 +69,7 @@ def list_served_files(config: Config, name: str) -> list[str]:
     if name in ("retriever", "web"):
         return ["<shared>/index", "<shared>/corpus.jsonl", *list_encoder(config)]
     if isinstance(server.section, Student):
-        return [folder_of(config, name)]
+        return [each.folder for each in list_students(config).values() if each.name == name]
     return []
 
 
@@ -86,13 +86,8 @@ def list_encoder(config: Config) -> list[str]:
     return [model]
 
 
-def folder_of(config: Config, student: str) -> str:
-    """The folder of a student's weights, by the student's name."""
-    return next(each.folder for each in list_students(config).values() if each.name == student)
-
-
-def identify_server(config: Config, name: str) -> dict[str, Any]:
-    """What decides a server's answers; a change reruns the stage that asks it.
+def identify_server(config: Config, name: str) -> str:
+    """What decides a server's answers, as JSON; a change reruns the stage that asks it.
 
     The index, the corpus and a student's weights are files, which Snakemake compares itself.
     """
@@ -100,12 +95,13 @@ def identify_server(config: Config, name: str) -> dict[str, Any]:
     if name == "retriever":
         engine = config.retriever.index.engine
         fusion = {"fusion": config.retriever.fusion.tracked()} if engine == "hybrid" else {}
-        return {"code": digest_modules([f"search.{engine}"]), **fusion}
+        return canonical_json({"code": digest_modules([f"search.{engine}"]), **fusion})
     if name == "web":
-        return {"rates": section.scripted.tracked(), "code": digest_modules(WEB_CODE)}
+        rates = section.scripted.tracked()
+        return canonical_json({"rates": rates, "code": digest_modules(WEB_CODE)})
     if isinstance(section, Role) and section.serve == "scripted":
-        return dict(section.tracked())
-    return {"model": section.model, "args": section.vllm.args}
+        return canonical_json(section.tracked())
+    return canonical_json({"model": section.model, "args": section.vllm.args})
 
 
 def revise_scripted(config: Config) -> Config:
@@ -127,10 +123,9 @@ def name_environment(config: Config, name: str) -> str:
     return "../envs/workflow.yaml" if scripted else "../envs/vllm.yaml"
 
 
-def count_gpus(config: Config, name: str) -> tuple[int, str]:
-    """The GPUs that a server asks for, and the key of that setting."""
-    server = find_server(config, name)
-    return getattr(server.section, "gpu", 0), f"{server.key}.gpu"
+def count_gpus(config: Config, name: str) -> int:
+    """The GPUs that a server asks for."""
+    return getattr(find_server(config, name).section, "gpu", 0)
 
 
 def describe_launch(config: Config, job: str, name: str, files: list[str]) -> str:

@@ -117,6 +117,15 @@ def list_roles(config: Config, name: str) -> list[str]:
     return [*stage.roles, *agent, *refiner, *scripted]
 
 
+def list_servers(config: Config, name: str) -> list[str]:
+    """The servers of a stage, by the names under which its script finds them."""
+    stage = STAGES[name]
+    search = {"agent": ["search"], "retriever": ["retriever"]}.get(stage.search, [])
+    writer = ["teacher"] * (name == "trajectories") + ["student"] * stage.student
+    refiner = ["refiner"] * (stage.search == "agent" and config.refine.enabled)
+    return [*stage.roles, *writer, *search, *refiner]
+
+
 def show_config(config: Config, name: str) -> dict[str, Any]:
     """What the script of a stage gets of the config: no model that it does not ask."""
     shown = config.changes()

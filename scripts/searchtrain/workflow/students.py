@@ -16,15 +16,14 @@ a place.
 from dataclasses import dataclass
 
 from searchtrain.config import Config
+from searchtrain.core.errors import InputError
 
 ROUND = r"(?:rounds/[1-9]\d*/)?"
-"""The place of a round's data, as a regular expression."""
+"""The place of a round's data, or of a student that SFT made, as a regular expression."""
 SCORED = r"(?:rounds/[1-9]\d*/|grpo/)?"
 """The place of a student with scores of its own."""
 STUDENT = r"(?:rounds/[1-9]\d*/|grpo/|untrained/)?"
 """The place of any student."""
-CLOSED_BOOK = "test_closed_book"
-UNTRAINED = "test_untrained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,28 @@ class Student:
 
 def list_students(config: Config) -> dict[str, Student]:
     """Every student by its place."""
-    asked = ("dev", "test", *["benchmarks"] * bool(config.data.benchmarks))
-    known = [CLOSED_BOOK] * (config.data.test_answers is not None)
+    benchmarks = ["benchmarks"] * bool(config.data.benchmarks)
+    closed_book = ["test_closed_book"] * (config.data.test_answers is not None)
+    splits = ("dev", "test", *benchmarks)
     students = [
-        Student("student", "", "<results>/checkpoint", (*asked[:2], *known, *asked[2:])),
-        Student("untrained", "untrained/", config.train.base, (UNTRAINED,)),
-        Student("grpo", "grpo/", "<results>/grpo/checkpoint", asked),
+        Student("student", "", "<results>/checkpoint", ("dev", "test", *closed_book, *benchmarks)),
+        Student("untrained", "untrained/", config.train.base, ("test_untrained",)),
+        Student("grpo", "grpo/", "<results>/grpo/checkpoint", splits),
     ]
     for number in range(1, config.rounds.count):
         place = f"rounds/{number}/"
-        students.append(Student(f"round{number}", place, f"<results>/{place}checkpoint", asked))
+        students.append(Student(f"round{number}", place, f"<results>/{place}checkpoint", splits))
     return {student.place: student for student in students}
+
+
+def find_student(config: Config, place: str) -> Student:
+    """The student of a place; raises InputError when the run has none there."""
+    students = list_students(config)
+    if place not in students:
+        places = ", ".join(repr(place) for place in students)
+        raise InputError(f"{place}: no student of this run (rounds.count: {config.rounds.count});"
+                         f" students are in {places}")  # fmt: skip
+    return students[place]
 
 
 def number_of(place: str) -> int:
@@ -66,29 +76,68 @@ def place_of(number: int) -> str:
 
 def student_after(config: Config, number: int) -> Student:
     """The student that round `number` trains; the last round's is the product's."""
-    place = "" if number == config.rounds.count else f"rounds/{number}/"
-    return list_students(config)[place]
+    return find_student(config, "" if number == config.rounds.count else f"rounds/{number}/")
 
 
-def round_of(config: Config, student: str) -> int:
-    """The round that trains the student of the place `student`."""
-    return number_of(student) if student else config.rounds.count
-
-
-def base_of(config: Config, number: int) -> str:
-    """The folder of the model that round `number` starts from."""
-    if number == 1 or config.rounds.base == "first":
-        return config.train.base
-    return student_after(config, number - 1).folder
-
-
-def list_curated(config: Config, number: int) -> list[str]:
-    """The kept rollouts that round `number` learns from, the teacher's first."""
-    rounds = range(1, number + 1) if config.rounds.data == "all" else [number]
-    return [f"<results>/{place_of(each)}curated.parquet" for each in rounds]
+def round_of(config: Config, place: str) -> int:
+    """The round that trains the student of a place."""
+    return number_of(place) if place else config.rounds.count
 
 
 def scores_untrained(config: Config) -> bool:
     """Whether the base model's answers are scored beside the student's."""
     known = config.data.test_answers is not None
     return known and config.predict.untrained and not config.models.student.endpoint
+
+
+# Inputs and parameters of rules, by the place of a round's data.
+
+
+def find_before(config: Config, place: str) -> str | list[str]:
+    """The folder of the student whose rollouts a later round learns from; none for the first."""
+    return student_after(config, number_of(place) - 1).folder if place else []
+
+
+def list_curated(config: Config, place: str) -> list[str]:
+    """The kept rollouts that a round learns from, the teacher's first."""
+    number = number_of(place)
+    rounds = range(1, number + 1) if config.rounds.data == "all" else [number]
+    return [f"<results>/{place_of(each)}curated.parquet" for each in rounds]
+
+
+# The same by the place of a student.
+
+
+def find_dataset(config: Config, place: str) -> str:
+    """What a student learns from."""
+    return f"<results>/{place_of(round_of(config, place))}sft_dataset.json"
+
+
+def find_info(config: Config, place: str) -> str:
+    """How LLaMA-Factory reads it."""
+    return f"<results>/{place_of(round_of(config, place))}dataset_info.json"
+
+
+def find_base(config: Config, place: str) -> str:
+    """The folder of the model that a student starts from."""
+    number = round_of(config, place)
+    if number == 1 or config.rounds.base == "first":
+        return config.train.base
+    return student_after(config, number - 1).folder
+
+
+def find_folder(config: Config, place: str) -> str:
+    """The folder of a student's weights."""
+    return find_student(config, place).folder
+
+
+def list_splits(config: Config, place: str) -> list[str]:
+    """The questions that a student answers."""
+    return list(find_student(config, place).splits)
+
+
+def list_predictions(config: Config, place: str) -> list[str]:
+    """The predictions that are scored together: beside the product's the untrained model's."""
+    untrained = not place and scores_untrained(config)
+    places = [place, *["untrained/"] * untrained]
+    return [f"<results>/{each}predictions.parquet" for each in places]
