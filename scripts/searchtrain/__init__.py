@@ -1,5 +1,5 @@
 """SearchTrain: from a file of questions to a model that answers them by searching.
 
-One noun per module; no module knows Snakemake. Dependencies point one way:
-scripts -> stages -> agent -> (llm, search, protocol) -> (cache, schemas).
+A room imports those below it (`[tool.importlinter]` in pyproject.toml); only `workflow` knows
+Snakemake.
 """

@@ -1,4 +1,4 @@
-"""The teacher's rollouts in shards: the same table, no answer bought again."""
+"""The teacher's rollouts in shards: the same table, no answer paid for again."""
 
 import polars as pl
 import pytest
@@ -76,12 +76,12 @@ def test_shards_give_the_same_table_and_buy_nothing_again(tmp_path):
     def split(count):
         return {"trajectories": {"rollouts": 2, "accepted": 1, "shards": count}}
 
-    bought = build()
-    assert len(bought) == len(set(bought))
+    paid = build()
+    assert len(paid) == len(set(paid))
     one = (tmp_path / TABLE).read_bytes()
     report = read_json(tmp_path / "out/results/trajectories_report.json")
     for count in (2, 3):
-        assert build(**split(count)) == bought
+        assert build(**split(count)) == paid
         assert (tmp_path / TABLE).read_bytes() == one
     for number in (1, 2, 3):
         part = tmp_path / f"out/results/trajectories/{number}.parquet"
@@ -90,5 +90,5 @@ def test_shards_give_the_same_table_and_buy_nothing_again(tmp_path):
     for part in ("rollouts", "stop_reasons", "tokens", "fallbacks"):
         assert joined[part] == report[part]
     assert joined["models"]["teacher"].get("requests", 0) == 0
-    assert build(**split(2), sample={"total": 1, "min_domain": 1}) == bought  # one has no question
+    assert build(**split(2), sample={"total": 1, "min_domain": 1}) == paid  # one has no question
     assert schemas.read_table(tmp_path / TABLE, schemas.Trajectories)["question_id"].n_unique() == 1

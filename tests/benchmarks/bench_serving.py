@@ -6,7 +6,7 @@
 Starts the server as the workflow does (scripts/serve.py) with `--load-format dummy`, and plays
 rollouts against it: a system prompt and a question, then for each of one to four searches a turn
 of the model and an observation of three passages, then an answer. A random model does not speak
-the protocol, so a turn's length is drawn and its end of text ignored; the observation is random
+the grammar, so a turn's length is drawn and its end of text ignored; the observation is random
 tokens. Prints one JSON line: requests, tokens and rollouts per second, the share of prompt tokens
 that the prefix cache had, MFU (2 x parameters x tokens computed over 989 TFLOP/s for each GPU),
 peak memory, versions.

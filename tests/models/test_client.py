@@ -83,7 +83,7 @@ def test_prefill_needs_the_vllm_dialect(httpserver):
         ask(httpserver, complete(prefill="<answer>"))
 
 
-def test_the_same_request_is_bought_once(httpserver, route, tmp_path):
+def test_the_same_request_is_paid_for_once(httpserver, route, tmp_path):
     route().respond_with_json(chat("Norway"))
     route().respond_with_json(chat("Sweden"))
     cache = RequestCache(tmp_path, "tag")

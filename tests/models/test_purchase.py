@@ -1,4 +1,4 @@
-"""Buying answers: once for everybody, kept before it is seen, and not at all after a stop."""
+"""Paying for answers: once for everybody, kept before it is seen, and not at all after a stop."""
 
 import asyncio
 from collections import Counter

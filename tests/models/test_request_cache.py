@@ -33,7 +33,7 @@ def test_a_writer_reads_what_others_wrote(tmp_path):
     second = RequestCache(tmp_path, "trajectories")
     assert second.get("k") == 1 and second.get("late") == 2
     second.put("own", 3)
-    assert not list(tmp_path.glob("*-shm")), "memory that machines can not share"
+    assert not list(tmp_path.glob("*-shm")), "memory that machines cannot share"
     second.close()
     assert {file.name for file in tmp_path.iterdir()} == {"tag.sqlite", "trajectories.sqlite"}
 
@@ -159,7 +159,7 @@ def test_a_job_that_died_before_its_first_answer_is_no_fault(tmp_path):
 
 
 def start_writer(folder, name):
-    """A process that has bought the answer `v` to `k` and goes on working."""
+    """A process that has kept the answer `v` to `k` and goes on working."""
     program = (
         "import sys, time; from searchtrain.models.request_cache import RequestCache;"
         "cache = RequestCache(sys.argv[1], sys.argv[2]); cache.put('k', 'v');"

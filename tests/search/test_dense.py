@@ -386,7 +386,7 @@ def test_search_is_that_of_single_precision(monkeypatch, topk):
 
 
 def test_near_and_equal_vectors_beyond_the_first_candidates_are_found():
-    """Half precision can not tell these apart: single precision and the order must."""
+    """Half precision cannot tell these apart: single precision and the order must."""
     base = make_vectors(1)
     noise = make_vectors(2000, seed=3)
     near = base + 2e-3 * noise

@@ -529,8 +529,8 @@ def test_only_passing_failures_are_asked_for_again(site, read, monkeypatch):
     assert read("/down", retry_after=2).kind == "http_503"
     assert site.log == []
     monkeypatch.setattr(pages.time, "time", lambda: now + 2.1 * hour)
-    mended, gone = read("/down", "/gone", retry_after=2)
-    assert "Sentence" in mended.text
+    recovered, gone = read("/down", "/gone", retry_after=2)
+    assert "Sentence" in recovered.text
     assert gone.kind == "http_410"
     assert "Sentence" in read("/down").text
     assert Counter(list_requests(site))["/down"] == 1
@@ -613,7 +613,7 @@ def test_exclusion_knows_hosts_subdomains_and_url_prefixes(entry, url, excluded)
 
 @pytest.mark.parametrize("entry", ["", "https://", "a b"])
 def test_an_exclusion_that_is_no_host_is_named(entry):
-    with pytest.raises(InputError, match="can not be excluded"):
+    with pytest.raises(InputError, match="cannot be excluded"):
         Exclusion([entry])
 
 

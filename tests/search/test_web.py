@@ -383,7 +383,7 @@ def test_operators_leave_room_within_the_engines_limit(web, run):
 
 
 def test_a_bad_exclusion_in_the_config_is_named(web, run):
-    with pytest.raises(InputError, match="'https://' can not be excluded"):
+    with pytest.raises(InputError, match="'https://' cannot be excluded"):
         ask(run, hidden=["https://"])
 
 

@@ -239,7 +239,7 @@ def test_a_server_that_is_never_ready_is_stopped(supervise):
         ({"serve": "vllm"}, "demo: model: missing; serve vllm needs it"),
         ({"port": 70_000}, "demo: port: 70000 is not a port"),
         ({"prot": 1}, "demo.prot: unknown setting"),
-        ({"command": ["/no/such/program"]}, "/no/such/program can not be started"),
+        ({"command": ["/no/such/program"]}, "/no/such/program cannot be started"),
     ],
 )
 def test_a_bad_spec_is_in_the_endpoint_file(supervise, spec, message):

@@ -1,4 +1,4 @@
-"""The research tree: its two forms, what a step may change, and answers that can not be read."""
+"""The research tree: its two forms, what a step may change, and answers that cannot be read."""
 
 import json
 from dataclasses import replace

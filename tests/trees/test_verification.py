@@ -318,11 +318,11 @@ def test_a_page_that_is_gone_is_named(httpserver, models, corpus):
 
 def test_a_cached_rerun_buys_nothing_and_tells_the_price(httpserver, models, corpus, tmp_path):
     trees = make_frame(make_tree(0), make_tree(1))
-    first, bought = verify(httpserver, corpus, trees, RequestCache(tmp_path / "c", "verify"))
+    first, paid = verify(httpserver, corpus, trees, RequestCache(tmp_path / "c", "verify"))
     again, free = verify(httpserver, corpus, trees, RequestCache(tmp_path / "c", "verify"))
     assert first.equals(again) and len(models.solved) == len(models.verified) == 2
     # Two answers of 5 and 2 tokens each: 10 * 10 and 4 * 100 per million.
-    for report, now in ((bought, 0.0005), (free, 0)):
+    for report, now in ((paid, 0.0005), (free, 0)):
         for name in ("solver", "verifier"):
             assert report["models"][name]["dollars"] == now
             assert report["models"][name]["all_dollars"] == 0.0005

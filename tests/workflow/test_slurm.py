@@ -158,7 +158,7 @@ def cluster():
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             if ended.returncode:
-                pytest.skip(f"Slurm can not be installed: {ended.stdout.strip()[-300:]}")
+                pytest.skip(f"Slurm cannot be installed: {ended.stdout.strip()[-300:]}")
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         Path(folder).chmod(0o755)  # munge wants its socket to be reached by everybody
         cluster = Cluster(Path(folder))
@@ -216,15 +216,15 @@ def test_a_shard_that_dies_with_its_node_costs_nothing_but_itself(cluster, check
 
 def test_the_next_run_goes_on_and_builds_everything(cluster, checkout):
     kept = (checkout.path / "out/results/trajectories/2.parquet").stat().st_mtime_ns
-    bought = (checkout.path / LEDGER).read_text().splitlines()
+    paid = (checkout.path / LEDGER).read_text().splitlines()
     run = build(cluster, checkout, TARGET)
     assert run.wait(timeout=1500) == 0, (checkout.path / "run.txt").read_text()[-6000:]
     results = checkout.path / "out/results"
     assert (results / "trajectories/2.parquet").stat().st_mtime_ns == kept
     ledger = (checkout.path / LEDGER).read_text().splitlines()
-    assert len(ledger) > len(bought), "the shard had ended before it was killed"
+    assert len(ledger) > len(paid), "the shard had ended before it was killed"
     # One at most: with concurrency 1 so many are on their way to a process that is killed.
-    assert len(ledger) - len(set(ledger)) <= 1, "an answer was bought twice"
+    assert len(ledger) - len(set(ledger)) <= 1, "an answer was paid for twice"
     questions = schemas.read_table(results / "questions.parquet", schemas.Questions)
     rows = schemas.read_table(results / "trajectories.parquet", schemas.Trajectories)
     assert rows["question_id"].to_list() == questions["id"].to_list()

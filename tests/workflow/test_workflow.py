@@ -156,10 +156,7 @@ def test_concurrency_and_supervisor_make_nothing_stale(own):
     [
         ("config/prompts/tag.jinja", "questions", "queries", QUESTIONS | DATA | STUDENT),
         ("config/prompts/agent_teacher.jinja", "short sentences", "sentences", DATA | STUDENT),
-        (
-            "config/prompts/agent.jinja", "short answer", "brief answer",
-            DATA | STUDENT | {"predict_untrained"},
-        ),
+        ("config/prompts/agent.jinja", "short answer", "brief answer", DATA | STUDENT),
         ("config/config.yaml", "turn_words: 60", "turn_words: 61", EXPORT | STUDENT),
         ("config/config.yaml", "min_domain: 100", "min_domain: 100 ", set()),
         ("tests/workflow/small.yaml", "max_steps: 12", "max_steps: 13", STUDENT),
@@ -191,7 +188,7 @@ def test_a_second_clone_builds_the_same_training_data(built, tmp_path):
 
 
 @pytest.mark.parametrize("interrupt", ["kill -9 of Snakemake", "Ctrl-C"])
-def test_an_interrupted_run_goes_on_and_buys_nothing_twice(tmp_path, interrupt):
+def test_an_interrupted_run_goes_on_and_pays_for_nothing_twice(tmp_path, interrupt):
     checkout = copy_repository(tmp_path)
     target = "out/results/trajectories.parquet"
     ended = checkout.run("out/results/sampled.parquet", "out/results/index")
@@ -265,7 +262,7 @@ def test_a_real_test_file_needs_no_answers_and_no_untrained_model(built, tmp_pat
     overlay = tmp_path / "real.yaml"
     overlay.write_text("data: {test_answers: null, types: null}")
     plan = built.run(TARGET, "--dry-run", "--printshellcmds", configfiles=[str(overlay)]).stdout
-    assert "--splits dev test --prompt" in plan and "rule predict_untrained" not in plan
+    assert "--splits dev test --prompt" in plan and "untrained/predictions.parquet" not in plan
     assert "--test-answers" not in plan
 
 

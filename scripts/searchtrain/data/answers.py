@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|\*\*|__|`|^#+ |^[-*] |\\[a-z]+\{|\]\(")
-"""Tags (the protocol's or HTML's), Markdown and LaTeX."""
+"""Tags (the turn grammar's or HTML's), Markdown and LaTeX."""
 QUOTES = ('""', "''", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 

@@ -1,8 +1,4 @@
-"""Where things came from: digests of code and of model weights.
-
-`digest_code` compares what the code does, not its bytes: comments, docstrings and formatting do
-not change it, so they make no result stale.
-"""
+"""Where things came from: digests of model weights, versions of packages."""
 
 from importlib import metadata
 from pathlib import Path

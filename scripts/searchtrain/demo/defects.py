@@ -116,7 +116,7 @@ def measure_defects(
 
 
 def list_lines(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The result of `measure_defects` as rows for `tables.format_table`."""
+    """The result of `measure_defects` as rows for `text_table.format_table`."""
     lines = [
         {
             "rollouts with": kind if figures["detectable"] else f"{kind} (no defect)",

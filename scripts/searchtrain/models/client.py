@@ -132,7 +132,7 @@ class ModelClient:
         return answer
 
     def _check_answerer(self, model: str, place: str) -> None:
-        """Raise ServiceError unless `model`, if known, may answer; `place`: whence the answer."""
+        """Raise ServiceError unless `model`, if known, may answer; `place`: of the answer."""
         if self.role.only and model and not is_same_model(model, self.role.only):
             raise ServiceError(
                 f"{place}: {model!r} answered, and only {self.role.only!r} (task.teacher) may write"

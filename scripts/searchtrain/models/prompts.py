@@ -35,7 +35,7 @@ def render_prompt(path: str | Path, **variables: object) -> str:
         ) from None
     text = text.strip()
     if not text:
-        raise PromptError(f"{path}: the prompt is empty; write what the model shall do")
+        raise PromptError(f"{path}: the prompt is empty; write what the model should do")
     return text
 
 

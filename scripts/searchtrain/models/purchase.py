@@ -1,4 +1,4 @@
-"""Buying an answer: how whatever costs money is asked for.
+"""Paying for an answer: how whatever costs money is asked for.
 
 Invariant: an answer is in the cache before anyone sees it, and a failure never is; those who want
 the same answer at the same time share one request.
@@ -57,7 +57,7 @@ class Slots:
 
 
 class Purchaser:
-    """Buys answers; safe for thousands of concurrent callers on one event loop."""
+    """Requests answers; safe for thousands of concurrent callers on one event loop."""
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ class ColocatedGenerator(Generator):
 
 
 def open_colocated(trainer: Any, sampling: Sampling) -> ColocatedGenerator:
-    """The generator of a `GRPOTrainer`; raises InputError for a set-up it can not drive.
+    """The generator of a `GRPOTrainer`; raises InputError for a set-up it cannot drive.
 
     Each process asks its own engine in its own rhythm, so no engine may span processes, and one
     that sleeps would be asked while it does.

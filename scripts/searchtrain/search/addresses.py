@@ -123,7 +123,7 @@ async def look_up(host: str, port: int) -> list[Address]:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise httpcore2.ConnectError(f"the name {host} can not be looked up ({error})") from None
+        raise httpcore2.ConnectError(f"the name {host} cannot be looked up ({error})") from None
     return list(dict.fromkeys(ipaddress.ip_address(row[4][0]) for row in found))
 
 

@@ -32,7 +32,7 @@ class Exclusion:
         for entry in self.entries:
             place = _split("http://" + SCHEME.sub("", entry.strip(), count=1))
             if place is None:
-                raise InputError(f"{entry!r} can not be excluded: it is no host and no URL")
+                raise InputError(f"{entry!r} cannot be excluded: it is no host and no URL")
             host, path, query = place
             if path or query:
                 self._paths.setdefault(host, set()).add((path, query))
@@ -46,7 +46,7 @@ class Exclusion:
     def list_operators(self) -> list[str]:
         """A search engine's `-site:` operators for the set, sorted."""
         sites = {f"{host}{path}" for host in self._paths for path, _ in self._paths[host]}
-        # An operator can not tell queries apart: such a page is left to the filter.
+        # An operator cannot tell queries apart: such a page is left to the filter.
         unsayable = {
             f"{host}{path}" for host in self._paths for path, query in self._paths[host] if query
         }

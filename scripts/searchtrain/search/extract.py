@@ -92,7 +92,7 @@ class Extractors:
             fault = f"no text after {self._time_limit:g} s"
         except ProcessExpired as error:
             raise PageError(
-                f"{url}: its text can not be extracted (the worker died: {error})",
+                f"{url}: its text cannot be extracted (the worker died: {error})",
                 "unreadable",
                 passing=True,
             ) from None
@@ -100,7 +100,7 @@ class Extractors:
             raise
         except Exception as error:
             fault = f"{type(error).__name__}: {error}"[:200]
-        raise PageError(f"{url}: its text can not be extracted ({fault})", "unreadable")
+        raise PageError(f"{url}: its text cannot be extracted ({fault})", "unreadable")
 
     def close(self) -> None:
         """Stop the workers; what they still do is lost."""
@@ -136,7 +136,7 @@ def extract_html(html: str) -> tuple[str, str]:
     """Title and main text, tables included; without navigation, scripts and comments.
 
     Recall before precision: the passage that is shown is chosen later, and what is missing here
-    can not be chosen.
+    cannot be chosen.
     """
     import trafilatura
     from trafilatura.settings import Document

@@ -347,7 +347,7 @@ class PageReader:
     async def _open_robots(self, origin: str) -> Protego | PageError | None:
         """A site's rules from the cache or the site: None if there are none.
 
-        A site whose rules can not be had may not be read (RFC 9309, 2.3.1.4): then it is the error.
+        A site whose rules cannot be had may not be read (RFC 9309, 2.3.1.4): then it is the error.
         """
         key = digest({"robots": origin})
         text = self._cache.get(key, since=time.time() - 3600 * ROBOTS_AGE_H)
@@ -393,7 +393,7 @@ def parse_robots(origin: str, text: str) -> Protego | PageError:
     try:
         return Protego.parse(text)
     except Exception as error:
-        return PageError(f"{origin}/robots.txt can not be parsed ({error!r:.100})", "robots")
+        return PageError(f"{origin}/robots.txt cannot be parsed ({error!r:.100})", "robots")
 
 
 class _Excluded(PageError):

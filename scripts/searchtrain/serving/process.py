@@ -118,7 +118,7 @@ def start_group(
             )
         except OSError as error:
             raise ServiceError(
-                f"{command[0]} can not be started ({error.strerror}); check the command"
+                f"{command[0]} cannot be started ({error.strerror}); check the command"
             ) from None
         try:
             assert guard.stdin is not None

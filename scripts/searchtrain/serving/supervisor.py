@@ -44,7 +44,7 @@ def supervise(server: str, values: Any, endpoint: Path, log: Path) -> None:
     """Serve until a signal comes or the parent dies; `log` takes the server's output.
 
     `values`: a ServerSpec as JSON. Writes the endpoint file at once, and again when the server is
-    ready or has failed. Raises ServiceError when it fails, InputError for a spec that can not be
+    ready or has failed. Raises ServiceError when it fails, InputError for a spec that cannot be
     served.
     """
     stop, parent, url = StopSignal(), process.Parent(), ""

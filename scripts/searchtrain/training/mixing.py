@@ -1,7 +1,7 @@
 """Other chat data beside the trajectories (SimpleDeepSearcher's `other_type_data`), by a ratio.
 
 Invariant: what is mixed in is a sample without replacement that depends on seed and content
-alone, and a record that can not be trained on is an error, never left out.
+alone, and a record that cannot be trained on is an error, never left out.
 """
 
 import logging
@@ -82,7 +82,7 @@ def read_chats(path: Path) -> list[dict[str, Any]]:
 
     Every record begins with the user, alternates and ends with the assistant. `system` is empty
     when a record has none; `records.list_messages` says what the student reads then. Raises
-    InputError naming file, place and fault of the first record that can not be trained on.
+    InputError naming file, place and fault of the first record that cannot be trained on.
     """
     return [_make_record(row, where) for where, row in read_json_rows(path)]
 
