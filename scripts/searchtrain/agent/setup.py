@@ -92,10 +92,13 @@ def open_search(config: Config, servers: Servers, writer: str, name: str = "sear
     if name == "retriever" or config.search == "retriever":
         return RetrieverClient(wait_ready(servers[name], config.retriever.ready_timeout))
     url = wait_ready(servers[name], config.web.ready_timeout)
-    hosts = dict(config.web.pages.hosts)
+    settings, hosts = config.web, dict(config.web.pages.hosts)
+    served = servers[name] != url
+    if served:
+        settings = settings.model_copy(update={"api_key_env": ""})  # the laptop's web needs no key
     for host in [host for host, target in hosts.items() if target == SERVED]:
-        if servers[name] == url:
-            del hosts[host]  # an engine elsewhere: the workflow has started no web
-        else:
+        if served:
             hosts[host] = urlsplit(url).netloc
-    return WebSearch(url, config.web, RequestCache(config.web.cache, writer), hosts)
+        else:
+            del hosts[host]  # an engine elsewhere: the workflow has started no web
+    return WebSearch(url, settings, RequestCache(settings.cache, writer), hosts)
