@@ -18,7 +18,7 @@ from searchtrain.config import Index, Limits, Trees
 from searchtrain.curation.measures import measure_levels_reached
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
 from searchtrain.demo import completion, endpoint, mistakes, roles, tree_questions, world
-from searchtrain.demo.ledger import Ledger
+from searchtrain.demo.server import Ledger
 from searchtrain.demo.requests import Refusal
 from searchtrain.models.asker import Asker
 from searchtrain.models.model import Completion

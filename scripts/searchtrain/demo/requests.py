@@ -15,14 +15,20 @@ class Refusal(Exception):
     """The request cannot be answered: HTTP status 400."""
 
 
-def read_request(text: str, role: str, **fields: type) -> dict[str, Any]:
-    """The JSON object that a user message is; raises Refusal when it lacks one of the fields."""
+def read_object(text: str | bytes, what: str) -> dict[str, Any]:
+    """Read a JSON object; raises Refusal, naming what it is, for anything else."""
     try:
         body = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise Refusal(f"the user message is not JSON: {error}") from None
+        raise Refusal(f"{what} is not JSON: {error}") from None
     if not isinstance(body, dict):
-        raise Refusal("the user message is not a JSON object")
+        raise Refusal(f"{what} is not a JSON object")
+    return body
+
+
+def read_request(text: str, role: str, **fields: type) -> dict[str, Any]:
+    """The JSON object that a user message is; raises Refusal when it lacks one of the fields."""
+    body = read_object(text, "the user message")
     for name, kind in fields.items():
         if not isinstance(body.get(name), kind):
             raise Refusal(f"a {role} needs {name}, {TYPE_NAMES[kind]}")

@@ -4,8 +4,10 @@ Invariant: what it goes by was read in this rollout, and a query is made of the 
 level and of what was found on the level below.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from searchtrain.demo.descriptions import ATTRIBUTES, RELATIONS, Description, list_matches, list_met
 from searchtrain.demo.passages import Facts
@@ -34,7 +36,7 @@ def choose_tree_step(description: Description, facts: Facts, searches: Searches)
     """
     found: list[str] = []
     said = ""
-    before = {query for queries in searches for query in queries}
+    before = set(itertools.chain(*searches))
     for level in description.list_levels():
         wanted = _resolve(level, found)
         found = list_matches(level, facts)
@@ -58,12 +60,7 @@ def choose_tree_step(description: Description, facts: Facts, searches: Searches)
 def guess_answer(description: Description, facts: Facts) -> str | None:
     """The place read so far that fits most of a description; None when none is of this kind."""
     places = list_matches(Description(description.kind), facts)
-    found = set(list_matches(description, facts))
-
-    def count(title: str) -> tuple[bool, int]:
-        return title in found, sum(list_met(description, title, facts))
-
-    return max(places, key=count, default=None)
+    return max(places, key=lambda title: sum(list_met(description, title, facts)), default=None)
 
 
 def write_queries(wanted: Sequence[Description], *, joint: bool = False) -> list[str]:
@@ -104,10 +101,9 @@ def _resolve(level: Description, found: Sequence[str]) -> list[Description]:
     if level.find_described() is None:
         return [level]
     return [
-        Description(
-            level.kind,
-            level.attributes,
-            tuple(
+        replace(
+            level,
+            relations=tuple(
                 (fact, place if isinstance(place, str) else title)
                 for fact, place in level.relations
             ),

@@ -17,14 +17,7 @@ from searchtrain import config
 from searchtrain.core.files import canonical_json, replace_file, write_json
 from searchtrain.demo.city_questions import QUESTION_TYPES
 from searchtrain.demo.gazetteer import Places, Row, load_places
-from searchtrain.demo.passages import (
-    CITY_DETAILS,
-    CITY_TEXT,
-    COUNTRY_FACTS,
-    COUNTRY_TEXT,
-    SEPARATOR,
-    Passage,
-)
+from searchtrain.demo.passages import SEPARATOR, Passage, state_facts
 from searchtrain.demo.splits import write_questions
 
 log = logging.getLogger(__name__)
@@ -102,11 +95,10 @@ def _write_country(code: str, places: Places, details: bool) -> Passage:
         values["continent"] = country["continent"]
         values["borders"] = SEPARATOR.join(countries[other]["name"] for other in near)
     facts = {name: value for name, value in values.items() if value}
-    sentences = [" " + COUNTRY_FACTS[name].format(value) for name, value in facts.items()]
     return Passage(
         id=f"country-{code.lower()}",
         title=country["name"],
-        text=COUNTRY_TEXT.format(facts="".join(sentences)),
+        text=state_facts(facts),
         links=tuple(links),
         facts=facts,
     )
@@ -118,15 +110,13 @@ def _write_city(city: Row, places: Places, details: bool) -> Passage:
         "population": f"{city['population']:,}",
         "time_zone": city["timezone"],
     }
-    text = CITY_TEXT.format(**facts)
     if details:
         facts["latitude"] = _write_degrees(city["latitude"], "NS")
         facts["longitude"] = _write_degrees(city["longitude"], "EW")
-        text += CITY_DETAILS.format(**facts)
     return Passage(
         id=f"city-{city['geonameid']}",
         title=city["name"],
-        text=text,
+        text=state_facts(facts),
         links=(f"country-{city['countrycode'].lower()}",),
         facts=facts,
     )
