@@ -33,10 +33,9 @@ def read_claim(claim: str, parent: str, target: str = "") -> tuple[str, str] | N
     """
     for fact, pattern in PATTERNS.items():
         match = pattern.fullmatch(claim.strip())
-        if match is None or match["parent"] != parent:
-            continue
-        if fact not in RELATIONS or match["value"] == target:
-            return fact, match["value"]
+        value = match["value"] if match and match["parent"] == parent else ""
+        if value and (fact not in RELATIONS or value == target):
+            return fact, value
     return None
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import polars as pl
 
 from searchtrain.agent import grammar
-from searchtrain.core.errors import InputError, ProtocolError
+from searchtrain.core.errors import InputError
 from searchtrain.curation.rules import RULES
 from searchtrain.data.answers import match_strict
-from searchtrain.demo.completion import cut_at_stop
 from searchtrain.demo.draws import check_rates
 from searchtrain.demo.mistakes import RATES, ROLLOUT_KINDS
-from searchtrain.demo.teacher import decide_turn
+from searchtrain.demo.requests import cut_at_stop
+from searchtrain.demo.teacher import decide_turn, read_queries
 
 KINDS = (*ROLLOUT_KINDS, "broken_tags")
 """Mistakes that a rollout can hold; the other kinds are other roles' or only cost a retry."""
@@ -48,7 +48,8 @@ def list_mistakes(row: Mapping[str, Any], rates: Mapping[str, float]) -> list[st
         _check_replay(row, text, replayed)
         kinds = set(mistakes)
         observed = messages[place + 1][1] if place + 1 < len(messages) else ""
-        if _has_searched(text, observed):
+        # Not where a notice says that no search is left.
+        if read_queries(text) and observed.startswith("<information>\nQuery: "):
             hits.append(row["retrieved_ids"][len(hits)])
             if not set(hits[-1]) <= {hit for earlier in hits[:-1] for hit in earlier}:
                 kinds.discard("redundant_search")
@@ -140,16 +141,6 @@ def _check_replay(row: Mapping[str, Any], text: str, replayed: str) -> None:
         f"trajectories: {row['id']}: the scripted teacher does not write {text[:80]!r} at these"
         " rates; give the rates that it ran with"
     )
-
-
-def _has_searched(turn: str, observed: str) -> bool:
-    """Whether a turn asked for a search and got one (not a notice that there is none left)."""
-    if not observed.startswith("<information>\nQuery: "):
-        return False
-    try:
-        return bool(grammar.parse_turn(turn).queries)
-    except ProtocolError:
-        return False
 
 
 def _measure_kind(

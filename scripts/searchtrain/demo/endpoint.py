@@ -22,10 +22,9 @@ from starlette.routing import Route
 
 from searchtrain.core import cli
 from searchtrain.demo import server
-from searchtrain.demo.completion import make_completion
 from searchtrain.demo.draws import check_rates, draw_share
 from searchtrain.demo.mistakes import RATES
-from searchtrain.demo.requests import Refusal, read_object
+from searchtrain.demo.requests import Refusal, make_completion, read_object
 from searchtrain.demo.roles import write_reply
 from searchtrain.demo.server import Ledger, send_json
 

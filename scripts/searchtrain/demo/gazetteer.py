@@ -51,14 +51,17 @@ def load_places(cities_per_country: int) -> Places:
     chosen: Counter[str] = Counter()
     subjects: list[Row] = []
     for city in cities:
-        code, name = city["countrycode"], city["name"]
-        if code not in countries or chosen[code] >= cities_per_country:
-            continue
-        if names[make_key(name)] > 1 or make_key(name) in taken or city["population"] < 1000:
-            continue
-        if _is_called(city, countries[code]["capital"]):
-            continue
-        if len(name) in SUBJECT_LENGTH and SUBJECT_NAME.fullmatch(name):
+        code, name, key = city["countrycode"], city["name"], make_key(city["name"])
+        if (
+            code in countries
+            and chosen[code] < cities_per_country
+            and city["population"] >= 1000
+            and names[key] == 1
+            and key not in taken
+            and len(name) in SUBJECT_LENGTH
+            and SUBJECT_NAME.fullmatch(name)
+            and not _is_called(city, countries[code]["capital"])
+        ):
             chosen[code] += 1
             subjects.append(city)
     places = (*capitals.values(), *subjects, *countries.values())
@@ -100,18 +103,14 @@ def _find_capitals(
     shared = Counter([*keys.values(), *country_names, ""])
     wanted = {code for code, key in keys.items() if shared[key] == 1}
     capitals: dict[str, Row] = {}
-    for test in (_has_name, _is_called):
+    for exact in (True, False):
         for city in cities:
             code = city["countrycode"]
             if code in wanted and code not in capitals:
                 capital = countries[code]["capital"]
-                if test(city, capital):
+                if make_key(city["name"]) == keys[code] if exact else _is_called(city, capital):
                     capitals[code] = {**city, "name": capital}
     return dict(sorted(capitals.items()))
-
-
-def _has_name(city: Row, name: str) -> bool:
-    return make_key(city["name"]) == make_key(name)
 
 
 def _is_called(city: Row, name: str) -> bool:

@@ -14,19 +14,6 @@ from searchtrain.demo.draws import hash_parts
 from searchtrain.demo.passages import Passages, read_facts
 from searchtrain.demo.steps import GUESSES, Searches, Step
 
-ROLLOUT_KINDS = (
-    "bad_query",
-    "wrong_answer",
-    "repeated_query",
-    "unsupported_answer",
-    "overlong_think",
-    "hedging",
-    "foreign_language",
-    "repetition",
-    "long_trace",
-    "redundant_search",
-    "shortcut",
-)
 RATES = config.Mistakes().tracked()
 """A teacher that makes no mistake."""
 
@@ -43,6 +30,11 @@ OPENINGS = {
     "repetition": " ".join(["again and"] * 20),
 }
 """What the reasoning of a rollout's first turn opens with; of several the last comes first."""
+ROLLOUT_KINDS = (
+    *("bad_query", "wrong_answer", "repeated_query", "unsupported_answer"),
+    *OPENINGS,
+    *("long_trace", "redundant_search", "shortcut"),
+)
 ASIDES = (
     "The question names one thing and asks for something else about it.",
     "I go step by step and write down what each of them gives me.",

@@ -15,21 +15,6 @@ Facts = Mapping[str, Mapping[str, str]]
 Passages = Mapping[str, Sequence[str]]
 """Texts by title."""
 
-FACT_NAMES = {
-    "country": "country",
-    "time_zone": "time zone",
-    "population": "population",
-    "capital": "capital",
-    "currency_code": "currency code",
-    "calling_code": "calling code",
-    "internet_domain": "internet domain",
-    "latitude": "latitude",
-    "longitude": "longitude",
-    "continent": "continent",
-    "borders": "neighbours",
-}
-"""How one speaks of a fact."""
-
 CITY_TEXT = "A city in {country} with {population} people."
 COUNTRY_TEXT = "A country."
 """How a passage begins."""
@@ -50,8 +35,10 @@ ENDS = {
     "borders": r"(?= |$)",
 }
 """What follows a sentence whose value may hold a full stop, or look like other text."""
-LABELS = {**FACT_NAMES, "borders": "borders"}
-SENTENCES = {name: f"{LABELS[name].capitalize()} {{}}." for name in VALUES}
+SENTENCES = {name: f"{name.replace('_', ' ').capitalize()} {{}}." for name in VALUES}
+FACT_NAMES = {name: name.replace("_", " ") for name in ("country", "population", *VALUES)}
+FACT_NAMES["borders"] = "neighbours"
+"""How one speaks of a fact."""
 PATTERNS = {
     name: SENTENCES[name][:-1].format(f"(?P<{name}>{value})") + rf"\.{ENDS.get(name, '')}"
     for name, value in VALUES.items()

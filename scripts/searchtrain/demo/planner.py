@@ -43,7 +43,7 @@ def _choose_action(body: Mapping[str, Any], seed: int) -> tuple[str, str, str]:
     size = max(low + hash_parts(name, *mark) % (high - low + 1) for name in ("size", "other size"))
     places = list_nodes(tree)
     vertices = len(places)
-    nodes = {node["id"]: (node, parent, depth) for node, parent, depth in places}
+    nodes = {place[0]["id"]: place for place in places}
     open_nodes = [row["id"] for row in body["nodes"] if row["candidates"] != 1]
     for name in reversed(open_nodes):
         for action in _rank_actions(nodes[name][0], *mark, vertices):

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -63,8 +64,7 @@ def make_app(
 
     shared = [Route("/health", serve_health), Route("/stats", serve_stats)]
     app = Starlette(routes=[*shared, *routes])
-    for name, value in {**state, "ledger": ledger, "attempts": Counter()}.items():
-        setattr(app.state, name, value)
+    app.state = State({**state, "ledger": ledger, "attempts": Counter()})
     return app
 
 

@@ -27,7 +27,8 @@ def decide_turn(
     """The next turn of a rollout and the mistakes that were put into it."""
     drawn = {kind for kind in ROLLOUT_KINDS if draw_share(rates, kind, question, seed)}
     observations = [text for role, text in messages if role == OBSERVATION]
-    searches = _read_searches(messages)
+    turns = [read_queries(text) for role, text in messages if role == "assistant"]
+    searches = [queries for queries in turns if queries]
     passages = read_documents(observations)
     tree = parse_tree_question(question)
     levels = tree.list_levels() if tree else []
@@ -77,13 +78,9 @@ def finish_turn(question: str, messages: Messages) -> str:
     return f"{opening}{answer}</answer>"
 
 
-def _read_searches(messages: Messages) -> list[tuple[str, ...]]:
-    """The queries of every searching turn so far; turns that break the grammar do not count."""
-    searches = []
-    for role, text in messages:
-        if role == "assistant" and "<search>" in text:
-            try:
-                searches.append(parse_turn(text).queries)
-            except ProtocolError:
-                continue
-    return searches
+def read_queries(turn: str) -> tuple[str, ...]:
+    """A turn's queries; one that answers or breaks the grammar has none."""
+    try:
+        return parse_turn(turn).queries
+    except ProtocolError:
+        return ()

@@ -15,8 +15,6 @@ from searchtrain.demo.steps import GUESSES, Searches, Step
 from searchtrain.demo.tree_questions import describe
 
 MOST_QUERIES = 3
-WORDS = {"borders": "borders", "capital": "capital", "currency_code": "currency code"}
-"""How a query words a fact, where not by the fact's own name."""
 FACT = r"(?:latitude|longitude|currency code|continent|borders|capital) "
 QUERY = re.compile(
     rf"(?P<kind>city|country)(?P<place> (?!{FACT}).+?)?"
@@ -68,13 +66,13 @@ def write_queries(wanted: Sequence[Description], *, joint: bool = False) -> list
     the places of each description together."""
     queries = []
     for each in wanted:
-        parts = [f"{WORDS.get(fact, fact)} {value}" for fact, value in each.attributes]
+        parts = [f"{fact.replace('_', ' ')} {value}" for fact, value in each.attributes]
         tail = " ".join(parts)
         if each.kind == "city":
             names = [f" {place}" for _, place in each.relations] or [""]
             queries += [f"city{name} {tail}".strip() for name in names]
         else:
-            places = [f"{WORDS[fact]} {place}" for fact, place in each.relations]
+            places = [f"{fact} {place}" for fact, place in each.relations]
             places = [" ".join(places)] if joint or not places else places
             queries += [" ".join(f"country {tail} {place}".split()) for place in places]
     return list(dict.fromkeys(queries))[:MOST_QUERIES]

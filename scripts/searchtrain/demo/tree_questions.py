@@ -12,8 +12,8 @@ import functools
 import itertools
 import re
 
-from searchtrain.demo.descriptions import RELATIONS, Description, list_matches
-from searchtrain.demo.passages import Facts, compile_phrasing
+from searchtrain.demo.descriptions import RELATIONS, Description
+from searchtrain.demo.passages import compile_phrasing
 
 CLAUSES = {
     "currency_code": "has the currency code {}",
@@ -93,17 +93,6 @@ def parse_tree_question(text: str) -> Description | None:
     if attributes is None or country is None:
         return None
     return Description("city", attributes, (("country", country),))
-
-
-def find_answers(question: str, facts: Facts) -> list[str]:
-    """The titles of all places that fit a tree question, in the order of the facts.
-
-    Raises ValueError for another question.
-    """
-    description = parse_tree_question(question)
-    if description is None:
-        raise ValueError(f"{question!r} is no tree question of this world")
-    return list_matches(description, facts)
 
 
 def _write_place(description: Description) -> str:

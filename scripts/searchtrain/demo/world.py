@@ -95,13 +95,8 @@ def _write_country(code: str, places: Places, details: bool) -> Passage:
         values["continent"] = country["continent"]
         values["borders"] = SEPARATOR.join(countries[other]["name"] for other in near)
     facts = {name: value for name, value in values.items() if value}
-    return Passage(
-        id=f"country-{code.lower()}",
-        title=country["name"],
-        text=state_facts(facts),
-        links=tuple(links),
-        facts=facts,
-    )
+    name = f"country-{code.lower()}"
+    return Passage(name, country["name"], state_facts(facts), tuple(links), facts)
 
 
 def _write_city(city: Row, places: Places, details: bool) -> Passage:
@@ -113,13 +108,8 @@ def _write_city(city: Row, places: Places, details: bool) -> Passage:
     if details:
         facts["latitude"] = _write_degrees(city["latitude"], "NS")
         facts["longitude"] = _write_degrees(city["longitude"], "EW")
-    return Passage(
-        id=f"city-{city['geonameid']}",
-        title=city["name"],
-        text=state_facts(facts),
-        links=(f"country-{city['countrycode'].lower()}",),
-        facts=facts,
-    )
+    name, links = f"city-{city['geonameid']}", (f"country-{city['countrycode'].lower()}",)
+    return Passage(name, city["name"], state_facts(facts), links, facts)
 
 
 def _write_degrees(value: float, hemispheres: str) -> str:
