@@ -36,6 +36,7 @@ class World:
         return {title: passage.facts for title, passage in self.passages.items()}
 
 
+@functools.lru_cache(maxsize=1)
 def build_world(cities_per_country: int, *, details: bool = False) -> World:
     """Write the passages: every country, its capital, and its most populous cities.
 
