@@ -16,8 +16,9 @@ from searchtrain.config import Curate, Index, Limits, Mistakes, Rules
 from searchtrain.core.errors import InputError
 from searchtrain.curation.choice import curate_rollouts
 from searchtrain.data import schemas
-from searchtrain.demo import completion, defects, mistakes, roles, splits, world
+from searchtrain.demo import defects, mistakes, roles, splits, world
 from searchtrain.demo.city_questions import QUESTION_TYPES, Question
+from searchtrain.demo.requests import cut_at_stop
 from searchtrain.models.model import Completion
 from searchtrain.models.role import Role
 from searchtrain.search.bm25 import BM25Index
@@ -61,7 +62,7 @@ class Teacher:
         body = {"messages": [*messages], "seed": seed}
         if prefill:
             body["messages"].append({"role": "assistant", "content": prefill})
-        text, _ = completion.cut_at_stop(roles.write_reply(body, self.rates), stop)
+        text, _ = cut_at_stop(roles.write_reply(body, self.rates), stop)
         return Completion(text, "stop", 1, len(text.split()), False)
 
     def stop(self) -> None: ...

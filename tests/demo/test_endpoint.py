@@ -19,8 +19,8 @@ from starlette.testclient import TestClient
 from searchtrain.core.errors import InputError
 from searchtrain.demo import endpoint
 from searchtrain.demo.draws import check_rates
-from searchtrain.demo.ledger import Ledger
 from searchtrain.demo.mistakes import RATES
+from searchtrain.demo.server import Ledger
 
 QUESTION = "Which currency code is used in the country of Ponferrada?"
 

@@ -11,9 +11,9 @@ from searchtrain.agent.refiner import FINDINGS_SCHEMA, read_findings, render_req
 from searchtrain.core.errors import ModelError, ProtocolError
 from searchtrain.demo import mistakes, splits, world
 from searchtrain.demo.city_questions import QUESTION_TYPES, TYPES, Question
-from searchtrain.demo.completion import cut_at_stop
 from searchtrain.demo.draws import draw_share
 from searchtrain.demo.passages import FACT_NAMES
+from searchtrain.demo.requests import cut_at_stop
 from searchtrain.demo.roles import write_reply
 
 CONFIG: dict[str, Any] = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from helpers.worlds import find_answers
 from searchtrain.demo import city_questions, claims, descriptions, tree_questions, world
 from searchtrain.demo.descriptions import Description
 
@@ -56,7 +57,7 @@ def fact(name: str) -> dict[str, Any]:
     ],
 )
 def test_brute_force_finds_every_place_that_fits(question: str, answers: list[str]) -> None:
-    assert tree_questions.find_answers(question, FACTS) == answers
+    assert find_answers(question, FACTS) == answers
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_brute_force_finds_every_place_that_fits(question: str, answers: list[st
 def test_other_questions_are_none_of_this_language(text: str) -> None:
     assert tree_questions.parse_tree_question(text) is None
     with pytest.raises(ValueError, match="no tree question"):
-        tree_questions.find_answers(text, FACTS)
+        find_answers(text, FACTS)
 
 
 def test_no_question_of_the_world_is_taken_for_a_tree_question() -> None:
@@ -149,7 +150,7 @@ def test_a_tree_becomes_a_description_without_the_hidden_names() -> None:
         "Which city at latitude 45.7 N is in the country that has the currency code EUR and"
         " borders Belgium and borders the country that borders Portugal?"
     )
-    assert tree_questions.find_answers(text, FACTS) == ["Lyon"]
+    assert find_answers(text, FACTS) == ["Lyon"]
 
 
 @pytest.mark.parametrize(

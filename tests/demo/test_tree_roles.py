@@ -11,15 +11,16 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
+from helpers.worlds import find_answers
 from searchtrain import config
 from searchtrain.agent import grammar, loop
 from searchtrain.agent.refiner import FINDINGS_SCHEMA, Refiner, read_findings, render_request
 from searchtrain.config import Index, Limits, Trees
 from searchtrain.curation.measures import measure_levels_reached
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
-from searchtrain.demo import completion, endpoint, mistakes, roles, tree_questions, world
-from searchtrain.demo.ledger import Ledger
-from searchtrain.demo.requests import Refusal
+from searchtrain.demo import endpoint, mistakes, roles, world
+from searchtrain.demo.requests import Refusal, cut_at_stop
+from searchtrain.demo.server import Ledger
 from searchtrain.models.asker import Asker
 from searchtrain.models.model import Completion
 from searchtrain.models.role import Role
@@ -56,7 +57,7 @@ class Scripted:
         self, messages: Any, *, seed: int, stop: Any = None, schema: Any = None, prefill: str = ""
     ) -> Completion:
         text = ask(messages, schema, self.rates, seed)
-        text, _ = completion.cut_at_stop(text, stop)
+        text, _ = cut_at_stop(text, stop)
         return Completion(text, "stop", 1, len(text.split()), False)
 
     def stop(self) -> None: ...
@@ -163,7 +164,7 @@ def test_grown_trees_differ_in_size_depth_and_facts(
 def test_every_question_has_the_one_answer_that_brute_force_finds(
     rows: list[dict[str, Any]], facts: dict[str, Any]
 ) -> None:
-    right = [tree_questions.find_answers(row["question"], facts) == [row["answer"]] for row in rows]
+    right = [find_answers(row["question"], facts) == [row["answer"]] for row in rows]
     assert sum(right) / len(right) >= 0.99
     for row in rows:
         inner = {node["parent"] for node in row["nodes"]} - {""}

@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 
 from searchtrain.config import Index
 from searchtrain.core.errors import InputError
-from searchtrain.demo import engine, web, web_pages, world
+from searchtrain.demo import atlas, engine, web, world
 from searchtrain.demo.draws import check_rates
-from searchtrain.demo.ledger import Ledger
+from searchtrain.demo.server import Ledger
 from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.index import build_index
 
@@ -255,7 +255,7 @@ def test_a_large_page_does_not_say_how_large_it_is(served: str) -> None:
         assert "content-length" not in reply.headers
         for chunk in reply.iter_raw():
             size += len(chunk)
-    assert size > web_pages.LARGE_BYTES
+    assert size > atlas.LARGE_BYTES
 
 
 def test_a_slow_page_begins_and_does_not_end(served: str) -> None:

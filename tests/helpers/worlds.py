@@ -1,10 +1,13 @@
-"""The laptop world and its base model at the smallest size."""
+"""The laptop world and its base model at the smallest size; tree questions by brute force."""
 
 from pathlib import Path
 from typing import Any
 
 from searchtrain.config import Base
 from searchtrain.demo import base
+from searchtrain.demo.descriptions import list_matches
+from searchtrain.demo.passages import Facts
+from searchtrain.demo.tree_questions import parse_tree_question
 
 WORLD: dict[str, Any] = {
     "seed": 3,
@@ -33,3 +36,14 @@ def write(inputs: Path, folder: Path, **changes: Any) -> Path:
     settings = Base(**{**CONFIG, **changes})
     base.write_base(folder, inputs / "passages.jsonl", inputs / "train.json", settings)
     return folder
+
+
+def find_answers(question: str, facts: Facts) -> list[str]:
+    """The titles of all places that fit a tree question, in the order of the facts.
+
+    Raises ValueError for another question.
+    """
+    description = parse_tree_question(question)
+    if description is None:
+        raise ValueError(f"{question!r} is no tree question of this world")
+    return list_matches(description, facts)

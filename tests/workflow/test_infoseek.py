@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from helpers.checkout import ROOT, TARGET, copy_repository
+from helpers.worlds import find_answers
 from searchtrain.core.files import read_json
 from searchtrain.data import schemas
-from searchtrain.demo.tree_questions import find_answers
 from searchtrain.demo.world import build_world
 
 GRPO = "out/results/grpo/test.json"

@@ -3,7 +3,7 @@
 Invariant: what it adds stands on the page, but where it is told to err.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from searchtrain.demo.claims import CLAIMS, list_nodes, read_claim
@@ -39,9 +39,8 @@ def extend_tree(text: str, seed: int, erring: Collection[str] = ()) -> str:
     elif "browser_drops_root" in erring:
         tree = children[0]
     elif "browser_invents_link" in erring:
-        tree = _replace_node(
-            tree, body["next_id"], {"page": "city-0", "entity": "Atlantis", "kind": "city"}
-        )
+        invented = {"page": "city-0", "entity": "Atlantis", "kind": "city"}
+        tree = _change_node(tree, body["next_id"], lambda _: invented)
     return render_reply(reason=reason, tree=tree)
 
 
@@ -63,7 +62,12 @@ def _grow(body: Mapping[str, Any], seed: int) -> tuple[str, dict[str, Any]]:
     else:
         child = _make_node(name, value, link, RELATIONS[fact])
         claim = CLAIMS[fact].format(parent=target, value=name)
-    return f"The page states it: {claim}", _add_child(tree, target, child, claim)
+
+    def add_child(node: Mapping[str, Any]) -> dict[str, Any]:
+        claims = [*node["claims"], {"target_id": name, "claim": claim}]
+        return {"claims": claims, "children": [*node["children"], child]}
+
+    return f"The page states it: {claim}", _change_node(tree, target, add_child)
 
 
 def _list_options(
@@ -76,8 +80,8 @@ def _list_options(
     """What the page offers for a step, best first: (fact, value, linked page or None)."""
     facts = read_passage(str(page["text"]))
     kind = _tell_kind(facts)
-    places = list_nodes(tree)
-    node = next((node for node, _, _ in places if node["id"] == target), tree)
+    nodes = [node for node, _, _ in list_nodes(tree)]
+    node = next((each for each in nodes if each["id"] == target), tree)
     said = {
         read[0]
         for claim in node["claims"]
@@ -92,15 +96,14 @@ def _list_options(
         offered = [fact for fact in ATTRIBUTES[kind] if fact in facts and fact not in said]
         offered.sort(key=draw)
         return [(fact, facts[fact], None) for fact in offered]
-    visited = {node["page"] for node, _, _ in places}
-    links = [link for link in page["links"] if link["id"] not in visited]
+    visited = {each["page"] for each in nodes}
     options = [
         (fact, link["title"], link["id"])
-        for link in links
+        for link in page["links"]
         for fact in RELATIONS
-        if link["title"] in list_values(facts, fact)
+        if link["id"] not in visited and link["title"] in list_values(facts, fact)
     ]
-    share = CAPITAL_SHARES.get(len(places), 1)
+    share = CAPITAL_SHARES.get(len(nodes), 1)
     alone = not node["children"] and draw("capital") < share * 2**64
     first = "capital" if alone else "borders"
     options.sort(key=lambda option: (option[0] != first, draw(option[1])))
@@ -112,20 +115,13 @@ def _make_node(name: str, entity: str | None, page: str, kind: str) -> dict[str,
     return {**node, "claims": [], "children": []}
 
 
-def _add_child(
-    node: Mapping[str, Any], target: str, child: Mapping[str, Any], claim: str
+def _change_node(
+    node: Mapping[str, Any], name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> dict[str, Any]:
-    if node["id"] == target:
-        claims = [*node["claims"], {"target_id": child["id"], "claim": claim}]
-        return {**node, "claims": claims, "children": [*node["children"], child]}
-    children = [_add_child(each, target, child, claim) for each in node["children"]]
-    return {**node, "children": children}
-
-
-def _replace_node(node: Mapping[str, Any], name: str, new: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree below a node with one node changed."""
     if node["id"] == name:
-        return {**node, **new}
-    return {**node, "children": [_replace_node(each, name, new) for each in node["children"]]}
+        return {**node, **change(node)}
+    return {**node, "children": [_change_node(each, name, change) for each in node["children"]]}
 
 
 def _tell_kind(facts: Mapping[str, str]) -> str:

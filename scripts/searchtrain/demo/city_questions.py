@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from searchtrain.demo.passages import FACT_NAMES, compile_phrasing
+
 QUESTION_TYPES = {
     "country": "single_hop",
     "time_zone": "single_hop",
@@ -40,21 +42,14 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
         "Which city is the capital of the country of {a}?",
         "Name the capital of the country that has the city {a}.",
     ),
-    "currency_code": (
-        "What is the currency code of the country where {a} is?",
-        "Which currency code is used in the country of {a}?",
-        "Give the currency code of the country that has the city {a}.",
-    ),
-    "calling_code": (
-        "What is the calling code of the country where {a} is?",
-        "Which calling code is used in the country of {a}?",
-        "Give the calling code of the country that has the city {a}.",
-    ),
-    "internet_domain": (
-        "What is the internet domain of the country where {a} is?",
-        "Which internet domain is used in the country of {a}?",
-        "Give the internet domain of the country that has the city {a}.",
-    ),
+    **{
+        fact: (
+            f"What is the {FACT_NAMES[fact]} of the country where {{a}} is?",
+            f"Which {FACT_NAMES[fact]} is used in the country of {{a}}?",
+            f"Give the {FACT_NAMES[fact]} of the country that has the city {{a}}.",
+        )
+        for fact in ("currency_code", "calling_code", "internet_domain")
+    },
     "capital_population": (
         "What is the population of the capital of the country where {a} is?",
         "How many people live in the capital of the country of {a}?",
@@ -73,6 +68,15 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
 }
 
 
+NAME = r"[A-Z].*?"
+PATTERNS = [
+    (relation, compile_phrasing(phrasing[:-1], a=NAME, b=NAME))
+    for relation, phrasings in PHRASINGS.items()
+    for phrasing in phrasings
+]
+"""No two of them fit one text: what stands before the first name differs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question, the names of the cities it asks about, and its answers (best form first)."""
@@ -86,8 +90,9 @@ class Question:
 @functools.lru_cache(maxsize=65536)
 def parse_city_question(text: str) -> tuple[str, tuple[str, ...]] | None:
     """Read a question's relation and city names off its phrasing; None when it is foreign."""
+    asked = re.sub(r"[?.]$", "", text.strip())
     for relation, pattern in PATTERNS:
-        if match := pattern.fullmatch(text.strip()):
+        if match := pattern.fullmatch(asked):
             return relation, tuple(match.groupdict().values())
     return None
 
@@ -125,18 +130,3 @@ def list_hops(relation: str) -> list[tuple[str, str]]:
 def parse_number(text: str) -> int:
     """Read a population as it is written, with thousands separators."""
     return int(text.replace(",", ""))
-
-
-def _compile_phrasings() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """One pattern per phrasing, those with the most fixed text first, as the most specific."""
-    pairs = []
-    for relation, phrasings in PHRASINGS.items():
-        for phrasing in phrasings:
-            pattern = re.escape(phrasing[:-1]).replace(r"\{a\}", "(?P<a>[A-Z].*?)")
-            pattern = pattern.replace(r"\{b\}", "(?P<b>[A-Z].*?)")
-            pairs.append((len(phrasing), relation, re.compile(pattern + "[?.]?")))
-    pairs.sort(key=lambda pair: -pair[0])
-    return tuple((relation, pattern) for _, relation, pattern in pairs)
-
-
-PATTERNS = _compile_phrasings()

@@ -3,11 +3,11 @@
 Invariant: a claim that `CLAIMS` words is read back by `read_claim`; every other claim is refused.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from searchtrain.demo.descriptions import ATTRIBUTES, RELATIONS, Description
+from searchtrain.demo.passages import compile_phrasing
 from searchtrain.demo.tree_questions import CLAUSES
 
 CLAIMS = {
@@ -20,6 +20,10 @@ CLAIMS = {
     "continent": "{parent} is on the continent {value}.",
 }
 """How a claim words a fact of its parent; the value of a relation is a child's letter."""
+PATTERNS = {
+    fact: compile_phrasing(claim, parent="[A-Z]", value="[A-Z]" if fact in RELATIONS else ".+")
+    for fact, claim in CLAIMS.items()
+}
 
 
 def read_claim(claim: str, parent: str, target: str = "") -> tuple[str, str] | None:
@@ -27,12 +31,11 @@ def read_claim(claim: str, parent: str, target: str = "") -> tuple[str, str] | N
 
     `parent`, `target`: letters; the value of a relation is `target`.
     """
-    for fact, pattern in CLAIM_PATTERNS:
+    for fact, pattern in PATTERNS.items():
         match = pattern.fullmatch(claim.strip())
-        if match is None or match["parent"] != parent:
-            continue
-        if fact not in RELATIONS or match["value"] == target:
-            return fact, match["value"]
+        value = match["value"] if match and match["parent"] == parent else ""
+        if value and (fact not in RELATIONS or value == target):
+            return fact, value
     return None
 
 
@@ -77,19 +80,3 @@ def list_nodes(
     """(node, parent, level) triples; the root is on level 1."""
     below = [triple for child in node["children"] for triple in list_nodes(child, node, depth + 1)]
     return [(node, parent, depth), *below]
-
-
-def name_kind(node: Mapping[str, Any]) -> str:
-    return "city" if node["kind"] == "city" else "country"
-
-
-def _compile_claims() -> Sequence[tuple[str, re.Pattern[str]]]:
-    pairs = []
-    for fact, claim in CLAIMS.items():
-        value = r"(?P<value>[A-Z])" if fact in RELATIONS else r"(?P<value>.+)"
-        pattern = re.escape(claim).replace(r"\{parent\}", r"(?P<parent>[A-Z])")
-        pairs.append((fact, re.compile(pattern.replace(r"\{value\}", value))))
-    return tuple(pairs)
-
-
-CLAIM_PATTERNS = _compile_claims()

@@ -11,13 +11,13 @@ from typing import Any
 import polars as pl
 
 from searchtrain.agent import grammar
-from searchtrain.core.errors import InputError, ProtocolError
+from searchtrain.core.errors import InputError
 from searchtrain.curation.rules import RULES
 from searchtrain.data.answers import match_strict
-from searchtrain.demo.completion import cut_at_stop
 from searchtrain.demo.draws import check_rates
 from searchtrain.demo.mistakes import RATES, ROLLOUT_KINDS
-from searchtrain.demo.teacher import decide_turn
+from searchtrain.demo.requests import cut_at_stop
+from searchtrain.demo.teacher import decide_turn, read_queries
 
 KINDS = (*ROLLOUT_KINDS, "broken_tags")
 """Mistakes that a rollout can hold; the other kinds are other roles' or only cost a retry."""
@@ -43,11 +43,13 @@ def list_mistakes(row: Mapping[str, Any], rates: Mapping[str, float]) -> list[st
     for place, (role, text) in enumerate(messages):
         if role != grammar.ASSISTANT or text.startswith(grammar.FORCED_PREFIX):
             continue
-        decision = decide_turn(row["question"], messages[:place], row["lineage"]["seed"], rates)
-        _check_replay(row, text, decision.text)
-        kinds = set(decision.mistakes)
+        seed = row["lineage"]["seed"]
+        replayed, mistakes = decide_turn(row["question"], messages[:place], seed, rates)
+        _check_replay(row, text, replayed)
+        kinds = set(mistakes)
         observed = messages[place + 1][1] if place + 1 < len(messages) else ""
-        if _has_searched(text, observed):
+        # Not where a notice says that no search is left.
+        if read_queries(text) and observed.startswith("<information>\nQuery: "):
             hits.append(row["retrieved_ids"][len(hits)])
             if not set(hits[-1]) <= {hit for earlier in hits[:-1] for hit in earlier}:
                 kinds.discard("redundant_search")
@@ -80,36 +82,29 @@ def measure_defects(
     A share is null when there is nothing to share.
     """
     rates = check_rates(rates, RATES, "teacher.rates")
-    failed = _list_failures(verdicts)
     lacking = set(trajectories["id"]) - set(verdicts["id"])
     if lacking:
         raise InputError(
             f"verdicts: no row for rollout {min(lacking)!r} and {len(lacking) - 1} more;"
             " use the file that curation wrote for these trajectories"
         )
-    by_kind: dict[str, list[tuple[str, bool]]] = {kind: [] for kind in KINDS}
-    good, failures = [], 0
-    for row in trajectories.iter_rows(named=True):
-        mistakes = list_mistakes(row, rates)
-        for kind in mistakes:
-            by_kind[kind].append((row["id"], len(mistakes) == 1))
-        if not mistakes and match_strict(row["answer"], row["golden_answers"]):
-            good.append(row["id"])
-        failures += not mistakes and not match_strict(row["answer"], row["golden_answers"])
-    dropped = [name for name in good if failed.get(name)]
+    rows = list(trajectories.iter_rows(named=True))
+    mistakes = {row["id"]: list_mistakes(row, rates) for row in rows}
+    clean = [row for row in rows if not mistakes[row["id"]]]
+    good = [row["id"] for row in clean if match_strict(row["answer"], row["golden_answers"])]
+    failures = verdicts.filter(~pl.col("passed"), pl.col("rule").is_in(list(RULES)))
+    failed = dict(failures.group_by("id", maintain_order=True).agg("rule").iter_rows())
+    dropped, share, rules = _measure_drops(good, failed)
     return {
         "rollouts": trajectories.height,
-        "kinds": {
-            kind: {"detectable": kind not in UNDETECTABLE, **_measure_kind(rows, failed)}
-            for kind, rows in by_kind.items()
-        },
+        "kinds": {kind: _measure_kind(kind, mistakes, failed) for kind in KINDS},
         "clean": {
-            "rollouts": len(good) + failures,
-            "failed": failures,
+            "rollouts": len(clean),
+            "failed": len(clean) - len(good),
             "good": len(good),
             "dropped": len(dropped),
-            "share": _divide(len(dropped), len(good)),
-            "rules": _count_rules(dropped, failed),
+            "share": share,
+            "rules": rules,
             "examples": dropped[:EXAMPLES],
         },
     }
@@ -117,20 +112,21 @@ def measure_defects(
 
 def list_lines(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The result of `measure_defects` as rows for `text_table.format_table`."""
-    lines = [
-        {
-            "rollouts with": kind if figures["detectable"] else f"{kind} (no defect)",
-            "count": figures["rollouts"],
-            "dropped": figures["caught"],
-            "share": figures["share"],
-            "alone, by": _name_rules(figures["rules"]),
-        }
+    clean = measured["clean"]
+    named = [
+        (kind if figures["detectable"] else f"{kind} (no defect)", figures["rollouts"], figures)
         for kind, figures in measured["kinds"].items()
     ]
-    clean = measured["clean"]
-    last = {"rollouts with": "no mistake, right answer", "count": clean["good"]}
-    figures = {"dropped": clean["dropped"], "share": clean["share"]}
-    return [*lines, {**last, **figures, "alone, by": _name_rules(clean["rules"])}]
+    return [
+        {
+            "rollouts with": name,
+            "count": count,
+            "dropped": figures["caught" if "caught" in figures else "dropped"],
+            "share": figures["share"],
+            "alone, by": ", ".join(f"{rule} {n}" for rule, n in figures["rules"].items()) or "-",
+        }
+        for name, count, figures in (*named, ("no mistake, right answer", clean["good"], clean))
+    ]
 
 
 def _check_replay(row: Mapping[str, Any], text: str, replayed: str) -> None:
@@ -147,46 +143,30 @@ def _check_replay(row: Mapping[str, Any], text: str, replayed: str) -> None:
     )
 
 
-def _has_searched(turn: str, observed: str) -> bool:
-    """Whether a turn asked for a search and got one (not a notice that there is none left)."""
-    if not observed.startswith("<information>\nQuery: "):
-        return False
-    try:
-        return bool(grammar.parse_turn(turn).queries)
-    except ProtocolError:
-        return False
-
-
-def _list_failures(verdicts: pl.DataFrame) -> dict[str, list[str]]:
-    """Per rollout the rules that it fails."""
-    failures = verdicts.filter(~pl.col("passed"), pl.col("rule").is_in(list(RULES)))
-    grouped = failures.group_by("id", maintain_order=True).agg("rule")
-    return dict(grouped.iter_rows())
-
-
 def _measure_kind(
-    rows: Sequence[tuple[str, bool]], failed: Mapping[str, Sequence[str]]
+    kind: str, mistakes: Mapping[str, Sequence[str]], failed: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    caught = [name for name, _ in rows if failed.get(name)]
-    only = [name for name, alone in rows if alone]
+    names = [name for name, kinds in mistakes.items() if kind in kinds]
+    only = [name for name in names if len(mistakes[name]) == 1]
+    caught, share, _ = _measure_drops(names, failed)
+    only_caught, _, rules = _measure_drops(only, failed)
     return {
-        "rollouts": len(rows),
+        "detectable": kind not in UNDETECTABLE,
+        "rollouts": len(names),
         "caught": len(caught),
-        "share": _divide(len(caught), len(rows)),
+        "share": share,
         "only": len(only),
-        "only_caught": sum(bool(failed.get(name)) for name in only),
-        "rules": _count_rules(only, failed),
-        "missed": [name for name, _ in rows if not failed.get(name)][:EXAMPLES],
+        "only_caught": len(only_caught),
+        "rules": rules,
+        "missed": [name for name in names if name not in failed][:EXAMPLES],
     }
 
 
-def _count_rules(names: Sequence[str], failed: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    return dict(Counter(rule for name in names for rule in failed.get(name, ())).most_common())
-
-
-def _name_rules(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{rule} {count}" for rule, count in counts.items()) or "-"
-
-
-def _divide(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
+def _measure_drops(
+    names: Sequence[str], failed: Mapping[str, Sequence[str]]
+) -> tuple[list[str], float | None, dict[str, int]]:
+    """Those of the rollouts that fail a rule, their share, and how many each rule fails."""
+    dropped = [name for name in names if name in failed]
+    rules = Counter(rule for name in dropped for rule in failed[name])
+    share = round(len(dropped) / len(names), 4) if names else None
+    return dropped, share, dict(rules.most_common())

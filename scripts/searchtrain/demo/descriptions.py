@@ -37,16 +37,11 @@ class Description:
 
 def list_matches(description: Description, facts: Facts) -> list[str]:
     """The titles of all places that fit a description, in the order of the facts."""
-    allowed = [
-        (fact, [place] if isinstance(place, str) else list_matches(place, facts))
-        for fact, place in description.relations
-    ]
+    wanted = _list_wanted(description, facts)
     return [
         title
         for title, place in facts.items()
-        if _is_kind(place, description.kind)
-        and all(place.get(fact) == value for fact, value in description.attributes)
-        and all(_leads_to(place, fact, titles) for fact, titles in allowed)
+        if _is_kind(place, description.kind) and all(_meets(place, each) for each in wanted)
     ]
 
 
@@ -60,16 +55,20 @@ def list_values(place: Mapping[str, str], fact: str) -> list[str]:
 
 def list_met(description: Description, title: str, facts: Facts) -> list[bool]:
     """Which constraints a place meets, one by one."""
-    place = facts[title]
-    met = [place.get(fact) == value for fact, value in description.attributes]
-    for fact, other in description.relations:
-        titles: Collection[str] = [other] if isinstance(other, str) else list_matches(other, facts)
-        met.append(any(value in titles for value in list_values(place, fact)))
-    return met
+    return [_meets(facts[title], each) for each in _list_wanted(description, facts)]
 
 
-def _leads_to(place: Mapping[str, str], fact: str, titles: Collection[str]) -> bool:
-    return any(value in titles for value in list_values(place, fact))
+def _list_wanted(description: Description, facts: Facts) -> list[tuple[str, Collection[str]]]:
+    """The constraints, as a fact and the values that will do."""
+    return [
+        (fact, [value] if isinstance(value, str) else list_matches(value, facts))
+        for fact, value in (*description.attributes, *description.relations)
+    ]
+
+
+def _meets(place: Mapping[str, str], wanted: tuple[str, Collection[str]]) -> bool:
+    fact, values = wanted
+    return any(value in values for value in list_values(place, fact))
 
 
 def _is_kind(place: Mapping[str, str], kind: str) -> bool:

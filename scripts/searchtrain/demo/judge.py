@@ -16,12 +16,11 @@ def judge_answer(text: str, _: int, erring: Collection[str] = ()) -> str:
     held by it, as words.
     """
     body = read_request(text, "judge", golden_answers=list, predicted_answer=str)
-    golds, answer = body["golden_answers"], body["predicted_answer"]
-    said = f" {normalise_answer(answer)} "
+    said = f" {normalise_answer(body['predicted_answer'])} "
     correct, reason = False, "The answer names something else."
     if not said.strip():
         reason = "There is no answer."
-    for gold in map(str, golds):
+    for gold in map(str, body["golden_answers"]):
         wanted = f" {normalise_answer(gold)} "
         if said.strip() and wanted.strip() and (wanted in said or said in wanted):
             correct, reason = True, f"The answer means the same as {gold}."
@@ -49,16 +48,16 @@ def judge_trajectory(text: str, _: int, __: Collection[str] = ()) -> str:
         answer = turn.answer or answer
         searches += [turn.queries] if turn.queries else []
     whole = {_bare(question)} & {_bare(query) for queries in searches for query in queries}
-    if levels > 1 and whole:
-        reason, genuine = "It searches for the whole question at once.", False
-    elif len(searches) < levels:
-        reason = f"It searches {len(searches)} times where {levels} things must be found in turn."
-        genuine = False
-    elif answer.lower() not in shown.lower():
-        reason, genuine = "Nothing that it read names the answer.", False
-    else:
-        reason, genuine = "Each search follows from what was found before.", True
-    return render_reply(reason=reason, genuine=genuine)
+    faults = {
+        "It searches for the whole question at once.": levels > 1 and whole,
+        f"It searches {len(searches)} times where {levels} things must be found in turn.": (
+            len(searches) < levels
+        ),
+        "Nothing that it read names the answer.": answer.lower() not in shown.lower(),
+    }
+    fault = next((reason for reason, found in faults.items() if found), None)
+    reason = fault or "Each search follows from what was found before."
+    return render_reply(reason=reason, genuine=fault is None)
 
 
 def _bare(text: str) -> str:

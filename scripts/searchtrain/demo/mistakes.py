@@ -1,6 +1,6 @@
 """The mistakes that the scripted roles make at configured rates, and how a turn is spoiled.
 
-`ROLLOUT_KINDS` are decided once per rollout, from (question, seed); `REQUEST_KINDS` per request,
+`ROLLOUT_KINDS` are decided once per rollout, from (question, seed); the other kinds per request,
 from (messages, seed), `http_500` and `hang` also from how often this request came before, so that
 a retry may succeed (at rate 1 it never does). Invariant: the draw of one kind leaves those of the
 others alone.
@@ -8,55 +8,33 @@ others alone.
 
 from collections.abc import Collection
 
+from searchtrain import config
 from searchtrain.agent.grammar import render_turn
 from searchtrain.demo.draws import hash_parts
-from searchtrain.demo.reading import Passages, read_facts
+from searchtrain.demo.passages import Passages, read_facts
 from searchtrain.demo.steps import GUESSES, Searches, Step
 
-ROLLOUT_KINDS = (
-    "bad_query",
-    "wrong_answer",
-    "repeated_query",
-    "unsupported_answer",
-    "overlong_think",
-    "hedging",
-    "foreign_language",
-    "repetition",
-    "long_trace",
-    "redundant_search",
-    "shortcut",
-)
-REQUEST_KINDS = (
-    "broken_tags",
-    "prose_json",
-    "refiner_prose",
-    "refiner_invents",
-    "judge_prose",
-    "planner_prose",
-    "planner_illegal",
-    "browser_prose",
-    "browser_rewrites",
-    "browser_drops_root",
-    "browser_invents_link",
-    "browser_huge",
-    "writer_leaks",
-    "verifier_prose",
-    "http_500",
-    "hang",
-)
-KINDS = ROLLOUT_KINDS + REQUEST_KINDS
-RATES = dict.fromkeys(KINDS, 0.0)
+RATES = config.Mistakes().tracked()
 """A teacher that makes no mistake."""
 
-DIGRESSION = "Let me think about this once more, step by step, before I go on with the question."
-HEDGES = (
-    "Wait, is that so? Hmm, perhaps. Alternatively, not. Wait, maybe it is. Hmm, or both."
-    " Alternatively, neither. Wait, which one? Hmm, hard to say. Alternatively, the other."
-    " Wait, slower. Hmm, no. Alternatively, yes."
+OPENINGS = {
+    "overlong_think": " ".join(
+        ["Let me think about this once more, step by step, before I go on with the question."] * 10
+    ),
+    "hedging": (
+        "Wait, is that so? Hmm, perhaps. Alternatively, not. Wait, maybe it is. Hmm, or both."
+        " Alternatively, neither. Wait, which one? Hmm, hard to say. Alternatively, the other."
+        " Wait, slower. Hmm, no. Alternatively, yes."
+    ),
+    "foreign_language": "首先我需要弄清楚这个问题在问什么。然后我再去查找相关的资料。",
+    "repetition": " ".join(["again and"] * 20),
+}
+"""What the reasoning of a rollout's first turn opens with; of several the last comes first."""
+ROLLOUT_KINDS = (
+    *("bad_query", "wrong_answer", "repeated_query", "unsupported_answer"),
+    *OPENINGS,
+    *("long_trace", "redundant_search", "shortcut"),
 )
-FOREIGN = "首先我需要弄清楚这个问题在问什么。然后我再去查找相关的资料。"
-REPETITION = "again and "
-REPETITIONS = 20
 ASIDES = (
     "The question names one thing and asks for something else about it.",
     "I go step by step and write down what each of them gives me.",
@@ -96,17 +74,9 @@ def strip_rewording(query: str) -> str:
 
 def spoil_think(think: str, drawn: Collection[str], searches: Searches) -> tuple[str, list[str]]:
     """The reasoning with the bad manners that are drawn, and their names."""
-    mistakes = []
-    openings = {
-        "overlong_think": [DIGRESSION] * 10,
-        "hedging": [HEDGES],
-        "foreign_language": [FOREIGN],
-        "repetition": [(REPETITION * REPETITIONS).strip()],
-    }
-    for kind, opening in openings.items():
-        if kind in drawn and not searches:
-            think = " ".join([*opening, think])
-            mistakes.append(kind)
+    mistakes = [kind for kind in OPENINGS if kind in drawn and not searches]
+    for kind in mistakes:
+        think = f"{OPENINGS[kind]} {think}"
     if "long_trace" in drawn:
         mistakes.append("long_trace")
         for number in range(len(ASIDES)):

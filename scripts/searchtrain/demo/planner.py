@@ -6,7 +6,7 @@ Invariant: an action is a function of the tree, the legal actions, and a size dr
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from searchtrain.demo.claims import list_nodes, name_kind
+from searchtrain.demo.claims import list_nodes
 from searchtrain.demo.descriptions import ATTRIBUTES
 from searchtrain.demo.draws import draw_share, hash_parts
 from searchtrain.demo.requests import read_request, render_reply
@@ -43,7 +43,7 @@ def _choose_action(body: Mapping[str, Any], seed: int) -> tuple[str, str, str]:
     size = max(low + hash_parts(name, *mark) % (high - low + 1) for name in ("size", "other size"))
     places = list_nodes(tree)
     vertices = len(places)
-    nodes = {node["id"]: (node, parent, depth) for node, parent, depth in places}
+    nodes = {place[0]["id"]: place for place in places}
     open_nodes = [row["id"] for row in body["nodes"] if row["candidates"] != 1]
     for name in reversed(open_nodes):
         for action in _rank_actions(nodes[name][0], *mark, vertices):
@@ -61,7 +61,7 @@ def _choose_action(body: Mapping[str, Any], seed: int) -> tuple[str, str, str]:
 
 def _rank_actions(node: Mapping[str, Any], *mark: Any) -> list[str]:
     """What may narrow a node down, best first."""
-    kind = name_kind(node)
+    kind = "city" if node["kind"] == "city" else "country"
     facts = len([child for child in node["children"] if child["entity"] is None])
     places = len(node["children"]) - facts
     actions = []
@@ -87,7 +87,7 @@ def _list_growing(
         if any(child["children"] for child in parent["children"]):
             continue
         # A city takes two facts, a country one or two.
-        if name_kind(node) == "city":
+        if node["kind"] == "city":
             drawn = draw_share({"place": PLACE_SHARE}, "place", *mark)
             if drawn and name in legal.get("blur", ()) and left >= len(ATTRIBUTES["city"]):
                 found.append(("blur", name))

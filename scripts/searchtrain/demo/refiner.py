@@ -4,13 +4,12 @@ Invariant: all that it finds stands in a document, but where it is told to inven
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from searchtrain.demo.city_questions import parse_city_question
 from searchtrain.demo.descriptions import Description, list_matches, list_met
 from searchtrain.demo.mistakes import strip_rewording
-from searchtrain.demo.passages import COUNTRY_FACTS
-from searchtrain.demo.reading import read_text
+from searchtrain.demo.passages import read_text, state_facts
 from searchtrain.demo.requests import read_request, render_reply
 from searchtrain.demo.tree_policy import read_query
 from searchtrain.demo.tree_questions import parse_tree_question
@@ -85,7 +84,7 @@ def _choose_tree_evidence(
 
     Those that fit come first.
     """
-    mentioned = {
+    mentioned = {"country", "population", "latitude", "longitude"} | {
         fact
         for level in question.list_levels()
         for fact, _ in (*level.attributes, *level.relations)
@@ -97,24 +96,14 @@ def _choose_tree_evidence(
         if any(met) and list_matches(Description(wanted.kind), {title: facts}):
             # Of a snippet that is cut everything matters.
             if wanted.kind == "country" or {"country", "population"} <= set(facts):
-                evidence = _state_facts(facts, mentioned)
+                kept = {name: value for name, value in facts.items() if name in mentioned}
+                evidence = state_facts(kept)
             ranked.append((len(met) - sum(met), place, evidence))
     near = 0
     for missing, place, evidence in sorted(ranked):
         near += missing > 0
         if near <= MOST_NEAR_MISSES:
             yield place, evidence
-
-
-def _state_facts(facts: Mapping[str, str], mentioned: Collection[str]) -> str:
-    """Facts in the words of the passages, so that they can be read as these are."""
-    if "country" in facts:
-        sentences = [f"A city in {facts['country']} with {facts['population']} people."]
-        details = ("latitude", "longitude")
-        sentences += [f"{name.capitalize()} {facts[name]}." for name in details if name in facts]
-        return " ".join(sentences)
-    kept = [fact for fact in COUNTRY_FACTS if fact in mentioned and fact in facts]
-    return " ".join(["A country.", *(COUNTRY_FACTS[fact].format(facts[fact]) for fact in kept)])
 
 
 def _choose_sentences(request: str, documents: Sequence[Document]) -> Iterator[Evidence]:

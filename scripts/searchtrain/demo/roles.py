@@ -12,14 +12,12 @@ from typing import Any
 from searchtrain.demo.browser import extend_tree
 from searchtrain.demo.draws import draw_share
 from searchtrain.demo.judge import judge_answer, judge_trajectory
-from searchtrain.demo.mistakes import REQUEST_KINDS
 from searchtrain.demo.planner import plan_step
 from searchtrain.demo.refiner import refine_documents
 from searchtrain.demo.requests import Refusal
-from searchtrain.demo.solver import solve_closed_book
+from searchtrain.demo.solver import solve_closed_book, verify_question
 from searchtrain.demo.tagger import tag_question
 from searchtrain.demo.teacher import decide_turn, finish_turn
-from searchtrain.demo.verifier import verify_question
 from searchtrain.demo.writer import word_question
 
 Role = Callable[[str, int, Collection[str]], str]
@@ -50,11 +48,11 @@ def write_reply(body: Mapping[str, Any], rates: Mapping[str, float]) -> str:
     if fields is None:
         if messages[-1][0] == "assistant":
             return finish_turn(text, messages)
-        return decide_turn(text, messages, seed, rates).text
+        return decide_turn(text, messages, seed, rates)[0]
     play = next((role for names, role in ROLES.items() if fields.issuperset(names)), None)
     if play is None:
         raise Refusal(f"this teacher plays no role that answers with {sorted(fields)}")
-    erring = {kind for kind in REQUEST_KINDS if draw_share(rates, kind, messages, seed)}
+    erring = {kind for kind in rates if draw_share(rates, kind, messages, seed)}
     try:
         return play(text, seed, erring)
     except (AttributeError, KeyError, TypeError, IndexError) as error:

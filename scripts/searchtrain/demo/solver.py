@@ -1,8 +1,13 @@
-"""The scripted solver: it answers from memory; it remembers a few places, and guesses."""
+"""Two scripted answerers: the solver from memory, the verifier from the documents it is shown.
+
+Invariant: the solver remembers a few places and guesses; the verifier knows the documents alone.
+"""
 
 from collections.abc import Collection, Sequence
 
+from searchtrain.demo.descriptions import list_matches
 from searchtrain.demo.draws import hash_parts
+from searchtrain.demo.passages import read_facts
 from searchtrain.demo.requests import read_request, render_reply
 from searchtrain.demo.tree_questions import parse_tree_question
 
@@ -34,3 +39,17 @@ def solve_closed_book(text: str, seed: int, _: Collection[str] = ()) -> str:
         options, reason = FAMOUS[country], f"I remember some cities in {country}."
     answer = options[hash_parts("memory", question, seed) % len(options)]
     return render_reply(reason=reason, answer=answer)
+
+
+def verify_question(text: str, _: int, erring: Collection[str] = ()) -> str:
+    """Every answer that fits the question by the documents alone. `erring`: `verifier_prose`."""
+    body = read_request(text, "verifier", question=str, documents=list)
+    passages: dict[str, list[str]] = {}
+    for row in body["documents"]:
+        passages.setdefault(str(row["title"]), []).append(str(row["text"]))
+    description = parse_tree_question(body["question"])
+    answers = list_matches(description, read_facts(passages)) if description else []
+    reason = f"The documents show {len(answers)} places that fit."
+    if "verifier_prose" in erring:
+        return " ".join([reason, *answers])
+    return render_reply(reason=reason, answers=answers)

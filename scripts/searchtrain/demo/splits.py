@@ -51,7 +51,8 @@ def _write_split(
 ) -> Iterator[Question]:
     size = getattr(settings.sizes, split)
     quotas = _share_out(size, settings.shares.model_dump())
-    cities = _draw_cities(pool, rng)
+    # Every city of the pool once in random order, over and over.
+    cities = (city for _ in itertools.count() for city in rng.sample(pool, len(pool)))
     seen: set[str] = set()
     for kind, quota in quotas.items():
         relations = [relation for relation, its_kind in QUESTION_TYPES.items() if its_kind == kind]
@@ -81,22 +82,15 @@ def _write_question(
     names = tuple(itertools.islice(cities, 2 if QUESTION_TYPES[relation] == "comparison" else 1))
     if len(names) == 2:
         first, second = (facts[name] for name in names)
-        lengths = {len(place["population"]) for place in (first, second)}
-        if names[0] == names[1] or first["country"] == second["country"] or len(lengths) == 1:
+        alike = len(first["population"]) == len(second["population"])
+        if alike or first["country"] == second["country"]:
             return None
     text = rng.choice(PHRASINGS[relation]).format(**dict(zip("ab", names, strict=False)))
     answer = solve(text, facts)
     if answer is None:
         return None
-    plain = answer.replace(",", "")
-    population = relation == "capital_population" and plain != answer
-    return Question(relation, names, text, (answer, plain) if population else (answer,))
-
-
-def _draw_cities(pool: Sequence[str], rng: random.Random) -> Iterator[str]:
-    """Yield every city of the pool once in random order, over and over."""
-    while True:
-        yield from rng.sample(pool, len(pool))
+    forms = [answer, answer.replace(",", "")] if relation == "capital_population" else [answer]
+    return Question(relation, names, text, tuple(dict.fromkeys(forms)))
 
 
 def _share_out(size: int, shares: Mapping[str, float]) -> dict[str, int]:

@@ -7,14 +7,13 @@ Invariant: a turn is a function of the messages, the seed and the rates.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from searchtrain.agent.grammar import OBSERVATION, parse_turn, render_turn
 from searchtrain.core.errors import ProtocolError
 from searchtrain.demo.draws import draw_share, hash_parts
 from searchtrain.demo.mistakes import ROLLOUT_KINDS, break_tags, reword, spoil_answer, spoil_think
+from searchtrain.demo.passages import read_documents
 from searchtrain.demo.policy import choose_answer, choose_step, name_final_fact
-from searchtrain.demo.reading import read_documents
 from searchtrain.demo.steps import Step, guess
 from searchtrain.demo.tree_questions import parse_tree_question
 
@@ -22,35 +21,27 @@ Messages = Sequence[tuple[str, str]]
 """(role, text) pairs, those of system and user too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A turn and the mistakes that were put into it."""
-
-    text: str
-    mistakes: tuple[str, ...] = ()
-
-
 def decide_turn(
     question: str, messages: Messages, seed: int, rates: Mapping[str, float]
-) -> Decision:
-    """The next turn of a rollout and the mistakes in it."""
+) -> tuple[str, Sequence[str]]:
+    """The next turn of a rollout and the mistakes that were put into it."""
     drawn = {kind for kind in ROLLOUT_KINDS if draw_share(rates, kind, question, seed)}
     observations = [text for role, text in messages if role == OBSERVATION]
-    searches = _read_searches(messages)
+    turns = [read_queries(text) for role, text in messages if role == "assistant"]
+    searches = [queries for queries in turns if queries]
     passages = read_documents(observations)
     tree = parse_tree_question(question)
     levels = tree.list_levels() if tree else []
     hasty = "shortcut" in drawn and len(levels) > 1
     if hasty and searches and searches[0] == (question,):
         answer = choose_answer(question, passages)
-        right = Step("I take what the search shows.", answer=answer, wants=levels[-1].kind)
+        step = Step("I take what the search shows.", answer=answer, wants=levels[-1].kind)
     else:
-        right = choose_step(question, passages, searches)
+        step = choose_step(question, passages, searches)
     ended = bool(observations) and "No more searches" in observations[-1]
-    if right.queries and ended:
-        right = Step("I can not search any more.", answer=choose_answer(question, passages))
-    step = right
-    again = () if ended or right.answer is None else reword(searches, drawn)
+    if step.queries and ended:
+        step = Step("I can not search any more.", answer=choose_answer(question, passages))
+    again = () if ended or step.answer is None else reword(searches, drawn)
     mistakes = []
     if not searches and "unsupported_answer" in drawn:
         wants = name_final_fact(question)
@@ -73,10 +64,9 @@ def decide_turn(
         mistakes.append("wrong_answer")
     think, bad_manners = spoil_think(step.think, drawn, searches)
     if draw_share(rates, "broken_tags", messages, seed):
-        text = break_tags(think, step, hash_parts(messages, seed))
-        return Decision(text, ("broken_tags",))
+        return break_tags(think, step, hash_parts(messages, seed)), ["broken_tags"]
     text = render_turn(think, queries=step.queries, answer=step.answer)
-    return Decision(text, (*mistakes, *bad_manners))
+    return text, [*mistakes, *bad_manners]
 
 
 def finish_turn(question: str, messages: Messages) -> str:
@@ -88,13 +78,9 @@ def finish_turn(question: str, messages: Messages) -> str:
     return f"{opening}{answer}</answer>"
 
 
-def _read_searches(messages: Messages) -> list[tuple[str, ...]]:
-    """The queries of every searching turn so far; turns that break the grammar do not count."""
-    searches = []
-    for role, text in messages:
-        if role == "assistant" and "<search>" in text:
-            try:
-                searches.append(parse_turn(text).queries)
-            except ProtocolError:
-                continue
-    return searches
+def read_queries(turn: str) -> tuple[str, ...]:
+    """A turn's queries; one that answers or breaks the grammar has none."""
+    try:
+        return parse_turn(turn).queries
+    except ProtocolError:
+        return ()

@@ -4,8 +4,10 @@ Invariant: what it goes by was read in this rollout, and a query is made of the 
 level and of what was found on the level below.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from searchtrain.demo.descriptions import ATTRIBUTES, RELATIONS, Description, list_matches, list_met
 from searchtrain.demo.passages import Facts
@@ -13,8 +15,6 @@ from searchtrain.demo.steps import GUESSES, Searches, Step
 from searchtrain.demo.tree_questions import describe
 
 MOST_QUERIES = 3
-WORDS = {"borders": "borders", "capital": "capital", "currency_code": "currency code"}
-"""How a query words a fact, where not by the fact's own name."""
 FACT = r"(?:latitude|longitude|currency code|continent|borders|capital) "
 QUERY = re.compile(
     rf"(?P<kind>city|country)(?P<place> (?!{FACT}).+?)?"
@@ -34,7 +34,7 @@ def choose_tree_step(description: Description, facts: Facts, searches: Searches)
     """
     found: list[str] = []
     said = ""
-    before = {query for queries in searches for query in queries}
+    before = set(itertools.chain(*searches))
     for level in description.list_levels():
         wanted = _resolve(level, found)
         found = list_matches(level, facts)
@@ -58,12 +58,7 @@ def choose_tree_step(description: Description, facts: Facts, searches: Searches)
 def guess_answer(description: Description, facts: Facts) -> str | None:
     """The place read so far that fits most of a description; None when none is of this kind."""
     places = list_matches(Description(description.kind), facts)
-    found = set(list_matches(description, facts))
-
-    def count(title: str) -> tuple[bool, int]:
-        return title in found, sum(list_met(description, title, facts))
-
-    return max(places, key=count, default=None)
+    return max(places, key=lambda title: sum(list_met(description, title, facts)), default=None)
 
 
 def write_queries(wanted: Sequence[Description], *, joint: bool = False) -> list[str]:
@@ -71,13 +66,13 @@ def write_queries(wanted: Sequence[Description], *, joint: bool = False) -> list
     the places of each description together."""
     queries = []
     for each in wanted:
-        parts = [f"{WORDS.get(fact, fact)} {value}" for fact, value in each.attributes]
+        parts = [f"{fact.replace('_', ' ')} {value}" for fact, value in each.attributes]
         tail = " ".join(parts)
         if each.kind == "city":
             names = [f" {place}" for _, place in each.relations] or [""]
             queries += [f"city{name} {tail}".strip() for name in names]
         else:
-            places = [f"{WORDS[fact]} {place}" for fact, place in each.relations]
+            places = [f"{fact} {place}" for fact, place in each.relations]
             places = [" ".join(places)] if joint or not places else places
             queries += [" ".join(f"country {tail} {place}".split()) for place in places]
     return list(dict.fromkeys(queries))[:MOST_QUERIES]
@@ -104,10 +99,9 @@ def _resolve(level: Description, found: Sequence[str]) -> list[Description]:
     if level.find_described() is None:
         return [level]
     return [
-        Description(
-            level.kind,
-            level.attributes,
-            tuple(
+        replace(
+            level,
+            relations=tuple(
                 (fact, place if isinstance(place, str) else title)
                 for fact, place in level.relations
             ),

@@ -9,11 +9,11 @@ Invariant: what `write_tree_question` writes, `parse_tree_question` reads back.
 """
 
 import functools
+import itertools
 import re
-from collections.abc import Iterator
 
-from searchtrain.demo.descriptions import RELATIONS, Description, list_matches
-from searchtrain.demo.passages import Facts
+from searchtrain.demo.descriptions import RELATIONS, Description
+from searchtrain.demo.passages import compile_phrasing
 
 CLAUSES = {
     "currency_code": "has the currency code {}",
@@ -36,17 +36,14 @@ PHRASINGS = {
     ),
 }
 
-QUESTION = re.compile(
-    r"Which city(?P<place>| at .*?) is in (?P<country>.+)\?"
-    r"|Name the city(?P<place2>| at .*?) in (?P<country2>.+)\."
-    r"|What is the name of the city(?P<place3>| at .*?) in (?P<country3>.+)\?"
-    r"|Which country (?P<clauses>.+)\?"
-    r"|Name the country that (?P<clauses2>.+)\."
-    r"|What is the name of the country that (?P<clauses3>.+)\?"
-)
+PATTERNS = [
+    compile_phrasing(phrasing, place="| at .*?", country=".+", clauses=".+")
+    for phrasing in itertools.chain(*PHRASINGS.values())
+]
+DESCRIBED = "the country that "
 PLACE = re.compile(
-    r" at (?:latitude (?P<latitude>[\d.]+ [NS])(?: and longitude (?P<longitude>[\d.]+ [EW]))?"
-    r"|longitude (?P<longitude2>[\d.]+ [EW]))"
+    r" at (?=l)(?:latitude (?P<latitude>[\d.]+ [NS])(?: and (?=l)|$))?"
+    r"(?:longitude (?P<longitude>[\d.]+ [EW]))?"
 )
 NEXT = r"(?: and (?=has the currency code |is on the continent |borders |has as its capital )|$)"
 CLAUSE = re.compile(
@@ -68,42 +65,34 @@ def write_tree_question(description: Description, number: int = 0) -> str:
     [(fact, country)] = description.relations
     if fact != "country":
         raise ValueError(f"a question for a city names its country, not its {fact}")
-    return phrasing.format(place=_write_place(description), country=_write_name(country))
+    return phrasing.format(place=_write_place(description), country=describe(country))
 
 
-def describe(description: Description) -> str:
-    """A description as a noun phrase."""
-    if description.kind == "country":
-        return f"the country that {_write_clauses(description)}"
-    inside = "".join(f" in {_write_name(place)}" for _, place in description.relations)
-    return f"the city{_write_place(description)}{inside}"
+def describe(place: str | Description) -> str:
+    """A description as a noun phrase; a name stays as it is."""
+    if isinstance(place, str):
+        return place
+    if place.kind == "country":
+        return f"{DESCRIBED}{_write_clauses(place)}"
+    inside = "".join(f" in {describe(other)}" for _, other in place.relations)
+    return f"the city{_write_place(place)}{inside}"
 
 
 @functools.lru_cache(maxsize=65536)
 def parse_tree_question(text: str) -> Description | None:
     """What a tree question asks for; None for any other question."""
-    match = QUESTION.fullmatch(text.strip())
+    matches = (pattern.fullmatch(text.strip()) for pattern in PATTERNS)
+    match = next(filter(None, matches), None)
     if match is None:
         return None
-    parts = {name.rstrip("23"): value for name, value in match.groupdict().items() if value}
+    parts = match.groupdict()
     if "clauses" in parts:
         return _parse_clauses(parts["clauses"])
-    attributes = _parse_place(parts.get("place", ""))
-    country = _parse_country(parts["country"])
+    attributes, name = _parse_place(parts["place"]), parts["country"]
+    country = _parse_clauses(name.removeprefix(DESCRIBED)) if name.startswith(DESCRIBED) else name
     if attributes is None or country is None:
         return None
     return Description("city", attributes, (("country", country),))
-
-
-def find_answers(question: str, facts: Facts) -> list[str]:
-    """The titles of all places that fit a tree question, in the order of the facts.
-
-    Raises ValueError for another question.
-    """
-    description = parse_tree_question(question)
-    if description is None:
-        raise ValueError(f"{question!r} is no tree question of this world")
-    return list_matches(description, facts)
 
 
 def _write_place(description: Description) -> str:
@@ -112,32 +101,15 @@ def _write_place(description: Description) -> str:
 
 
 def _write_clauses(description: Description) -> str:
-    return " and ".join(_list_clauses(description))
-
-
-def _list_clauses(description: Description) -> Iterator[str]:
-    for fact, value in description.attributes:
-        yield CLAUSES[fact].format(value)
-    for fact, place in description.relations:
-        yield CLAUSES[fact].format(_write_name(place))
-
-
-def _write_name(place: str | Description) -> str:
-    return place if isinstance(place, str) else describe(place)
+    facts = (*description.attributes, *description.relations)
+    return " and ".join(CLAUSES[fact].format(describe(value)) for fact, value in facts)
 
 
 def _parse_place(text: str) -> tuple[tuple[str, str], ...] | None:
     if not text:
         return ()
     match = PLACE.fullmatch(text)
-    if match is None:
-        return None
-    return tuple((fact.rstrip("2"), value) for fact, value in match.groupdict().items() if value)
-
-
-def _parse_country(text: str) -> "str | Description | None":
-    marker = "the country that "
-    return _parse_clauses(text[len(marker) :]) if text.startswith(marker) else text
+    return tuple(pair for pair in match.groupdict().items() if pair[1]) if match else None
 
 
 def _parse_clauses(text: str) -> Description | None:
@@ -148,16 +120,16 @@ def _parse_clauses(text: str) -> Description | None:
         if match is None:
             return None
         fact, value = next((name, value) for name, value in match.groupdict().items() if value)
+        place: str | Description | None = value
         if fact == "described_country":
-            if (inner := _parse_clauses(value)) is None:
-                return None
-            relations.append(("borders", inner))
+            fact, place = "borders", _parse_clauses(value)
         elif fact == "described_city":
-            if not (place := _parse_place(value)):
-                return None
-            relations.append(("capital", Description("city", place)))
-        elif fact in RELATIONS:
-            relations.append((fact, value))
+            inside = _parse_place(value)
+            fact, place = "capital", Description("city", inside) if inside else None
+        if place is None:
+            return None
+        if fact in RELATIONS:
+            relations.append((fact, place))
         else:
             attributes.append((fact, value))
         text = text[match.end() :]

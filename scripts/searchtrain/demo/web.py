@@ -10,43 +10,39 @@ Invariant: an answer is a function of the request and the rates, but that a sear
 fails at its first attempt is answered at the next.
 """
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from searchtrain import config
 from searchtrain.core import cli
-from searchtrain.core.errors import InputError
 from searchtrain.core.files import digest
 from searchtrain.demo import server
-from searchtrain.demo.atlas import Atlas, write_address
+from searchtrain.demo.atlas import (
+    Atlas,
+    draw_pdf,
+    stream_large,
+    stream_slowly,
+    write_address,
+    write_page,
+)
 from searchtrain.demo.draws import check_rates, draw_share
 from searchtrain.demo.engine import DEFAULT_RESULTS, Engine, parse_search
-from searchtrain.demo.ledger import Ledger
-from searchtrain.demo.server import send_json
-from searchtrain.demo.web_pages import PdfPages, stream_large, stream_slowly, write_page
+from searchtrain.demo.requests import Refusal
+from searchtrain.demo.server import Ledger, send_json
 from searchtrain.search.bm25 import BM25Index
 
 logger = logging.getLogger(__name__)
 
-RATES = {
-    "traps": 0.1,
-    "pdf": 0.1,
-    "moved": 0.05,
-    "answer_box": 0.1,
-    "http_429": 0.02,
-    "http_500": 0.02,
-}
-"""Defaults. Shares of the queries (`traps`, `answer_box`), of the places (`pdf`: only as PDF,
-`moved`: found under an old address), of the search requests that fail at first (`http_*`)."""
-
+RATES = config.Trouble().tracked()
 INSIDE_URL = "http://10.0.0.1/"
 NOT_FOUND = "<!doctype html><title>404</title><h1>Page not found</h1>"
 GRACE_SECONDS = 2
@@ -67,7 +63,7 @@ def make_app(
         summarise=count_kinds,
         atlas=atlas,
         engine=Engine(index, atlas),
-        pdfs=PdfPages(),
+        drawing=asyncio.Semaphore(1),
         api_key=api_key,
     )
 
@@ -81,17 +77,17 @@ async def serve_search(request: Request) -> Response:
     if state.api_key and request.headers.get("x-api-key") != state.api_key:
         return _refuse(403, "Unauthorized.")
     try:
-        query, num, page = parse_search(content)
-    except InputError as error:
-        return _refuse(400, str(error))
+        body, num, page = parse_search(content)
+    except Refusal as refusal:
+        return _refuse(400, str(refusal))
     state.attempts[name] += 1
     if state.attempts[name] == 1:
         if draw_share(state.atlas.rates, "http_429", name):
             return _refuse(429, "Too many requests.")
         if draw_share(state.atlas.rates, "http_500", name):
             return _refuse(500, "Internal server error.")
-    parameters = {**orjson.loads(content), "type": "search", "num": num, "page": page}
-    found = state.engine.search(query, num, skip=num * (page - 1))
+    parameters = {**body, "type": "search", "num": num, "page": page}
+    found = state.engine.search(body["q"], num, skip=num * (page - 1))
     credits = 1 if num <= DEFAULT_RESULTS else 2
     return send_json({"searchParameters": parameters, **found, "credits": credits})
 
@@ -106,20 +102,21 @@ async def serve_page(request: Request) -> Response:
     if kind == "robots.txt":
         return Response("User-agent: *\nDisallow: /private/\n", media_type="text/plain")
     pdf = kind == "place" and name.endswith(".pdf")
-    place = atlas.find_place(name.removesuffix(".pdf") if pdf else name)
+    place = atlas.by_id.get(name.removesuffix(".pdf") if pdf else name)
     if place is None or kind == "missing" or (kind == "place" and atlas.is_pdf(place) != pdf):
         return HTMLResponse(NOT_FOUND, 404)
     if pdf:
-        return Response(await state.pdfs.read(place), media_type="application/pdf")
+        async with state.drawing:
+            drawn = await asyncio.to_thread(draw_pdf, place)
+        return Response(drawn, media_type="application/pdf")
     match kind:
         case "place" | "private":
             return HTMLResponse(write_page(place, atlas.find_links(place)))
         case "moved":
             return RedirectResponse(atlas.locate(place), 301)
-        case "large":
-            return StreamingResponse(stream_large(place), media_type="text/html")
-        case "slow":
-            return StreamingResponse(stream_slowly(place), media_type="text/html")
+        case "large" | "slow":
+            stream = stream_large if kind == "large" else stream_slowly
+            return StreamingResponse(stream(place), media_type="text/html")
         case "loop":
             again = "" if request.url.query else "?again=1"
             return RedirectResponse(write_address("loop", name, again), 302)
@@ -130,9 +127,7 @@ async def serve_page(request: Request) -> Response:
 
 def count_kinds(ledger: Ledger) -> dict[str, Any]:
     """Requests answered, how many of them differ, and how many there were of each kind."""
-    kinds: Counter[str] = Counter()
-    for entry, count in ledger.counts.items():
-        kinds[entry.partition(":")[0]] += count
+    kinds = Counter(entry.partition(":")[0] for entry in ledger.counts.elements())
     return {**ledger.summarise(), "kinds": dict(sorted(kinds.items()))}
 
 

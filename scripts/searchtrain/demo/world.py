@@ -17,14 +17,7 @@ from searchtrain import config
 from searchtrain.core.files import canonical_json, replace_file, write_json
 from searchtrain.demo.city_questions import QUESTION_TYPES
 from searchtrain.demo.gazetteer import Places, Row, load_places
-from searchtrain.demo.passages import (
-    CITY_DETAILS,
-    CITY_TEXT,
-    COUNTRY_FACTS,
-    COUNTRY_TEXT,
-    SEPARATOR,
-    Passage,
-)
+from searchtrain.demo.passages import SEPARATOR, Passage, state_facts
 from searchtrain.demo.splits import write_questions
 
 log = logging.getLogger(__name__)
@@ -43,6 +36,7 @@ class World:
         return {title: passage.facts for title, passage in self.passages.items()}
 
 
+@functools.lru_cache(maxsize=1)
 def build_world(cities_per_country: int, *, details: bool = False) -> World:
     """Write the passages: every country, its capital, and its most populous cities.
 
@@ -102,14 +96,8 @@ def _write_country(code: str, places: Places, details: bool) -> Passage:
         values["continent"] = country["continent"]
         values["borders"] = SEPARATOR.join(countries[other]["name"] for other in near)
     facts = {name: value for name, value in values.items() if value}
-    sentences = [" " + COUNTRY_FACTS[name].format(value) for name, value in facts.items()]
-    return Passage(
-        id=f"country-{code.lower()}",
-        title=country["name"],
-        text=COUNTRY_TEXT.format(facts="".join(sentences)),
-        links=tuple(links),
-        facts=facts,
-    )
+    name = f"country-{code.lower()}"
+    return Passage(name, country["name"], state_facts(facts), tuple(links), facts)
 
 
 def _write_city(city: Row, places: Places, details: bool) -> Passage:
@@ -118,18 +106,11 @@ def _write_city(city: Row, places: Places, details: bool) -> Passage:
         "population": f"{city['population']:,}",
         "time_zone": city["timezone"],
     }
-    text = CITY_TEXT.format(**facts)
     if details:
         facts["latitude"] = _write_degrees(city["latitude"], "NS")
         facts["longitude"] = _write_degrees(city["longitude"], "EW")
-        text += CITY_DETAILS.format(**facts)
-    return Passage(
-        id=f"city-{city['geonameid']}",
-        title=city["name"],
-        text=text,
-        links=(f"country-{city['countrycode'].lower()}",),
-        facts=facts,
-    )
+    name, links = f"city-{city['geonameid']}", (f"country-{city['countrycode'].lower()}",)
+    return Passage(name, city["name"], state_facts(facts), links, facts)
 
 
 def _write_degrees(value: float, hemispheres: str) -> str:
