@@ -185,7 +185,8 @@ def test_where_nothing_would_fit_no_value_is_promised():
 
 def run_plan(folder, config, *more):
     return subprocess.run(
-        [sys.executable, ROOT / "scripts/plan.py", "--config", canonical_json(config.changes()), *more,
+        [sys.executable, ROOT / "scripts/plan.py", "--config",
+         canonical_json(config.changes()), *more,
          "--out", folder / "plan.json", "--text", folder / "plan.md"],
         capture_output=True, text=True,
     )  # fmt: skip
