@@ -27,19 +27,15 @@ def join_shards(questions: pl.DataFrame, tables: Sequence[pl.DataFrame]) -> pl.D
     """
     rows = pl.concat(tables)
     places = questions.select(question_id="id", place=pl.int_range(pl.len()))
-    placed = rows.join(places, on="question_id", how="left")
-    strange = placed.filter(pl.col("place").is_null())["question_id"].unique().sort()
+    strange = rows.join(places, on="question_id", how="anti")["question_id"].sort()
+    missing = places.join(rows, on="question_id", how="anti").height
+    fault = f"{missing} of {places.height} questions have no rollout" if missing else ""
     if strange.len():
-        raise InputError(
-            f"shards: question {strange[0]!r} is none of questions.parquet:"
-            " delete the folder trajectories/ of the results and run again"
-        )
-    if missing := places.filter(~pl.col("question_id").is_in(rows["question_id"].implode())).height:
-        raise InputError(
-            f"shards: {missing} of {places.height} questions have no rollout:"
-            " delete the folder trajectories/ of the results and run again"
-        )
-    joined = placed.sort("place", "rollout").drop("place")
+        fault = f"question {strange[0]!r} is none of questions.parquet"
+    if fault:
+        remedy = "delete the folder trajectories/ of the results and run again"
+        raise InputError(f"shards: {fault}: {remedy}")
+    joined = rows.join(places, on="question_id").sort("place", "rollout").drop("place")
     return validate_table(joined, Trajectories, "shards")
 
 
