@@ -54,22 +54,21 @@ def check_form(
     Returns `answers`, `empty`, `broken` and `faults` (kind -> how many). Raises InputError naming
     three of them when more than `max_share` of all answers are broken.
     """
-    found = {
-        record["id"]: fault
+    found = [
+        (fault, record)
         for record in records
         if (fault := find_fault(record["predicted_answer"], max_words))
-    }
-    kinds = dict(sorted(Counter(found.values()).items()))
+    ]
+    kinds = dict(sorted(Counter(fault for fault, _ in found).items()))
     if len(found) > max_share * len(records):
         shown = [
-            f"id {record['id']!r} ({found[record['id']]}): {record['predicted_answer']!r:.60}"
-            for record in records
-            if record["id"] in found
+            f"id {record['id']!r} ({fault}): {record['predicted_answer']!r:.60}"
+            for fault, record in found[:3]
         ]
         raise InputError(
             f"test.json: {len(found)} of {len(records)} answers are not a word or phrase of at most"
             f" {max_words} words ({', '.join(f'{kind} {n}' for kind, n in kinds.items())}), for"
-            f" instance {'; '.join(shown[:3])}. Ask for short answers in config/prompts/agent.jinja"
+            f" instance {'; '.join(shown)}. Ask for short answers in config/prompts/agent.jinja"
             " and keep only such rollouts (curate.rules.exact_match), or raise"
             " predict.max_long_share or predict.max_answer_words"
         )
