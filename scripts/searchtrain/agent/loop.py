@@ -286,15 +286,14 @@ def report_rollouts(
     `rows`: `schemas.Trajectories`; `planned`: attempts there were; adaptive mode runs fewer.
     Requests, tokens and dollars of `models` and `search` are those paid for now, not cached ones.
     """
-    saved = planned - rows.height
     tokens = {kind: int(rows[f"{kind}_tokens"].sum()) for kind in ("prompt", "completion")}
-    rollouts: dict[str, float] = {
-        "planned": planned,
-        "run": rows.height,
-        "saved": saved,
-        "saved_share": round(saved / max(planned, 1), 4),
-    }
-    report = {
+    rollouts = count_rollouts(planned, rows.height, sum(tokens.values()))
+    if rollouts["saved"]:
+        logger.info(
+            "adaptive: %d of %d rollouts not run (%.1f %%), about %d tokens saved",
+            rollouts["saved"], planned, 100 * rollouts["saved"] / planned, rollouts["tokens_saved"],
+        )  # fmt: skip
+    return {
         "rollouts": rollouts,
         "stop_reasons": dict(sorted(Counter(rows["stop_reason"]).items())),
         "tokens": tokens,
@@ -305,15 +304,15 @@ def report_rollouts(
         },
         "search": search.report(),
     }
-    if saved:
-        # Those not run would have cost what those that were run did, on average.
-        mean = sum(tokens.values()) / rows.height
-        rollouts["tokens_saved"] = round(mean * saved)
-        logger.info(
-            "adaptive: %d of %d rollouts not run (%.1f %%), about %d tokens saved",
-            saved, planned, 100 * saved / planned, rollouts["tokens_saved"],
-        )  # fmt: skip
-    return report
+
+
+def count_rollouts(planned: int, run: int, tokens: int) -> dict[str, float]:
+    """The rollouts of a report; `tokens` were written and read in those that were run."""
+    saved = planned - run
+    share = round(saved / max(planned, 1), 4)
+    counts = {"planned": planned, "run": run, "saved": saved, "saved_share": share}
+    # Those not run would have cost what those that were run did, on average.
+    return counts | ({"tokens_saved": round(tokens / run * saved)} if saved else {})
 
 
 async def run_rollouts(

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from searchtrain.agent.loop import count_rollouts
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import digest
 from searchtrain.data.schemas import Trajectories, validate_table
@@ -42,11 +43,8 @@ def join_shards(questions: pl.DataFrame, tables: Sequence[pl.DataFrame]) -> pl.D
 def add_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The shards' reports (`agent.report_rollouts`) as one, of what all of them paid for."""
     total: dict[str, Any] = _add(reports)
-    rollouts = total["rollouts"]
-    rollouts["saved_share"] = round(rollouts["saved"] / max(rollouts["planned"], 1), 4)
-    if rollouts["saved"]:
-        mean = sum(total["tokens"].values()) / rollouts["run"]
-        rollouts["tokens_saved"] = round(mean * rollouts["saved"])
+    rollouts, tokens = total["rollouts"], sum(total["tokens"].values())
+    total["rollouts"] = count_rollouts(rollouts["planned"], rollouts["run"], tokens)
     total["stop_reasons"] = dict(sorted(total["stop_reasons"].items()))
     return total
 

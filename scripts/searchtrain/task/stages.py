@@ -89,12 +89,8 @@ def _plan_index(config: Config) -> Stage:
 def _plan_tagging(config: Config, questions: int) -> Stage:
     """One request for each training question, before any is sampled."""
     tokens = config.plan.tokens
-    work = Work(
-        questions,
-        questions * (tokens.tag_system + tokens.question),
-        questions * tokens.question,
-        questions * tokens.tag_answer,
-    )
+    each = (1, tokens.tag_system + tokens.question, tokens.question, tokens.tag_answer)
+    work = Work(*(questions * amount for amount in each))
     return _time_requests(config, "tag", "teacher", questions, work, searches=0)
 
 
