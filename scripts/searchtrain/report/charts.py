@@ -113,7 +113,7 @@ def _describe_rest(counts: pl.DataFrame, whole: str) -> str:
     if rest.is_empty():
         return f"share of all {whole}"
     before, after = (
-        100 * rest[when].sum() / max(counts[when].sum(), 1) for when in ("before", "after")
+        100 * rest.select(pl.sum(when)).item() / max(counts.select(pl.sum(when)).item(), 1)
     )
     return (
         f"share of all {whole}; {rest.height:,} more have {_format_percent(before)} before,"
