@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from searchtrain.core import cli, files
-from searchtrain.evaluation import benchmark_file, benchmarks
+from searchtrain.evaluation import benchmarks
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     if len(args.names) != len(args.files):
         parser.error(f"{len(args.names)} names for {len(args.files)} files")
     frame, report = benchmarks.load_benchmarks(dict(zip(args.names, args.files, strict=True)))
-    files.write_json(benchmark_file.make_rows(frame), args.out)
+    files.write_json(benchmarks.make_rows(frame), args.out)
     files.write_json(report, args.report)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
-from searchtrain.evaluation.benchmark_file import read_benchmarks
+from searchtrain.evaluation.benchmarks import read_benchmarks
 from searchtrain.evaluation.browsecomp_runs import select_runs, write_runs
 from searchtrain.evaluation.browsecomp_scores import score_runs
 from searchtrain.evaluation.qrels import read_qrels

@@ -8,7 +8,7 @@ from searchtrain.config.command import add_config_argument
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import metrics
-from searchtrain.evaluation.benchmark_file import read_benchmarks
+from searchtrain.evaluation.benchmarks import read_benchmarks
 from searchtrain.evaluation.submission import make_submission
 
 

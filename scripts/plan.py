@@ -41,7 +41,7 @@ def main() -> None:
         return
     made = make_plan(config, args.results)
     logger.info("%s", plan.format_plan(made))
-    budget.check_budget(made, config.model_dump())
+    budget.check_budget(made, config)
     if args.out:
         files.write_json(made, args.out)
     if args.text:
@@ -51,8 +51,7 @@ def main() -> None:
 
 def make_plan(config: Config, results: str) -> dict[str, Any]:
     """The plan of a config, its questions counted."""
-    settings = config.model_dump()
-    return plan.make_plan(settings, plan.count_questions(settings, results))
+    return plan.make_plan(config, plan.count_questions(config, results))
 
 
 if __name__ == "__main__":

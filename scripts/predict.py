@@ -52,7 +52,7 @@ def main() -> None:
     )  # fmt: skip
     if args.check_model:
         check_folder(model.url, model.role.read_key(), model.role.model, args.model)
-    policy = setup.open_policy(config, model, config.predict.limits, args, cache)
+    policy = loop.Policy(model, setup.open_harness(config, config.predict.limits, args, cache))
     search = setup.open_search(config, args.servers, writer)
     frames = asyncio.run(_predict(questions, policy, search, config))
     schemas.write_table(pl.concat(frames), args.out, schemas.Predictions)

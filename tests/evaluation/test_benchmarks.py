@@ -9,7 +9,7 @@ import pytest
 
 from searchtrain.core.errors import InputError
 from searchtrain.data import question_file
-from searchtrain.evaluation import benchmark_file, benchmarks
+from searchtrain.evaluation import benchmarks
 
 ROOT = Path(__file__).parents[2]
 WIKI = {
@@ -72,7 +72,7 @@ def test_published_rows_are_read_and_nothing_else_is_carried(
     tmp_path, name, row, key, source, golds
 ):
     frame = load(tmp_path, [row], name)
-    assert frame.schema == benchmark_file.COLUMNS
+    assert frame.schema == benchmarks.COLUMNS
     assert frame.to_dicts() == [
         {
             "id": key,
@@ -83,7 +83,7 @@ def test_published_rows_are_read_and_nothing_else_is_carried(
             "type": name,
         }
     ]
-    kept = json.dumps(benchmark_file.make_rows(frame))
+    kept = json.dumps(benchmarks.make_rows(frame))
     assert "solution" not in kept and "Tools" not in kept and "Morse_code" not in kept
 
 
@@ -116,8 +116,8 @@ def test_any_other_benchmark_works_from_json_lines_with_a_byte_order_mark(tmp_pa
     assert frame["id"].to_list() == ["own/a", "own/b"]
     assert frame["golden_answers"].to_list() == [["x", "y"], ["z"]]
     assert frame["source"].to_list() == ["own", "mine"]
-    path = write(tmp_path, benchmark_file.make_rows(frame), "benchmarks.json")
-    assert benchmark_file.read_benchmarks(path).equals(frame)
+    path = write(tmp_path, benchmarks.make_rows(frame), "benchmarks.json")
+    assert benchmarks.read_benchmarks(path).equals(frame)
     assert question_file.load_questions(path).equals(frame.drop("type"))
 
 

@@ -12,7 +12,7 @@ from helpers.rollouts import make_rollout
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
-from searchtrain.evaluation.benchmark_file import COLUMNS
+from searchtrain.evaluation.benchmarks import COLUMNS
 from searchtrain.evaluation.browsecomp_runs import make_run, select_runs, write_runs
 from searchtrain.evaluation.browsecomp_scores import score_runs
 from searchtrain.evaluation.qrels import read_qrels

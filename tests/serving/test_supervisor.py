@@ -22,8 +22,8 @@ from searchtrain.search.index import build_index
 from searchtrain.serving.command import build_command, build_environment, render_arguments
 from searchtrain.serving.endpoint import read_endpoint, wait_ready, write_endpoint
 from searchtrain.serving.port import find_free_port
-from searchtrain.serving.server_log import read_gist
 from searchtrain.serving.spec import ServerSpec, check_spec, read_spec
+from searchtrain.serving.supervisor import read_gist
 
 SERVE = str(Path(__file__).parents[2] / "scripts" / "serve.py")
 DEADLINE_S = 30

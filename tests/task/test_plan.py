@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from snakemake.utils import update_config
 
 from searchtrain.config import Config, read_config
+from searchtrain.config.command import change_setting
+from searchtrain.config.section import merge_values
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json, read_json
 from searchtrain.task.budget import check_budget, check_rest, find_fit, start_clock, sum_rest
@@ -46,10 +46,7 @@ PLANNED = {
 
 
 def make_config(**changes):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    update_config(config, PLANNED)
-    update_config(config, changes)
-    return config
+    return read_config(merge_values(PLANNED, changes))
 
 
 def list_stages(plan):
@@ -173,11 +170,10 @@ def test_the_remedy_fits_and_one_more_does_not(budget):
     assert "sample.total" in fits
     for knob, value in fits.items():
         assert f"{knob}: {value}" in str(caught.value)
-        section, key = knob.split(".")
-        config = make_config(**{**settings, section: {key: value}})
-        assert make_plan(config, COUNTS)["hours"] <= budget
-        config[section][key] += 1
-        assert make_plan(config, COUNTS)["hours"] > budget
+        fitting = change_setting(config, knob, value)
+        assert make_plan(fitting, COUNTS)["hours"] <= budget
+        larger = change_setting(config, knob, value + 1)
+        assert make_plan(larger, COUNTS)["hours"] > budget
 
 
 def test_where_nothing_would_fit_no_value_is_promised():
@@ -189,7 +185,8 @@ def test_where_nothing_would_fit_no_value_is_promised():
 
 def run_plan(folder, config, *more):
     return subprocess.run(
-        [sys.executable, ROOT / "scripts/plan.py", "--config", canonical_json(config), *more,
+        [sys.executable, ROOT / "scripts/plan.py", "--config",
+         canonical_json(config.changes()), *more,
          "--out", folder / "plan.json", "--text", folder / "plan.md"],
         capture_output=True, text=True,
     )  # fmt: skip
@@ -226,9 +223,9 @@ def test_questions_are_counted_in_the_files(tmp_path):
     assert count_questions(config, tmp_path) == {"train": 4000, "dev": 200, "test": 300}
     (tmp_path / "world").mkdir()
     (tmp_path / "world/dev.json").write_text("[{}, {}]")
-    config["plan"]["questions"]["test"] = 1000
+    config = change_setting(config, "plan.questions.test", 1000)
     assert count_questions(config, tmp_path) == {"train": 4000, "dev": 2, "test": 1000}
-    config["data"]["train"] = str(tmp_path / "gone.json")
+    config = change_setting(config, "data.train", str(tmp_path / "gone.json"))
     with pytest.raises(InputError, match=r"gone\.json: no such file"):
         count_questions(config, tmp_path)
 

@@ -12,7 +12,7 @@ with nothing but white space between blocks. Invariant: what `render_*` writes, 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,12 @@ STOP = ("</search>", "</answer>")
 """Strings at which a model is told to stop: nothing may follow an action in its turn."""
 
 TAGS = ("think", "search", "answer", "information")
-ANY_TAG = re.compile(r"</?(?:think|search|answer|information)>")
+ANY_TAG = re.compile(rf"</?(?:{'|'.join(TAGS)})>")
 TURN = re.compile(
     r"\s*<think>(?P<think>.*?)</think>\s*<(?P<action>search|answer)>(?P<body>.*?)</(?P=action)>\s*",
     re.DOTALL,
 )
+OBSERVED = re.compile(r"<information>.*</information>", re.DOTALL)
 ENUMERATION = re.compile(r"^\s*\d+\.\s+")
 
 FORCED_THINK = "I can not search any more, so I answer with what I know."
@@ -47,10 +48,8 @@ class Turn:
 
 def render_turn(think: str, *, queries: Sequence[str] = (), answer: str | None = None) -> str:
     """Write one assistant turn in the canonical form that the student is trained on."""
-    if answer is None:
-        lines = "\n".join(queries)
-        return f"<think>{think}</think>\n<search>{lines}</search>"
-    return f"<think>{think}</think>\n<answer>{answer}</answer>"
+    tag, body = ("search", "\n".join(queries)) if answer is None else ("answer", answer)
+    return f"<think>{think}</think>\n<{tag}>{body}</{tag}>"
 
 
 def close_turn(text: str) -> str:
@@ -71,21 +70,20 @@ def parse_turn(text: str) -> Turn:
     match = TURN.fullmatch(text)
     if match is None or len(ANY_TAG.findall(text)) != 4:
         raise ProtocolError(f"turn breaks the grammar: {_excerpt(text)}", _name_fault(text))
-    think = match["think"].strip()
+    think, body = match["think"].strip(), match["body"]
     if match["action"] == "answer":
-        answer = match["body"].strip()
-        if not answer:
+        if not body.strip():
             raise ProtocolError("turn has an empty <answer>", "empty_answer")
-        return Turn(think, answer=answer)
-    lines = (ENUMERATION.sub("", line).strip() for line in match["body"].splitlines())
-    queries = tuple(line for line in lines if line)
+        return Turn(think, answer=body.strip())
+    lines = (ENUMERATION.sub("", line).strip() for line in body.splitlines())
+    queries = tuple(filter(None, lines))
     if not queries:
         raise ProtocolError("turn has an empty <search>", "empty_query")
     return Turn(think, queries=queries)
 
 
 def render_observation(
-    results: Iterable[tuple[str, Sequence[Mapping[str, Any]]]], max_chars: int
+    results: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], max_chars: int
 ) -> str:
     """Write what a search returned as one observation of at most `max_chars` characters.
 
@@ -93,17 +91,14 @@ def render_observation(
     The budget is shared equally among the queries and the closing tag is never cut
     (Search-R1 loses it, InfoSeeker overwrites the last tokens with it).
     """
-    results = list(results)
     overhead = len("<information>\n\n</information>") + max(0, len(results) - 1)
     share = (max_chars - overhead) // max(1, len(results))
     blocks = []
     for query, passages in results:
-        lines = [f"Query: {query}"]
-        lines += [_render_passage(rank, passage) for rank, passage in enumerate(passages, 1)]
-        if not passages:
-            lines.append("No passage was found.")
-        blocks.append("\n".join(lines)[: max(0, share)].rstrip())
-    return "<information>\n" + "\n".join(blocks) + "\n</information>"
+        lines = [_render_passage(rank, passage) for rank, passage in enumerate(passages, 1)]
+        block = "\n".join([f"Query: {query}", *(lines or ["No passage was found."])])
+        blocks.append(block[: max(0, share)].rstrip())
+    return render_notice("\n".join(blocks))
 
 
 def render_notice(text: str) -> str:
@@ -133,14 +128,12 @@ def read_think(turn: str) -> str:
 
 def read_observation(observation: str) -> str:
     """What the passages of an observation say, without what `render_observation` adds."""
-    lines = []
-    for line in ANY_TAG.sub("", observation).splitlines():
-        if line.startswith("Query: "):
-            continue
-        if line.startswith("Doc "):
-            line = line.partition(" (Title: ")[2]
-        lines.append(line)
-    return "\n".join(lines)
+    lines = neutralise(observation).splitlines()
+    return "\n".join(
+        line.partition(" (Title: ")[2] if line.startswith("Doc ") else line
+        for line in lines
+        if not line.startswith("Query: ")
+    )
 
 
 def validate_trajectory(messages: Sequence[Mapping[str, str]]) -> list[Turn]:
@@ -150,9 +143,7 @@ def validate_trajectory(messages: Sequence[Mapping[str, str]]) -> list[Turn]:
     Raises ProtocolError with the kinds of `parse_turn`, `roles`, `observation`, `early_answer`
     or `no_answer`.
     """
-    body = list(messages)
-    if body and body[0]["role"] == "system":
-        body = body[1:]
+    body = messages[1:] if messages and messages[0]["role"] == "system" else messages
     if len(body) < 2 or body[0]["role"] != "user":
         raise ProtocolError("a trajectory opens with a user message and an assistant turn", "roles")
     turns: list[Turn] = []
@@ -181,9 +172,7 @@ def _render_passage(rank: int, passage: Mapping[str, Any]) -> str:
 
 
 def _check_observation(text: str) -> None:
-    tags = ANY_TAG.findall(text)
-    shape = text.startswith("<information>") and text.endswith("</information>")
-    if tags != ["<information>", "</information>"] or not shape:
+    if not OBSERVED.fullmatch(text) or len(ANY_TAG.findall(text)) != 2:
         raise ProtocolError(f"an observation breaks the grammar: {_excerpt(text)}", "observation")
 
 

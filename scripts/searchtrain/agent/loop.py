@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_SEARCH_LEFT = "No more searches are allowed. Answer now."
+ATTEMPTED = ("question_id", "rollout", "question", "source")
+TRACED = (
+    "messages", "answer", "turns", "queries", "retrieved_ids", "sources", "fallbacks",
+    "prompt_tokens", "completion_tokens",
+)  # fmt: skip
+"""Columns of a row that are an attribute of its attempt or its trace."""
 LEAST_EVIDENCE = 100
 """Characters of the evidence budget below which a search could show nothing."""
 
@@ -93,23 +99,20 @@ class _Trace:
             {"role": "system", "content": system},
             {"role": "user", "content": question},
         ]
-        self.models: list[str] = []
+        self.models: dict[str, None] = {}
         """Who answered, each once."""
         self.answer = ""
-        self.turns = 0
         self.invalid = 0
         self.queries: list[list[str]] = []
-        self.retrieved: list[list[str]] = []
+        self.retrieved_ids: list[list[str]] = []
         self.sources: list[list[str]] = []
-        self.fallbacks = 0
         self.evidence = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
+        self.turns = self.fallbacks = self.prompt_tokens = self.completion_tokens = 0
 
     def count(self, completion: Completion) -> None:
         self.turns += 1
-        if completion.model and completion.model not in self.models:
-            self.models.append(completion.model)
+        if completion.model:
+            self.models[completion.model] = None
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
 
@@ -136,24 +139,13 @@ async def rollout(
         error = caught
         stop_reason = "token_limit" if caught.kind == "context_length" else "model_error"
     row = {
+        **{name: getattr(attempt, name) for name in ATTEMPTED},
+        **{name: getattr(trace, name) for name in TRACED},
         "id": f"{attempt.question_id}#{attempt.rollout}",
-        "question_id": attempt.question_id,
-        "rollout": attempt.rollout,
-        "question": attempt.question,
         "golden_answers": list(attempt.golden_answers),
-        "source": attempt.source,
-        "messages": trace.messages,
-        "answer": trace.answer,
         "stop_reason": stop_reason,
         "error": error.kind if error else "",
-        "turns": trace.turns,
         "searches": len(trace.queries),
-        "queries": trace.queries,
-        "retrieved_ids": trace.retrieved,
-        "sources": trace.sources,
-        "fallbacks": trace.fallbacks,
-        "prompt_tokens": trace.prompt_tokens,
-        "completion_tokens": trace.completion_tokens,
         "lineage": {
             "model": ", ".join(trace.models) or role.model,
             "revision": role.revision,
@@ -173,32 +165,30 @@ async def _take_turns(attempt: Attempt, policy: Policy, search: Search, trace: _
         )
         trace.count(completion)
         text = grammar.close_turn(completion.text)
+        trace.add(grammar.ASSISTANT, text)
         if trace.completion_tokens > limits.max_completion_tokens:
-            trace.add(grammar.ASSISTANT, text)
             return "token_limit"
         try:
             turn = grammar.parse_turn(text)
         except ProtocolError as fault:
             trace.invalid += 1
-            trace.add(grammar.ASSISTANT, text)
             if completion.finish_reason == "length":
                 return "token_limit"
             if trace.invalid > limits.max_invalid_turns:
                 return "invalid_turn"
-            trace.add(grammar.OBSERVATION, grammar.render_notice(grammar.explain(fault)))
-            continue
-        if turn.answer is not None:
-            trace.add(grammar.ASSISTANT, text)
-            trace.answer = turn.answer
-            return "answered"
-        if len(trace.queries) >= limits.max_searches or _measure_budget(limits, trace) == 0:
-            if limits.force_answer:
-                break  # the turn that asked for a search is replaced by the forced one
-            trace.add(grammar.ASSISTANT, text)
-            trace.add(grammar.OBSERVATION, grammar.render_notice(NO_SEARCH_LEFT))
-            continue
-        trace.add(grammar.ASSISTANT, text)
-        trace.add(grammar.OBSERVATION, await _search(turn, attempt, policy.harness, search, trace))
+            observation = grammar.render_notice(grammar.explain(fault))
+        else:
+            if turn.answer is not None:
+                trace.answer = turn.answer
+                return "answered"
+            if len(trace.queries) < limits.max_searches and _measure_budget(limits, trace):
+                observation = await _search(turn, attempt, policy.harness, search, trace)
+            elif limits.force_answer:
+                trace.messages.pop()  # the forced turn takes the place of the one that would search
+                break
+            else:
+                observation = grammar.render_notice(NO_SEARCH_LEFT)
+        trace.add(grammar.OBSERVATION, observation)
     return await _force_answer(attempt, policy, trace) if limits.force_answer else "turn_limit"
 
 
@@ -222,7 +212,7 @@ async def _search(
         shown = [result.passages for result in refined]
         trace.fallbacks += sum(result.error is not None for result in refined)
     trace.queries.append(queries)
-    trace.retrieved.append(_list_ids(found))
+    trace.retrieved_ids.append(_list_ids(found))
     trace.sources.append(_list_ids(shown))
     observation = grammar.render_observation(list(zip(queries, shown, strict=True)), budget)
     trace.evidence += len(observation)
@@ -296,15 +286,14 @@ def report_rollouts(
     `rows`: `schemas.Trajectories`; `planned`: attempts there were; adaptive mode runs fewer.
     Requests, tokens and dollars of `models` and `search` are those paid for now, not cached ones.
     """
-    saved = planned - rows.height
     tokens = {kind: int(rows[f"{kind}_tokens"].sum()) for kind in ("prompt", "completion")}
-    rollouts: dict[str, float] = {
-        "planned": planned,
-        "run": rows.height,
-        "saved": saved,
-        "saved_share": round(saved / max(planned, 1), 4),
-    }
-    report = {
+    rollouts = count_rollouts(planned, rows.height, sum(tokens.values()))
+    if rollouts["saved"]:
+        logger.info(
+            "adaptive: %d of %d rollouts not run (%.1f %%), about %d tokens saved",
+            rollouts["saved"], planned, 100 * rollouts["saved"] / planned, rollouts["tokens_saved"],
+        )  # fmt: skip
+    return {
         "rollouts": rollouts,
         "stop_reasons": dict(sorted(Counter(rows["stop_reason"]).items())),
         "tokens": tokens,
@@ -315,15 +304,15 @@ def report_rollouts(
         },
         "search": search.report(),
     }
-    if saved:
-        # Those not run would have cost what those that were run did, on average.
-        mean = sum(tokens.values()) / rows.height
-        rollouts["tokens_saved"] = round(mean * saved)
-        logger.info(
-            "adaptive: %d of %d rollouts not run (%.1f %%), about %d tokens saved",
-            saved, planned, 100 * saved / planned, rollouts["tokens_saved"],
-        )  # fmt: skip
-    return report
+
+
+def count_rollouts(planned: int, run: int, tokens: int) -> dict[str, float]:
+    """The rollouts of a report; `tokens` were written and read in those that were run."""
+    saved = planned - run
+    share = round(saved / max(planned, 1), 4)
+    counts = {"planned": planned, "run": run, "saved": saved, "saved_share": share}
+    # Those not run would have cost what those that were run did, on average.
+    return counts | ({"tokens_saved": round(tokens / run * saved)} if saved else {})
 
 
 async def run_rollouts(
@@ -370,11 +359,10 @@ async def run_rollouts(
             model.stop()
         search.stop()
 
-    groups = (
-        [[attempt] for attempt in attempts]
-        if enough is None
-        else [list(group) for _, group in groupby(attempts, key=lambda each: each.question_id)]
-    )
+    # Without `enough` every rollout is a group of its own.
+    groups = [
+        list(group) for _, group in groupby(attempts, lambda a: a.question_id if enough else a)
+    ]
     try:
         # Half of the workers wait for a search while the other half wait for the model.
         rows = await run_pool(
@@ -384,5 +372,4 @@ async def run_rollouts(
         progress.finish()
         if spent := search.report():
             logger.info("web: %s", ", ".join(f"{name} {count}" for name, count in spent.items()))
-    flat = [row for group in rows for row in group]
-    return pl.DataFrame(flat, schema=empty_table(Trajectories).schema)
+    return pl.DataFrame([*chain(*rows)], schema=empty_table(Trajectories).schema)

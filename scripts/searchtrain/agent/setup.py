@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from searchtrain.agent.loop import Harness, Policy
+from searchtrain.agent.loop import Harness
 from searchtrain.agent.refiner import Refiner
 from searchtrain.config import Config, Limits, describe_limits
 from searchtrain.core.files import digest
 from searchtrain.models.client import open_model
-from searchtrain.models.model import Model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
@@ -45,17 +44,6 @@ def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
     add_server_argument(parser)
 
 
-def open_policy(
-    config: Config,
-    model: Model,
-    limits: Limits,
-    args: argparse.Namespace,
-    cache: RequestCache,
-) -> Policy:
-    """The agent's policy: `model` in the harness of this stage; see `open_harness`."""
-    return Policy(model, open_harness(config, limits, args, cache))
-
-
 def open_harness(
     config: Config, limits: Limits, args: argparse.Namespace, cache: RequestCache
 ) -> Harness:
@@ -63,25 +51,17 @@ def open_harness(
 
     `args`: those of `add_agent_arguments`.
     """
+    refiner, settings = None, config.refine
+    if settings.enabled and args.refine_prompt:
+        refiner = Refiner(
+            open_model(config, "refiner", args.servers, settings.sampling, cache),
+            render_prompt(args.refine_prompt),
+            seed=settings.seed,
+            max_document_chars=settings.max_document_chars,
+            max_failed_share=settings.max_failed_share,
+        )
     system = render_prompt(args.prompt, **describe_limits(limits))
-    refiner = open_refiner(config, args.servers, args.refine_prompt, cache)
     return Harness(system, digest(system), limits, refiner)
-
-
-def open_refiner(
-    config: Config, servers: Servers, prompt: Path | None, cache: RequestCache
-) -> Refiner | None:
-    """The refiner of section `refine`, or None when it is not enabled."""
-    if not config.refine.enabled or prompt is None:
-        return None
-    client = open_model(config, "refiner", servers, config.refine.sampling, cache)
-    return Refiner(
-        client,
-        render_prompt(prompt),
-        seed=config.refine.seed,
-        max_document_chars=config.refine.max_document_chars,
-        max_failed_share=config.refine.max_failed_share,
-    )
 
 
 def open_search(config: Config, servers: Servers, writer: str, name: str = "search") -> Search:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from searchtrain.agent.loop import count_rollouts
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import digest
 from searchtrain.data.schemas import Trajectories, validate_table
@@ -27,30 +28,23 @@ def join_shards(questions: pl.DataFrame, tables: Sequence[pl.DataFrame]) -> pl.D
     """
     rows = pl.concat(tables)
     places = questions.select(question_id="id", place=pl.int_range(pl.len()))
-    placed = rows.join(places, on="question_id", how="left")
-    strange = placed.filter(pl.col("place").is_null())["question_id"].unique().sort()
+    strange = rows.join(places, on="question_id", how="anti")["question_id"].sort()
+    missing = places.join(rows, on="question_id", how="anti").height
+    fault = f"{missing} of {places.height} questions have no rollout" if missing else ""
     if strange.len():
-        raise InputError(
-            f"shards: question {strange[0]!r} is none of questions.parquet:"
-            " delete the folder trajectories/ of the results and run again"
-        )
-    if missing := places.filter(~pl.col("question_id").is_in(rows["question_id"].implode())).height:
-        raise InputError(
-            f"shards: {missing} of {places.height} questions have no rollout:"
-            " delete the folder trajectories/ of the results and run again"
-        )
-    joined = placed.sort("place", "rollout").drop("place")
+        fault = f"question {strange[0]!r} is none of questions.parquet"
+    if fault:
+        remedy = "delete the folder trajectories/ of the results and run again"
+        raise InputError(f"shards: {fault}: {remedy}")
+    joined = rows.join(places, on="question_id").sort("place", "rollout").drop("place")
     return validate_table(joined, Trajectories, "shards")
 
 
 def add_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The shards' reports (`agent.report_rollouts`) as one, of what all of them paid for."""
     total: dict[str, Any] = _add(reports)
-    rollouts = total["rollouts"]
-    rollouts["saved_share"] = round(rollouts["saved"] / max(rollouts["planned"], 1), 4)
-    if rollouts["saved"]:
-        mean = sum(total["tokens"].values()) / rollouts["run"]
-        rollouts["tokens_saved"] = round(mean * rollouts["saved"])
+    rollouts, tokens = total["rollouts"], sum(total["tokens"].values())
+    total["rollouts"] = count_rollouts(rollouts["planned"], rollouts["run"], tokens)
     total["stop_reasons"] = dict(sorted(total["stop_reasons"].items()))
     return total
 

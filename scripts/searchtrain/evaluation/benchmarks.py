@@ -1,4 +1,4 @@
-"""Published benchmark files as question files (SimpleDeepSearcher's `data/` folder).
+"""Published benchmark files as one question file, `benchmarks.json` (SimpleDeepSearcher's `data/`).
 
 Invariant: nothing leaves this module but id, question, golden answers, source, type and the sites
 to exclude: worked solutions and annotations (AIME, GAIA, FRAMES) never come near a model.
@@ -16,10 +16,11 @@ from searchtrain.core.text_table import format_table
 from searchtrain.data import question_file
 from searchtrain.data.answers import normalise_answer
 from searchtrain.data.json_rows import read_json_rows
-from searchtrain.evaluation.benchmark_file import COLUMNS
 
 logger = logging.getLogger(__name__)
 
+COLUMNS = pl.Schema({**question_file.QUESTION, "type": pl.String()})
+"""A question with `type`, its benchmark's name."""
 FIELDS = {
     "2wiki": "id, Question, answer, source",
     "bamboogle": "id, Question, answer, source",
@@ -38,7 +39,7 @@ ANSWERS = ("answer", "golden_answers", "Answer")
 
 
 def load_benchmark(name: str, path: str | Path) -> pl.DataFrame:
-    """Read one benchmark file; returns its rows in its order (`benchmark_file.COLUMNS`).
+    """Read one benchmark file; returns its rows in its order (`COLUMNS`).
 
     The file is a JSON array or JSON Lines of one of the shapes in `FIELDS`, or of `OTHER`. `id` is
     `<name>/<the row's id, task_id or query_id, else its number>`, `type` the benchmark's name,
@@ -58,7 +59,7 @@ def load_benchmark(name: str, path: str | Path) -> pl.DataFrame:
 
 
 def load_benchmarks(paths: Mapping[str, str | Path]) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Read several benchmark files (name -> path) into one frame (`benchmark_file.COLUMNS`).
+    """Read several benchmark files (name -> path) into one frame (`COLUMNS`).
 
     The report has, per benchmark, its file, rows, rows per source and `unscorable`; in all,
     `duplicates` (questions with the text of an earlier one: `{id, same_as}`) and `unscorable`: ids
@@ -91,6 +92,21 @@ def load_benchmarks(paths: Mapping[str, str | Path]) -> tuple[pl.DataFrame, dict
     return frame, report
 
 
+def make_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The rows of `benchmarks.json`, a question file: `{id, question, golden_answers, source,
+    type}`, and `exclude_urls` where there are any."""
+    return [
+        {key: row[key] for key in COLUMNS if key != "exclude_urls" or row[key]}
+        for row in frame.iter_rows(named=True)
+    ]
+
+
+def read_benchmarks(path: str | Path) -> pl.DataFrame:
+    """Read `benchmarks.json` as `make_rows` laid it out, with the columns of `COLUMNS`."""
+    kinds = question_file.load_answers(path)["type"]
+    return question_file.load_questions(path).with_columns(kinds)
+
+
 def _read_row(name: str, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
     key = next((row[field] for field in KEY if row.get(field) is not None), number)
     text, where = question_file.read_id({"id": key}, where)
@@ -113,16 +129,13 @@ def _read_row(name: str, number: int, row: dict[str, Any], where: str) -> dict[s
 
 def _find_field(name: str, row: dict[str, Any], fields: tuple[str, ...], where: str) -> str:
     """The first of the fields that the row fills; FRAMES has its answer twice."""
-    for field in fields:
-        if row.get(field) not in (None, []):
-            return field
-    empty = next((field for field in fields if field in row), None)
-    if empty:
-        return empty  # its own check says what is wrong
-    given = ", ".join(sorted(row)) or "no fields"
+    given = [field for field in fields if field in row]
+    filled = [field for field in given if row[field] not in (None, [])]
+    if given:
+        return (filled or given)[0]  # of one that is empty, its own check says what is wrong
     raise InputError(
         f"{where}: field {fields[0]!r} is missing; a row of {name} has"
-        f" {FIELDS.get(name, OTHER)}, this one has {given}"
+        f" {FIELDS.get(name, OTHER)}, this one has {', '.join(sorted(row)) or 'no fields'}"
     )
 
 

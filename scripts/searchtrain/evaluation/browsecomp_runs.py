@@ -14,9 +14,8 @@ import polars as pl
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError, ProtocolError
 from searchtrain.core.files import write_json
-from searchtrain.evaluation.predictions import select_split
+from searchtrain.evaluation.predictions import add_columns, select_split
 
-SPLIT = "benchmarks"
 TOOL = "search"
 
 
@@ -25,7 +24,7 @@ def select_runs(
 ) -> pl.DataFrame:
     """The predictions of one benchmark, one row a query, in the order of its questions.
 
-    `predictions`: `schemas.Predictions`; `benchmarks`: as from `benchmark_file.read_benchmarks`;
+    `predictions`: `schemas.Predictions`; `benchmarks`: as from `benchmarks.read_benchmarks`;
     `path`: of its file, for messages. Adds `query_id` (the id without `<name>/`) and
     `golden_answers`. Raises InputError when there is no such benchmark or the ids do not match.
     """
@@ -35,10 +34,9 @@ def select_runs(
         names = ", ".join(benchmarks["type"].unique().drop_nulls().sort()) or "none"
         raise InputError(f"{path}: no id begins with {prefix!r}; its benchmarks are {names}")
     rows = predictions.filter(pl.col("question_id").str.starts_with(prefix))
-    rows = select_split(rows, SPLIT, questions, complete=True, path=path)
-    golds = questions.select(pl.col("id").alias("question_id"), "golden_answers")
-    return rows.join(golds, on="question_id", how="left", maintain_order="left").with_columns(
-        pl.col("question_id").str.strip_prefix(prefix).alias("query_id")
+    rows = select_split(rows, "benchmarks", questions, complete=True, path=path)
+    return add_columns(rows, questions, "golden_answers").with_columns(
+        query_id=pl.col("question_id").str.strip_prefix(prefix)
     )
 
 

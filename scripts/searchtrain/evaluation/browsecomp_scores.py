@@ -16,7 +16,7 @@ from searchtrain.evaluation.qrels import Qrels, check_queries
 
 logger = logging.getLogger(__name__)
 
-SCORES = ("em_strict", "em_normalised", "completed", "turns_searching", "queries", "recall")
+SCORES = ("em_strict", "em_normalised", "completed", "turns_searching", "queries")
 
 
 def score_runs(
@@ -39,17 +39,14 @@ def score_runs(
     per_query = [_score_run(row, qrels) for row in rows.iter_rows(named=True)]
     means = {
         column: round(sum(row[column] for row in per_query) / len(per_query), 6)
-        for column in (*SCORES, *(["gold_recall"] if gold is not None else []))
+        for column in (*SCORES, *qrels)
     }
     logger.info("runs:\n%s", format_table([{"queries": len(per_query), **means}]))
     return {
         "n": len(per_query),
         "accuracy": {name: means.pop(name) for name in ("em_strict", "em_normalised")},
         "completed": means.pop("completed"),
-        "search_calls": {
-            "turns": means.pop("turns_searching"),
-            "queries": means.pop("queries"),
-        },
+        "search_calls": {"turns": means.pop("turns_searching"), "queries": means.pop("queries")},
         **means,
         "per_query": per_query,
     }
@@ -59,10 +56,7 @@ def _score_run(row: Mapping[str, Any], qrels: Mapping[str, Qrels]) -> dict[str, 
     retrieved = set(list_retrieved(row))
     completed = is_completed(row)
     answer, golds = row["answer"] if completed else "", row["golden_answers"]
-    shares = {}
-    for column, documents in qrels.items():
-        relevant = documents[row["query_id"]]
-        shares[column] = round(len(retrieved & relevant) / len(relevant), 6)
+    relevant = {column: documents[row["query_id"]] for column, documents in qrels.items()}
     return {
         "query_id": row["query_id"],
         "em_strict": match_strict(answer, golds),
@@ -70,5 +64,5 @@ def _score_run(row: Mapping[str, Any], qrels: Mapping[str, Qrels]) -> dict[str, 
         "completed": completed,
         "turns_searching": len(row["queries"]),
         "queries": sum(map(len, row["queries"])),
-        **shares,
+        **{key: round(len(retrieved & own) / len(own), 6) for key, own in relevant.items()},
     }

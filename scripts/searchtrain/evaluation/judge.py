@@ -13,9 +13,10 @@ import orjson
 import polars as pl
 
 from searchtrain import config
-from searchtrain.core.errors import BoundaryError, InputError
+from searchtrain.core.errors import BoundaryError
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Judgements, empty_table, validate_table
+from searchtrain.evaluation.predictions import add_columns, check_ids
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
 from searchtrain.models.model import Model
@@ -46,20 +47,9 @@ def select_answers(
     frames = []
     for split, answers in golds.items():
         rows = predictions.filter(pl.col("split") == split)
-        frame = rows.select("split", "question_id", "question", "answer").join(
-            answers.select(pl.col("id").alias("question_id"), "golden_answers"),
-            on="question_id", how="left", maintain_order="left",
-        )  # fmt: skip
-        unknown = frame.filter(pl.col("golden_answers").is_null())["question_id"]
-        repeated = frame.filter(pl.col("question_id").is_duplicated())["question_id"]
-        for fault, keys in (("is not in", unknown), ("has several predictions for", repeated)):
-            if not keys.is_empty():
-                raise InputError(
-                    f"predictions of split {split!r}: id {keys[0]!r} {fault} {paths[split]};"
-                    " predict again from the present file, one rollout a question"
-                )
-        frames.append(frame.select("split", "question_id", "question", "golden_answers", "answer"))
-    return pl.concat(frames)
+        check_ids(rows["question_id"], answers["id"], split, paths[split])
+        frames.append(add_columns(rows.drop("golden_answers"), answers, "golden_answers"))
+    return pl.concat(frames).select("split", "question_id", "question", "golden_answers", "answer")
 
 
 async def judge_predictions(
@@ -76,25 +66,16 @@ async def judge_predictions(
     now, and as `all_prompt_tokens`, `all_completion_tokens` and `all_dollars` what the verdicts
     cost if none of them had been in the cache.
     """
-    requests = [
-        _render_request(question, golds, answer) if answer.strip() else None
-        for question, golds, answer in rows.select(
-            "question", "golden_answers", "answer"
-        ).iter_rows()
-    ]
+    asked = rows.select("question", "golden_answers", "answer").iter_rows()
+    requests = [_render_request(*row) if row[2].strip() else None for row in asked]
     distinct = list(dict.fromkeys(filter(None, requests)))
     judge = Asker(client, system, VERDICT_SCHEMA, repairs=1)
     given = await ask_each(distinct, judge, _read_verdict, settings, "judge")
     answers = [(None, "", v.kind) if isinstance(v, BoundaryError) else v for v in given]
     verdicts = dict(zip(distinct, answers, strict=True))
     judged = [verdicts[request] if request else (False, BLANK, "") for request in requests]
-    columns = empty_table(Judgements).schema
-    frame = rows.select("split", "question_id").hstack(
-        pl.DataFrame(
-            judged, schema={name: columns[name] for name in ("correct", "reason", "error")},
-            orient="row",
-        )
-    )  # fmt: skip
+    columns = empty_table(Judgements).select("correct", "reason", "error").schema
+    frame = rows.select("split", "question_id").hstack(pl.DataFrame(judged, columns, orient="row"))
     return validate_table(frame, Judgements, "judgements"), _count_usage(client, len(distinct))
 
 
@@ -102,16 +83,17 @@ def make_report(
     judgements: pl.DataFrame, usage: Mapping[str, Any], model: str, revision: str
 ) -> dict[str, Any]:
     """`judge_report.json`: the judge, its verdicts per split, and `cost` as `usage` has it."""
-    splits = {}
-    for split in judgements["split"].unique(maintain_order=True):
-        part = judgements.filter(pl.col("split") == split)
-        splits[split] = {
-            "n": part.height,
-            "correct": int(part["correct"].sum()),
-            "incorrect": int((~part["correct"]).sum()),
-            "invalid": part["correct"].null_count(),
+    splits = {
+        split: {
+            "n": part.len(),
+            "correct": int(part.sum()),
+            "incorrect": int((~part).sum()),
+            "invalid": part.null_count(),
         }
-    errors = Counter(kind for kind in judgements["error"] if kind)
+        for (split,), rows in judgements.group_by("split", maintain_order=True)
+        for part in [rows["correct"]]
+    }
+    errors = Counter(filter(None, judgements["error"]))
     logger.info("verdicts:\n%s", format_table([{"split": key, **splits[key]} for key in splits]))
     logger.info(
         "cost: $%.4f now, $%.4f if nothing had been cached", usage["dollars"], usage["all_dollars"]
@@ -136,16 +118,11 @@ def _read_verdict(value: Mapping[str, Any]) -> tuple[bool, str, str]:
 
 
 def _count_usage(client: Model, distinct: int) -> dict[str, Any]:
-    usage = client.usage
-    kinds = ("prompt", "completion")
+    usage, tokens = client.usage, ("prompt_tokens", "completion_tokens")
     return {
         "asked": distinct,
-        **{name: usage[name] for name in ("requests", "cached", "retries", "repairs")},
-        **{f"{kind}_tokens": usage[f"{kind}_tokens"] for kind in kinds},
+        **{name: usage[name] for name in ("requests", "cached", "retries", "repairs", *tokens)},
         "dollars": round(client.cost(), 6),
-        **{
-            f"all_{kind}_tokens": usage[f"{kind}_tokens"] + usage[f"cached_{kind}_tokens"]
-            for kind in kinds
-        },
+        **{f"all_{name}": usage[name] + usage[f"cached_{name}"] for name in tokens},
         "all_dollars": round(client.cost(cached=True), 6),
     }

@@ -11,12 +11,22 @@ import polars as pl
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.text_table import format_table
-from searchtrain.evaluation.predictions import add_verdicts, select_split
+from searchtrain.evaluation.predictions import (
+    add_columns,
+    add_verdicts,
+    list_others,
+    select_split,
+)
 from searchtrain.evaluation.scores import add_scores, score_answers
 
 logger = logging.getLogger(__name__)
 
 TEST_SPLITS = ("test", "test_closed_book", "test_untrained")
+SHOWN = {
+    "n": "n", "EM strict": "em_strict", "EM normalised": "em_normalised", "substring": "substring",
+    "F1": "f1", "judge": "judge", "searches": "mean_searches", "unanswered": "unanswered",
+}  # fmt: skip
+"""Titles of the log's table, and the scores below them."""
 
 
 def make_metrics(
@@ -34,7 +44,7 @@ def make_metrics(
 
     `dev`, `test`: as from `question_file.load_questions`; `answers`: as from `load_answers`, None
     when the test answers are not known: then test is not scored. `types`: id -> type, of dev
-    questions. `benchmarks`: as from `benchmark_file.read_benchmarks`, its types are the benchmarks;
+    questions. `benchmarks`: as from `benchmarks.read_benchmarks`, its types are the benchmarks;
     `judgements`: `schemas.Judgements`. `paths`: `dev`, `test`, `answers` and `benchmarks`, for
     messages. The second value has the rows of `dev_predictions.json` as `dev`, and those of
     `benchmark_predictions.json` as `benchmarks`.
@@ -44,7 +54,7 @@ def make_metrics(
     )
     splits = {"dev": (dev, labelled, paths["dev"])}
     if answers is not None:
-        unknown = test["id"].filter(~test["id"].is_in(answers["id"].implode()))
+        unknown = list_others(test["id"], answers["id"])
         if not unknown.is_empty():
             raise InputError(
                 f"{paths['answers']}: no answer for id {unknown[0]!r} of {paths['test']}"
@@ -60,8 +70,7 @@ def make_metrics(
         rows = select_split(predictions, split, questions, complete=complete, path=path)
         if rows.is_empty():
             continue
-        golds = labels.select(pl.col("id").alias("question_id"), "golden_answers", "type")
-        frame = rows.join(golds, on="question_id", how="left", maintain_order="left")
+        frame = add_columns(rows, labels, "golden_answers", "type")
         frame = add_verdicts(frame, split, judgements)
         metrics[split] = score_answers(frame)
         if split == "dev":
@@ -92,34 +101,19 @@ def _list_predictions(frame: pl.DataFrame, *more: str) -> list[dict[str, Any]]:
 
     `judge` is there where there are a judge's verdicts, null where it gave none.
     """
+    judge = ["judge"] * ("judge" in frame.columns)
+    columns = (
+        "id", "question", "predicted_answer", "golden_answers", "em_strict", "em_normalised",
+        "substring", *judge, "searches", "stop_reason", *more,
+    )  # fmt: skip
+    scored = add_scores(frame).drop("id", strict=False)
     return (
-        add_scores(frame)
-        .select(
-            pl.col("question_id").alias("id"),
-            "question",
-            pl.col("answer").alias("predicted_answer"),
-            "golden_answers",
-            "em_strict",
-            "em_normalised",
-            "substring",
-            *[name for name in ("judge",) if name in frame.columns],
-            "searches",
-            "stop_reason",
-            *more,
-        )
+        scored.rename({"question_id": "id", "answer": "predicted_answer"})
+        .select(columns)
         .to_dicts()
     )
 
 
 def _make_line(name: str, scores: Mapping[str, Any], judged: bool) -> dict[str, Any]:
-    return {
-        "split": name,
-        "n": scores["n"],
-        "EM strict": scores["em_strict"],
-        "EM normalised": scores["em_normalised"],
-        "substring": scores["substring"],
-        "F1": scores["f1"],
-        **({"judge": scores.get("judge")} if judged else {}),
-        "searches": scores["mean_searches"],
-        "unanswered": scores["unanswered"],
-    }
+    shown = {title: scores.get(key) for title, key in SHOWN.items() if key != "judge" or judged}
+    return {"split": name, **shown}

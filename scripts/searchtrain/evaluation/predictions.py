@@ -25,23 +25,44 @@ def select_split(
         pl.col("answer").str.strip_chars()
     )
     ids = rows["question_id"]
-    unknown = ids.filter(~ids.is_in(questions["id"].implode()))
+    check_ids(ids, questions["id"], split, path)
+    missing = list_others(questions["id"], ids)
+    if complete and not missing.is_empty():
+        raise InputError(
+            f"predictions of split {split!r}: {ids.len()} of the {questions.height} questions of"
+            f" {path} have one; first without: id {missing[0]!r}; predict again"
+        )
+    return questions.select("question", "source", question_id="id").join(
+        rows, on="question_id", maintain_order="left"
+    )
+
+
+def check_ids(ids: pl.Series, known: pl.Series, split: str, path: Any) -> None:
+    """Raise InputError for the id of a prediction that is not in the question file or comes twice.
+
+    `known`: the ids of the file at `path`.
+    """
     repeated = ids.filter(ids.is_duplicated())
-    missing = questions["id"].filter(~questions["id"].is_in(ids.implode()))
+    unknown = list_others(ids, known)
     for fault, keys in (("is not in", unknown), ("has several predictions for", repeated)):
         if not keys.is_empty():
             raise InputError(
                 f"predictions of split {split!r}: id {keys[0]!r} {fault} {path};"
                 " predict again from the present file, one rollout a question"
             )
-    if complete and not missing.is_empty():
-        raise InputError(
-            f"predictions of split {split!r}: {ids.len()} of the {questions.height} questions of"
-            f" {path} have one; first without: id {missing[0]!r}; predict again"
-        )
-    return questions.select(pl.col("id").alias("question_id"), "question", "source").join(
-        rows, on="question_id", how="inner", maintain_order="left"
-    )
+
+
+def list_others(ids: pl.Series, known: pl.Series) -> pl.Series:
+    """The ids that are not among the known ones, in their order."""
+    return ids.filter(~ids.is_in(known.implode()))
+
+
+def add_columns(frame: pl.DataFrame, questions: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """Add columns of a question or answer file to predictions, in the order of the predictions."""
+    return frame.join(
+        questions.select(*columns, question_id="id"),
+        on="question_id", how="left", maintain_order="left",
+    )  # fmt: skip
 
 
 def add_verdicts(frame: pl.DataFrame, split: str, judgements: pl.DataFrame | None) -> pl.DataFrame:
@@ -50,20 +71,13 @@ def add_verdicts(frame: pl.DataFrame, split: str, judgements: pl.DataFrame | Non
     `frame`: predictions of the split with `question_id`; `judgements`: `schemas.Judgements`.
     Raises InputError when only a part of the split was judged.
     """
-    if judgements is None:
+    verdicts = None if judgements is None else judgements.filter(pl.col("split") == split)
+    if verdicts is None or verdicts.is_empty():
         return frame
-    verdicts = judgements.filter(pl.col("split") == split)
-    if verdicts.is_empty():
-        return frame
-    missing = frame["question_id"].filter(
-        ~frame["question_id"].is_in(verdicts["question_id"].implode())
-    )
+    missing = list_others(frame["question_id"], verdicts["question_id"])
     if not missing.is_empty():
         raise InputError(
             f"judgements of split {split!r}: none for id {missing[0]!r} ({missing.len()} such ids);"
             " judge again from the present predictions"
         )
-    return frame.join(
-        verdicts.select("question_id", pl.col("correct").alias("judge")),
-        on="question_id", how="left", maintain_order="left",
-    )  # fmt: skip
+    return add_columns(frame, verdicts.rename({"question_id": "id", "correct": "judge"}), "judge")

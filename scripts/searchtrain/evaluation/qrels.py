@@ -29,22 +29,16 @@ def read_qrels(path: str | Path) -> dict[str, set[str]]:
         fields = line.split()
         if not fields:
             continue
-        place = f"{path}: line {number}"
-        if len(fields) != 4:
-            raise InputError(
-                f"{place}: {line[:80]!r} has {len(fields)} columns; give four ({COLUMNS})"
-            )
-        query, _, document, relevance = fields
+        fault = f"{line[:80]!r} has {len(fields)} columns"
         try:
-            relevant = int(relevance) > 0
+            query, _, document, relevance = fields
+            fault = f"relevance {relevance!r} is no whole number"
+            relevant = {document} if int(relevance) > 0 else set()
         except ValueError:
             raise InputError(
-                f"{place}: relevance {relevance!r} is no whole number; give four columns"
-                f" ({COLUMNS})"
+                f"{path}: line {number}: {fault}; give four columns ({COLUMNS})"
             ) from None
-        documents = qrels.setdefault(query, set())
-        if relevant:
-            documents.add(document)
+        qrels.setdefault(query, set()).update(relevant)
     return qrels
 
 

@@ -7,17 +7,18 @@ Invariant: a blank answer is never right.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
 from searchtrain.data.answers import match_normalised, match_strict, match_substring, measure_f1
 
-SCORES = {
-    "em_strict": pl.Boolean,
-    "em_normalised": pl.Boolean,
-    "substring": pl.Boolean,
-    "f1": pl.Float64,
+SCORES: dict[str, tuple[Callable[[str, list[str]], float], type[pl.DataType]]] = {
+    "em_strict": (match_strict, pl.Boolean),
+    "em_normalised": (match_normalised, pl.Boolean),
+    "substring": (match_substring, pl.Boolean),
+    "f1": (measure_f1, pl.Float64),
 }
 GROUPS = {"by_type": "type", "by_source": "source"}
 """What the scores are given apart for, and the column that says so."""
@@ -25,16 +26,11 @@ GROUPS = {"by_type": "type", "by_source": "source"}
 
 def add_scores(frame: pl.DataFrame) -> pl.DataFrame:
     """Add the columns of `SCORES` to `answer` and `golden_answers`."""
-    rows = [
-        (
-            match_strict(answer, golds),
-            match_normalised(answer, golds),
-            match_substring(answer, golds),
-            measure_f1(answer, golds),
-        )
-        for answer, golds in frame.select("answer", "golden_answers").iter_rows()
-    ]
-    return frame.hstack(pl.DataFrame(rows, schema=SCORES, orient="row"))
+    pairs = frame.select("answer", "golden_answers").rows()
+    return frame.with_columns(
+        pl.Series(name, [measure(*pair) for pair in pairs], kind)
+        for name, (measure, kind) in SCORES.items()
+    )
 
 
 def score_answers(frame: pl.DataFrame) -> dict[str, Any]:
@@ -48,16 +44,14 @@ def score_answers(frame: pl.DataFrame) -> dict[str, Any]:
     `judge_invalid`, how many have no verdict.
     """
     scored = add_scores(frame)
-    return {
-        **_average(scored),
-        **{
-            name: {
-                value: _average(scored.filter(pl.col(column) == value))
-                for value in scored[column].drop_nulls().unique().sort()
-            }
-            for name, column in GROUPS.items()
-        },
+    groups = {
+        name: {
+            value: _average(scored.filter(pl.col(column) == value))
+            for value in scored[column].drop_nulls().unique().sort()
+        }
+        for name, column in GROUPS.items()
     }
+    return {**_average(scored), **groups}
 
 
 def _average(scored: pl.DataFrame) -> dict[str, Any]:
@@ -65,13 +59,12 @@ def _average(scored: pl.DataFrame) -> dict[str, Any]:
     if "judge" in scored.columns:
         means["judge"] = _mean(scored["judge"])
         means["judge_invalid"] = scored["judge"].null_count()
-    reasons = Counter(scored["stop_reason"].to_list())
     return {
         "n": scored.height,
         **means,
         "mean_searches": _mean(scored["searches"]),
         "unanswered": int((scored["answer"].str.strip_chars() == "").sum()),
-        "stop_reasons": dict(sorted(reasons.items())),
+        "stop_reasons": dict(sorted(Counter(scored["stop_reason"]).items())),
     }
 
 

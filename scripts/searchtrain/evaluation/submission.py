@@ -33,10 +33,8 @@ def make_submission(
     not a word or phrase of at most `max_words` words.
     """
     rows = select_split(predictions, "test", test, complete=True, path=path)
-    records = [
-        {"id": key, "predicted_answer": answer}
-        for key, answer in zip(ids, rows["answer"], strict=True)
-    ]
+    answers = zip(ids, rows["answer"], strict=True)
+    records = [{"id": key, "predicted_answer": answer} for key, answer in answers]
     check_submission(records, ids, path)
     form = check_form(records, max_words, max_share)
     logger.info(
@@ -54,22 +52,21 @@ def check_form(
     Returns `answers`, `empty`, `broken` and `faults` (kind -> how many). Raises InputError naming
     three of them when more than `max_share` of all answers are broken.
     """
-    found = {
-        record["id"]: fault
+    found = [
+        (fault, record)
         for record in records
         if (fault := find_fault(record["predicted_answer"], max_words))
-    }
-    kinds = dict(sorted(Counter(found.values()).items()))
+    ]
+    kinds = dict(sorted(Counter(fault for fault, _ in found).items()))
     if len(found) > max_share * len(records):
         shown = [
-            f"id {record['id']!r} ({found[record['id']]}): {record['predicted_answer']!r:.60}"
-            for record in records
-            if record["id"] in found
+            f"id {record['id']!r} ({fault}): {record['predicted_answer']!r:.60}"
+            for fault, record in found[:3]
         ]
         raise InputError(
             f"test.json: {len(found)} of {len(records)} answers are not a word or phrase of at most"
             f" {max_words} words ({', '.join(f'{kind} {n}' for kind, n in kinds.items())}), for"
-            f" instance {'; '.join(shown[:3])}. Ask for short answers in config/prompts/agent.jinja"
+            f" instance {'; '.join(shown)}. Ask for short answers in config/prompts/agent.jinja"
             " and keep only such rollouts (curate.rules.exact_match), or raise"
             " predict.max_long_share or predict.max_answer_words"
         )
@@ -95,16 +92,13 @@ def check_submission(records: Any, ids: Sequence[str | int], path: Any) -> None:
         )
     for number, (record, key) in enumerate(zip(records, ids, strict=True), 1):
         if not isinstance(record, dict) or set(record) != {"id", "predicted_answer"}:
-            raise InputError(
-                f"the submission: row {number}: {record!r:.80} is not exactly id, predicted_answer"
+            fault = f": {record!r:.80} is not exactly id, predicted_answer"
+        elif record["id"] != key or type(record["id"]) is not type(key):
+            fault = f": id {record['id']!r} where {path} has {key!r}; keep its ids and their order"
+        elif not isinstance(record["predicted_answer"], str):
+            fault = (
+                f" (id {key!r}): predicted_answer {record['predicted_answer']!r:.60} is not text"
             )
-        if record["id"] != key or type(record["id"]) is not type(key):
-            raise InputError(
-                f"the submission: row {number}: id {record['id']!r} where {path} has {key!r};"
-                " keep its ids and their order"
-            )
-        if not isinstance(record["predicted_answer"], str):
-            raise InputError(
-                f"the submission: row {number} (id {key!r}): predicted_answer"
-                f" {record['predicted_answer']!r:.60} is not text"
-            )
+        else:
+            continue
+        raise InputError(f"the submission: row {number}{fault}")

@@ -35,11 +35,10 @@ async def ask_each(
     progress = StageProgress(len(requests), [model])
 
     async def ask(request: str) -> Answer | BoundaryError:
-        answer: Answer | BoundaryError
-        error = None
         try:
             with attribute_failures():
-                answer = await asker.ask(request, read, seed=settings.seed)
+                answer: Answer | BoundaryError = await asker.ask(request, read, seed=settings.seed)
+            error = None
         except BoundaryError as caught:
             answer = error = caught
         progress.advance(failed=error is not None)

@@ -16,13 +16,14 @@ from searchtrain.core.network import is_loopback
 from searchtrain.models.identity import check_name, is_same_model
 from searchtrain.models.model import Completion, Message
 from searchtrain.models.purchase import Purchaser, read_retry_after
-from searchtrain.models.request import is_too_long, make_body, make_key, read_reply
+from searchtrain.models.request import make_body, make_key, read_reply
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import Role, find_section, make_role
 from searchtrain.serving.endpoint import wait_ready
 
-REFUSED = {401, 403, 404}
-"""Statuses that no other request would escape: they end the stage at once."""
+CHECK_KEY = "check the API key"
+REFUSED = {401: CHECK_KEY, 403: CHECK_KEY, 404: "check the URL and the model's name"}
+"""Statuses that no other request would escape: they end the stage at once; and their remedies."""
 RETRIED = {408, 409, 429}
 """Statuses that may pass, beside those of 500 and above."""
 BACKOFF_S = 0.2
@@ -101,30 +102,22 @@ class ModelClient:
     async def _ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """One attempt."""
         try:
-            reply = await self._client.chat.completions.create(**body)
+            answer = read_reply(await self._client.chat.completions.create(**body))
         except openai.APIStatusError as error:
             raise self._classify(error) from None
         except openai.APITimeoutError:
-            raise ModelError(
-                f"{self.url}: no answer within {self.role.timeout:g} s,"
-                f" {self.role.attempts} attempts; check the server or raise"
-                f" models.{self.role.name}.timeout",
-                "timeout",
-                passing=True,
-            ) from None
+            waited = f"{self.role.timeout:g} s, {self.role.attempts} attempts"
+            remedy = f"check the server or raise models.{self.role.name}.timeout"
+            fault = f"{self.url}: no answer within {waited}; {remedy}"
+            raise ModelError(fault, "timeout", passing=True) from None
         except openai.APIConnectionError as error:
-            raise ModelError(
-                f"{self.url}: {error.__cause__ or error}; check that the server is up",
-                "connection",
-                passing=True,
-            ) from None
+            fault = f"{self.url}: {error.__cause__ or error}; check that the server is up"
+            raise ModelError(fault, "connection", passing=True) from None
         except openai.APIError as error:
             raise ModelError(f"{self.url}: {error}", "contract") from None
         except (ValueError, TypeError) as error:
-            raise ModelError(
-                f"{self.url}: the answer is not an OpenAI chat completion ({error})", "contract"
-            ) from None
-        answer = read_reply(reply)
+            fault = f"{self.url}: the answer is not an OpenAI chat completion ({error})"
+            raise ModelError(fault, "contract") from None
         if answer is None:
             raise ModelError(f"{self.url}: the answer holds no choices", "contract")
         self._check_answerer(answer["model"], self.url)
@@ -147,15 +140,12 @@ class ModelClient:
     def _classify(self, error: openai.APIStatusError) -> SearchTrainError:
         status, text = error.status_code, " ".join(error.response.text.split())[:300]
         if status in REFUSED:
-            remedy = {404: "check the URL and the model's name"}.get(status, "check the API key")
             return ServiceError(
-                f"{self.url}: HTTP {status} for {self.role.model}: {text}; {remedy}"
+                f"{self.url}: HTTP {status} for {self.role.model}: {text}; {REFUSED[status]}"
             )
-        if is_too_long(status, text):
-            return ModelError(
-                f"{self.url}: the conversation is longer than the model's context: {text}",
-                "context_length",
-            )
+        if status == 400 and "context length" in text.lower():
+            fault = f"{self.url}: the conversation is longer than the model's context: {text}"
+            return ModelError(fault, "context_length")
         passing = status in RETRIED or status >= 500
         tries = f" after {self.role.attempts} attempts" if passing else ""
         return ModelError(

@@ -19,9 +19,7 @@ TIMEOUT_S = 20.0
 def is_same_model(name: str, other: str) -> bool:
     """Whether two names mean one model: their last parts are equal but for letter case, so that a
     hub name and a local folder compare."""
-    return name.rstrip("/").rpartition("/")[2].casefold() == (
-        other.rstrip("/").rpartition("/")[2].casefold()
-    )
+    return Path(name).name.casefold() == Path(other).name.casefold()
 
 
 def read_cards(url: str, key: str) -> dict[str, dict[str, Any]] | None:
@@ -52,7 +50,7 @@ def check_name(url: str, key: str, model: str, only: str) -> None:
     cards = read_cards(url, key)
     if cards is None:
         return
-    root = _find(cards, url, model).get("root") or model
+    root = _find_root(cards, url, model) or model
     if not is_same_model(root, only):
         raise ServiceError(
             f"{url}: {model!r} is {root!r} there, and only {only!r} (task.teacher) may write"
@@ -65,7 +63,7 @@ def check_folder(url: str, key: str, model: str, folder: Path) -> None:
 
     Raises ServiceError when it was not, or when the server cannot say.
     """
-    root = _find(read_cards(url, key) or {}, url, model).get("root")
+    root = _find_root(read_cards(url, key) or {}, url, model)
     if root is None or Path(root).resolve() != folder.resolve():
         raise ServiceError(
             f"{url}: {model!r} is {root!r} there and not the checkpoint {folder}; let the workflow"
@@ -73,8 +71,8 @@ def check_folder(url: str, key: str, model: str, folder: Path) -> None:
         )
 
 
-def _find(cards: dict[str, dict[str, Any]], url: str, model: str) -> dict[str, Any]:
+def _find_root(cards: dict[str, dict[str, Any]], url: str, model: str) -> str | None:
     if model not in cards:
         known = ", ".join(map(repr, cards)) or "nothing"
         raise ServiceError(f"{url}: serves {known}, not {model!r}; check the URL and the model")
-    return cards[model]
+    return cards[model].get("root")

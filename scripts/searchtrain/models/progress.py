@@ -44,7 +44,10 @@ class StageProgress:
             self._bar.update(self._task, completed=self.done, description=self._describe())
         elif time.monotonic() - self._printed >= INTERVAL:
             self._printed = time.monotonic()
-            logger.info("%d/%d rows, %s, %s", self.done, self.total, self._describe(), self._left())
+            left = (self._printed - self._begun) / self.done * (self.total - self.done)
+            logger.info(
+                "%d/%d rows, %s, %.0f s left", self.done, self.total, self._describe(), left
+            )
 
     def skip(self, rows: int) -> None:
         """Take rows out of the total that need not be done."""
@@ -71,7 +74,3 @@ class StageProgress:
             f" {self.failed} failed, {tokens:,} tokens, {self.done / seconds:.1f} rows/s"
             + (f", ${cost:.2f}" if cost else "")
         )
-
-    def _left(self) -> str:
-        seconds = (time.monotonic() - self._begun) / max(self.done, 1) * (self.total - self.done)
-        return f"{seconds:.0f} s left"

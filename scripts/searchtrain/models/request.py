@@ -80,11 +80,6 @@ def read_reply(reply: Any) -> dict[str, Any] | None:
     }
 
 
-def is_too_long(status: int, text: str) -> bool:
-    """Whether a server refused a conversation as longer than its context."""
-    return status == 400 and "context length" in text.lower()
-
-
 def parse_object(
     text: str, schema: Mapping[str, Any], max_chars: int | None = None
 ) -> dict[str, Any]:
@@ -99,17 +94,12 @@ def parse_object(
         )
     match = JSON_OBJECT.search(THOUGHT.sub("", text))
     try:
-        value: dict[str, Any] | None = json.loads(match[0]) if match else None
+        value: dict[str, Any] = json.loads(match[0] if match else "")
         # Half a surrogate pair (\ud83d) is JSON and no text: no table could hold it.
         json.dumps(value, ensure_ascii=False).encode()
-    except (json.JSONDecodeError, UnicodeEncodeError):
-        value = None
-    except RecursionError:
-        raise ReplyError("The answer is nested too deeply.", "schema") from None
-    if value is None:
-        raise ReplyError(f"The answer is no JSON object: {text[:80]!r}.", "not_json")
-    try:
         error = best_match(_make_validator(canonical_json(schema)).iter_errors(value))
+    except (json.JSONDecodeError, UnicodeEncodeError):
+        raise ReplyError(f"The answer is no JSON object: {text[:80]!r}.", "not_json") from None
     except RecursionError:
         raise ReplyError("The answer is nested too deeply.", "schema") from None
     if error is not None:

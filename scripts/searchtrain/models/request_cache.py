@@ -71,7 +71,9 @@ class RequestCache:
                     "select value from answers where key = ? and bought >= ?", (key, since)
                 ).fetchone()
             except sqlite3.Error as error:
-                if connection is not self._own and _is_elsewhere(error):
+                # Another job writes its file now, or died before it had a table.
+                elsewhere = _is_held(error) or str(error) == "no such table: answers"
+                if connection is not self._own and elsewhere:
                     continue
                 raise _name_file(path, error) from None
             if row:
@@ -160,12 +162,6 @@ def _open_alone(path: Path, wait: float) -> sqlite3.Connection:
 def _is_held(error: sqlite3.Error) -> bool:
     """Whether another job has the file open; the error code's low byte is its kind."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in HELD
-
-
-def _is_elsewhere(error: sqlite3.Error) -> bool:
-    """Whether the answers of another job's file are out of reach, and not by a fault of the file:
-    it writes them now, or it died before it had one."""
-    return _is_held(error) or str(error) == "no such table: answers"
 
 
 def _name_file(path: Path, error: sqlite3.Error) -> InputError:

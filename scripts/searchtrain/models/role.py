@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from searchtrain import config as settings
@@ -52,25 +52,9 @@ def make_role(
     config: settings.Config, name: str, sampling: settings.Sampling, revision: str | None = None
 ) -> Role:
     """The role `name` of a config; `revision`: in place of its own (a student's weights)."""
-    section = find_section(config, name)
-    own: dict[str, Any] = {}
-    if isinstance(section, settings.Role):
-        own = {
-            "revision": section.revision,
-            "api_key_env": section.api_key_env,
-            "price": section.price.model_dump(),
-        }
-    return Role(
-        name=name,
-        model=section.model,
-        sampling=sampling.tracked(),
-        dialect=section.dialect,
-        concurrency=section.concurrency,
-        timeout=section.timeout,
-        attempts=section.attempts,
-        only=find_only(config, name),
-        **{**own, **({} if revision is None else {"revision": revision})},
-    )
+    values = find_section(config, name).model_dump(include={each.name for each in fields(Role)})
+    values |= {"name": name, "sampling": sampling.tracked(), "only": find_only(config, name)}
+    return Role(**values | ({} if revision is None else {"revision": revision}))
 
 
 def find_section(config: settings.Config, name: str) -> settings.Role | settings.Student:

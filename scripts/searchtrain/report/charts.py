@@ -41,8 +41,13 @@ def draw_sampling(tagged: pl.DataFrame, sampled: pl.DataFrame, path: str | Path)
     )
     for axes, (names, counts) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         _draw_panel(axes, *names, counts)
-    bars = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*bars, loc="outside lower center", ncols=2, frameon=False)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, with the legend of its first panel below."""
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False)
     with warnings.catch_warnings(), replace_file(path) as partial:
         # A letter that no font here has becomes a box.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
@@ -72,7 +77,8 @@ def _draw_panel(axes: Axes, name: str, whole: str, counts: pl.DataFrame) -> None
     )
     axes.set_ylim(max(shown.height, 4) - 0.4, -0.6)
     axes.set_xlim(0, 1.12 * max([*shares["before"], *shares["after"], 1e-9]))
-    axes.set_title(f"{name}: {_count_labels(counts)}\n{_describe_evenness(counts)}", fontsize=11)
+    present = [f"{(counts[when] > 0).sum():,} {when}" for when in ("before", "after")]
+    axes.set_title(f"{name}: {', '.join(present)}\n{_describe_evenness(counts)}", fontsize=11)
     axes.set_xlabel(_describe_rest(counts, whole), fontsize=9)
     axes.xaxis.set_major_formatter("{x:g} %")
     axes.tick_params(axis="y", length=0)
@@ -95,11 +101,6 @@ def _format_percent(share: float) -> str:
     return f"{share:.1f} %" if share >= 0.05 else "< 0.1 %"
 
 
-def _count_labels(counts: pl.DataFrame) -> str:
-    before, after = ((counts[when] > 0).sum() for when in ("before", "after"))
-    return f"{before:,} before, {after:,} after"
-
-
 def _describe_evenness(counts: pl.DataFrame) -> str:
     before, after = (measure_evenness(counts, when) for when in ("before", "after"))
     if before is None or after is None:
@@ -113,7 +114,6 @@ def _describe_rest(counts: pl.DataFrame, whole: str) -> str:
         return f"share of all {whole}"
     before, after = (
         100 * rest.select(pl.sum(when)).item() / max(counts.select(pl.sum(when)).item(), 1)
-        for when in ("before", "after")
     )
     return (
         f"share of all {whole}; {rest.height:,} more have {_format_percent(before)} before,"

@@ -7,10 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from searchtrain.core.files import replace_file
+from searchtrain.report.charts import AFTER, BEFORE, save_figure
 
-BEFORE = "#b9bec7"
-AFTER = "#1f6fb4"
 PANELS = {
     "reward": "Reward",
     "valid_turns": "Share of valid turns",
@@ -31,10 +29,7 @@ def draw_history(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     figure.suptitle(f"GRPO: {len(rows):,} steps", fontsize=14, weight="bold")
     for axes, (key, title) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
         _draw_panel(axes, key, title, rows)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    with replace_file(path) as partial:
-        figure.savefig(partial, format="png", metadata={"Software": None})
+    save_figure(figure, path)
 
 
 def average_curve(values: Sequence[float], width: int) -> list[float]:

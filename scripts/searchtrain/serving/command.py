@@ -16,29 +16,30 @@ from searchtrain.serving.spec import ServerSpec
 
 def build_command(spec: ServerSpec, port: int) -> list[str]:
     """The server's command line."""
-    at = ["--host", HOST, "--port", str(port)]
-    python = [sys.executable, "-m"]
     if spec.serve == "command":
         return [str(part).replace("{port}", str(port)) for part in spec.command or ()]
-    paths = ["--index", str(spec.index), "--corpus", str(spec.corpus)]
-    options = ["--rates", json.dumps(spec.rates), "--ledger", str(spec.ledger)]
-    if spec.serve == "retriever":
-        return [*python, "searchtrain.search.server", *paths, *render_arguments(spec.args), *at]
-    if spec.serve == "web":
-        return [*python, "searchtrain.demo.web", *paths, *options, *at]
-    if spec.serve == "scripted":
-        model = ["--model", str(spec.model), "--port", str(port)]
-        return [*python, "searchtrain.demo.endpoint", *model, *options]
-    name = ["--served-model-name", spec.served_model_name] if spec.served_model_name else []
+    at = {"host": HOST, "port": port}
+    paths = {"index": spec.index, "corpus": spec.corpus}
+    scripted = {"rates": spec.rates, "ledger": spec.ledger}
     # The module, not the `vllm` command: that one fails in the CPU build.
-    return [
-        *python,
-        "vllm.entrypoints.openai.api_server",
-        *("--model", str(spec.model)),
-        *name,
-        *at,
-        *render_arguments(spec.args),
-    ]
+    module, args = {
+        "retriever": ("searchtrain.search.server", {**paths, **spec.args, **at}),
+        "web": ("searchtrain.demo.web", {**paths, **scripted, **at}),
+        "scripted": (
+            "searchtrain.demo.endpoint",
+            {"model": spec.model, "port": port, **scripted},
+        ),
+        "vllm": (
+            "vllm.entrypoints.openai.api_server",
+            {
+                "model": spec.model,
+                "served_model_name": spec.served_model_name or None,
+                **at,
+                **spec.args,
+            },
+        ),
+    }[spec.serve]
+    return [sys.executable, "-m", module, *render_arguments(args)]
 
 
 def render_arguments(args: Mapping[str, Any]) -> list[str]:
@@ -50,16 +51,14 @@ def render_arguments(args: Mapping[str, Any]) -> list[str]:
     rendered: list[str] = []
     for name, value in args.items():
         option = name.replace("_", "-")
-        if value is None:
-            continue
         if isinstance(value, bool):
             rendered.append(f"--{option}" if value else f"--no-{option}")
-        elif isinstance(value, list):
-            rendered += [f"--{option}", *map(str, value)]
-        elif isinstance(value, Mapping):
-            rendered += [f"--{option}", json.dumps(value)]
-        else:
-            rendered += [f"--{option}", str(value)]
+        elif value is not None:
+            values = value if isinstance(value, list) else [value]
+            texts = [
+                json.dumps(each) if isinstance(each, Mapping) else str(each) for each in values
+            ]
+            rendered += [f"--{option}", *texts]
     return rendered
 
 

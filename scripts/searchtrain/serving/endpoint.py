@@ -52,16 +52,14 @@ def read_endpoint(path: Path) -> dict[str, Any] | None:
     """Read an endpoint file, None while it is not there; raises ServiceError if it is not one."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not {"state", "url", "pid", "server"} <= set(record):
+            raise ValueError("no state, url, pid and server")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise ServiceError(
-            f"{path}: not an endpoint file ({error}); give a URL or its path"
+            f"{path}: not an endpoint file ({error}); give a URL or a file that serve.py wrote"
         ) from None
-    if not isinstance(record, dict) or not {"state", "url", "pid", "server"} <= set(record):
-        raise ServiceError(
-            f"{path}: not an endpoint file; give a URL or a file that serve.py wrote"
-        )
     return record
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
@@ -94,12 +95,9 @@ def list_devices() -> list[str]:
             return []
         ended = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
         return re.findall(r"^GPU (\d+):", ended.stdout, re.MULTILINE)
-    devices = []
-    for device in map(str.strip, given.split(",")):
-        if device in ("", "-1", "NoDevFiles"):
-            break  # CUDA ignores what follows, too
-        devices.append(device)
-    return devices
+    # CUDA ignores what follows one that is none, too.
+    none = ("", "-1", "NoDevFiles")
+    return list(takewhile(lambda name: name not in none, map(str.strip, given.split(","))))
 
 
 def find_lock_folder() -> Path:
@@ -119,7 +117,7 @@ def try_lock(path: Path) -> IO[bytes] | None:
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
     except BlockingIOError:
         file.close()
         return None
-    return file

@@ -20,18 +20,15 @@ def check_port_free(port: int) -> None:
     """Raise ServiceError when something listens on the port already."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        taken = probe.connect_ex((HOST, port)) == 0
+        reason = "" if probe.connect_ex((HOST, port)) else "something answers there"
     with socket.socket() as probe:
         # As servers do: a port whose last connections are only closing counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            taken = True
             reason = error.strerror or "bind failed"
-        else:
-            reason = "something answers there"
-    if taken:
+    if reason:
         raise ServiceError(
             f"port {port} is already in use ({reason}): stop that process or set another port"
         )

@@ -5,6 +5,7 @@ outlives its supervisor (see `process`), nor the supervisor its own parent.
 """
 
 import logging
+import re
 import signal
 import time
 from contextlib import ExitStack
@@ -17,13 +18,15 @@ from searchtrain.serving.command import build_command, build_environment
 from searchtrain.serving.endpoint import write_endpoint
 from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.serving.port import HOST, answers, check_port_free, find_free_port
-from searchtrain.serving.server_log import read_gist
 from searchtrain.serving.spec import read_spec
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 """Between two looks whether the server is ready."""
+GIST_CHARS = 300
+LOG_TAIL_BYTES = 1 << 18
+FAULT = re.compile(r"\b[A-Z]\w*(?:Error|Exception)\b: \S.*")
 
 
 class StopSignal:
@@ -98,6 +101,19 @@ def supervise(server: str, values: Any, endpoint: Path, log: Path) -> None:
 
 def describe_exit(status: int) -> str:
     """An exit status in words."""
-    if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
-    return f"exit status {status}"
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+def read_gist(log: Path, start: int) -> str:
+    """What a server said since byte `start` of its log: its first and last exception, or last line.
+
+    The first is the cause when one process of several fails (vLLM); warnings quote exceptions too.
+    """
+    with log.open("rb") as stream:
+        stream.seek(max(start, log.stat().st_size - LOG_TAIL_BYTES))
+        text = stream.read().decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    found = [FAULT.search(line) for line in lines if " WARNING " not in line]
+    faults = [match[0] for match in found if match]
+    chosen = dict.fromkeys((faults[0], faults[-1]) if faults else lines[-1:])
+    return " ... ".join(line[:GIST_CHARS] for line in chosen) or "it logged nothing"

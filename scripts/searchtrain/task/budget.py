@@ -5,11 +5,14 @@ clean rebuilds, and is one for all submissions. Invariant: it is never set back 
 """
 
 import time
+from bisect import bisect_right
 from collections.abc import Mapping
-from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from searchtrain.config import Config
+from searchtrain.config.command import change_setting
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json, write_json
 from searchtrain.task.plan import STAGES, make_plan, sum_known
@@ -19,7 +22,7 @@ CLOCK = "task_clock.json"
 """Its name in the folder of the request cache."""
 
 
-def check_budget(plan: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def check_budget(plan: Mapping[str, Any], config: Config) -> None:
     """Raise InputError when the planned hours exceed `task.budget_hours`.
 
     The message has the value to which `sample.total` or `trajectories.rollouts` alone would have to
@@ -29,12 +32,9 @@ def check_budget(plan: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     if budget is None or needed <= budget:
         return
     fits = find_fit(config, plan["questions"])
-    remedies = [f"{key}: {value}" for key, value in fits.items()]
-    remedy = (
-        f"{' or '.join(remedies)} would fit"
-        if remedies
-        else "fewer questions or rollouts alone would not fit; look at the other stages"
-    )
+    remedy = "fewer questions or rollouts alone would not fit; look at the other stages"
+    if fits:
+        remedy = f"{' or '.join(f'{key}: {value}' for key, value in fits.items())} would fit"
     largest = max(plan["stages"], key=lambda stage: stage["hours"] or 0)
     raise InputError(
         f"task.budget_hours: {budget:g}: the plan needs {needed:.2f} h on {plan['gpus']} GPUs, most"
@@ -42,28 +42,27 @@ def check_budget(plan: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     )
 
 
-def find_fit(config: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, int]:
+def find_fit(config: Config, counts: Mapping[str, int]) -> dict[str, int]:
     """The largest value of each knob that keeps the plan inside the budget; none if none does.
 
-    Knobs: `sample.total` and `trajectories.rollouts`, each alone.
+    Knobs: `sample.total` and `trajectories.rollouts`, each alone, below what they are now.
     """
-    found = {}
+    budget = config.task.budget_hours
+    assert budget is not None
     knobs = {
         "sample.total": count_rolled_out(config, counts),
-        "trajectories.rollouts": config["trajectories"]["rollouts"],
+        "trajectories.rollouts": config.trajectories.rollouts,
     }
-    for knob, present in knobs.items():
-        low, high = 0, present
-        while high - low > 1:  # low fits (0: nothing does), high does not
-            middle = (low + high) // 2
-            changed = _change(config, knob, middle)
-            if sum_known(make_plan(changed, counts)) <= config["task"]["budget_hours"]:
-                low = middle
-            else:
-                high = middle
-        if low:
-            found[knob] = low
-    return found
+
+    def measure(value: int, knob: str) -> float:
+        return sum_known(make_plan(change_setting(config, knob, value), counts))
+
+    # The values are 1, 2, ...: the largest that fits is how many fit.
+    found = {
+        knob: bisect_right(range(1, present), budget, key=partial(measure, knob=knob))
+        for knob, present in knobs.items()
+    }
+    return {knob: value for knob, value in found.items() if value}
 
 
 def start_clock(cache: str | Path) -> float:
@@ -98,12 +97,4 @@ def check_rest(stage: str, rest: float, gone: float, budget: float, over_budget:
 
 def sum_rest(plan: Mapping[str, Any], first: str) -> float:
     """Planned hours from a stage on, as far as there are rates."""
-    later = STAGES[STAGES.index(first) :]
-    return sum_known({"stages": [stage for stage in plan["stages"] if stage["name"] in later]})
-
-
-def _change(config: Mapping[str, Any], knob: str, value: int) -> dict[str, Any]:
-    changed = deepcopy(dict(config))
-    section, key = knob.split(".")
-    changed[section][key] = value
-    return changed
+    return sum_known(plan, STAGES[STAGES.index(first) :])

@@ -24,7 +24,7 @@ def check_task(config: Config) -> None:
 
     Raises InputError with a line for each breach: key, value, remedy.
     """
-    task = config.task
+    task, base = config.task, config.train.base
     faults = list(_check_submissions(task))
     if task.seed_data_only:
         faults += _check_sources(config)
@@ -33,23 +33,21 @@ def check_task(config: Config) -> None:
             f"mix.file: {config.mix.file}: the task's training data is what its teacher"
             " writes on seed questions; set mix.file: null"
         )
-    if task.student:
-        faults += _check_student(config)
+    if task.student and not is_same_model(base, task.student):
+        faults.append(
+            f"train.base: {base}: is not the task's student {task.student!r} (task.student,"
+            " compared with the last part of the path); start from that model"
+        )
     if task.teacher:
-        faults += _check_writers(config)
-        faults += _check_predictors(config)
+        faults += [*_check_writers(config, task.teacher), *_check_predictors(config, task.teacher)]
     if faults:
         raise InputError("configuration: " + "\n".join(faults))
 
 
 def list_predictors(config: Config) -> dict[str, Section]:
     """What a prediction or the scoring of one may ask: config key -> its section."""
-    search = config.search
-    roles = ["student"] + ["refiner"] * config.refine.enabled
-    roles += ["judge"] * config.judge.enabled
-    sections: dict[str, Section] = {
-        search: config.retriever if search == "retriever" else config.web
-    }
+    roles = ["student", *["refiner"] * config.refine.enabled, *["judge"] * config.judge.enabled]
+    sections: dict[str, Section] = {config.search: getattr(config, config.search)}
     return sections | {f"models.{role}": find_section(config, role) for role in roles}
 
 
@@ -93,17 +91,7 @@ def _check_sources(config: Config) -> Iterator[str]:
             yield f"data.train: {data.train}: is {key} as well, and {only}; name the seed file"
 
 
-def _check_student(config: Config) -> Iterator[str]:
-    name, base = config.task.student or "", config.train.base
-    if not is_same_model(base, name):
-        yield (
-            f"train.base: {base}: is not the task's student {name!r} (task.student, compared with"
-            " the last part of the path); start from that model"
-        )
-
-
-def _check_writers(config: Config) -> Iterator[str]:
-    teacher = config.task.teacher or ""
+def _check_writers(config: Config, teacher: str) -> Iterator[str]:
     for role, reason in list_writers(config).items():
         model = find_section(config, role).model
         if not is_same_model(model, teacher):
@@ -124,13 +112,12 @@ def _check_writers(config: Config) -> Iterator[str]:
         )
 
 
-def _check_predictors(config: Config) -> Iterator[str]:
-    teacher = config.task.teacher or ""
+def _check_predictors(config: Config, teacher: str) -> Iterator[str]:
     why = f"{teacher!r} (task.teacher) may not be reached from predictions"
-    sections = {role: find_section(config, role) for role in list_writers(config)}
     hosts = {
         urlsplit(section.endpoint).netloc: role
-        for role, section in sections.items()
+        for role in list_writers(config)
+        for section in [find_section(config, role)]
         if section.endpoint and is_same_model(section.model, teacher)
     }
     secrets = list_secrets(config)

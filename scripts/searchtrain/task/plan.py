@@ -3,95 +3,90 @@
 Invariant: a total that a stage without rates belongs to has no hours either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from searchtrain.config import Config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
 from searchtrain.core.text_table import format_table
-from searchtrain.task.stages import Stage, count_rolled_out, plan_stages
+from searchtrain.task.stages import count_rolled_out, plan_stages
 
-SECTIONS = (
-    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
-    "models", "refine", "judge", "shortcuts", "trees", "rounds",
-)  # fmt: skip
-"""The config's sections that a plan depends on."""
 STAGES = ("index", "tag", "trajectories", "checkpoint", "predict", "predict_untrained")
 """What is planned, in the order of the run; a stage is named like its rule."""
 
 
-def count_questions(config: Mapping[str, Any], results: str | Path) -> dict[str, int]:
+def count_questions(config: Config, results: str | Path) -> dict[str, int]:
     """Questions of train, dev and test: as `plan.questions` says, else counted in the files.
 
     Files of the laptop world that are not built yet count as `world.sizes` has them; `results`
     stands for `<results>` in their paths. Raises InputError when a file is not there.
     """
     counts = {}
-    for split, given in config["plan"]["questions"].items():
-        name = config["data"][split]
+    for split, given in config.plan.questions:
+        name = getattr(config.data, split)
         file = Path(name.replace("<results>", str(results), 1))
         if given is not None:
             counts[split] = given
         elif name.startswith("<results>/world/") and not file.exists():
-            counts[split] = config["world"]["sizes"][split]
+            counts[split] = getattr(config.world.sizes, split)
         else:
             counts[split] = len(read_json(file))
     return counts
 
 
-def make_plan(config: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, Any]:
+def make_plan(config: Config, counts: Mapping[str, int]) -> dict[str, Any]:
     """`plan.json`: the stages, their sum, what it rests on and what it leaves out.
 
-    `config`: the sections of `SECTIONS`; `counts`: as from `count_questions`. Raises InputError
-    when a stage would need more GPUs than `plan.gpus`.
+    `counts`: as from `count_questions`. Raises InputError when a stage would need more GPUs than
+    `plan.gpus`.
     """
     stages = plan_stages(config, counts)
-    gpus = config["plan"]["gpus"]
+    plan = config.plan
     for stage in stages:
-        if stage.gpus > gpus:
+        if stage.gpus > plan.gpus:
             raise InputError(
-                f"plan.gpus: {gpus}: {stage.name} needs {stage.gpus}; raise plan.gpus, or lower"
-                f" {'train.gpu' if stage.name == 'checkpoint' else 'gpus in plan.rates'}"
+                f"plan.gpus: {plan.gpus}: {stage.name} needs {stage.gpus}; raise plan.gpus, or"
+                f" lower {'train.gpu' if stage.name == 'checkpoint' else 'gpus in plan.rates'}"
             )
-    rounded = [
-        {**asdict(stage), "hours": _round(stage.hours), "gpu_hours": _round(stage.gpu_hours)}
-        for stage in stages
-    ]
+    rows = [{**asdict(stage), "gpu_hours": stage.gpu_hours} for stage in stages]
     return {
         "questions": {**counts, "rolled_out": count_rolled_out(config, counts)},
-        "rollouts": config["trajectories"]["rollouts"],
-        "turns": config["plan"]["turns"],
-        "tokens": dict(config["plan"]["tokens"]),
-        "gpus": gpus,
-        "budget_hours": config["task"]["budget_hours"],
-        "stages": rounded,
-        "hours": _round(sum_hours(stages)),
-        "gpu_hours": _round(_add([stage.gpu_hours for stage in stages])),
+        "rollouts": config.trajectories.rollouts,
+        "turns": plan.turns,
+        "tokens": plan.tokens.model_dump(),
+        "gpus": plan.gpus,
+        "budget_hours": config.task.budget_hours,
+        "stages": [
+            {**row, "hours": _round(row["hours"]), "gpu_hours": _round(row["gpu_hours"])}
+            for row in rows
+        ],
+        "hours": _round(sum_hours(rows)),
+        "gpu_hours": _round(_combine(sum, [stage.gpu_hours for stage in stages])),
         "without_rates": {stage.name: stage.missing for stage in stages if stage.missing},
         "left_out": _list_left_out(config),
     }
 
 
-def sum_hours(stages: Sequence[Stage]) -> float | None:
-    """Wall clock of stages one after the other, but for one that runs beside another of them."""
-    hours = {stage.name: stage.hours for stage in stages}
+def sum_hours(stages: Sequence[Mapping[str, Any]]) -> float | None:
+    """Wall clock of stages (`stages` of a plan) one after the other, but for one that runs beside
+    another of them."""
+    hours: dict[str, float | None] = {stage["name"]: stage["hours"] for stage in stages}
     for stage in stages:
-        if stage.beside in hours:
-            pair = _list_numbers([hours.pop(stage.name), hours[stage.beside]])
-            hours[stage.beside] = max(pair) if pair else None
-    return _add(list(hours.values()))
+        if (beside := stage["beside"]) in hours:
+            hours[beside] = _combine(max, [hours.pop(stage["name"]), hours[beside]])
+    return _combine(sum, hours.values())
 
 
-def sum_known(plan: Mapping[str, Any]) -> float:
-    """Hours of the stages that have rates."""
-    timed = [
-        Stage(**{key: value for key, value in stage.items() if key != "gpu_hours"})
-        for stage in plan["stages"]
-        if stage["hours"] is not None
-    ]
-    return sum_hours(timed) or 0.0
+def sum_known(plan: Mapping[str, Any], names: Collection[str] = STAGES) -> float:
+    """Hours of those stages that have rates."""
+    stages = plan["stages"]
+    return (
+        sum_hours([each for each in stages if each["name"] in names and each["hours"] is not None])
+        or 0.0
+    )
 
 
 def format_plan(plan: Mapping[str, Any]) -> str:
@@ -121,29 +116,22 @@ def format_plan(plan: Mapping[str, Any]) -> str:
         format_table([*rows, total]),
         "",
     ]
-    if plan["budget_hours"] is not None:
-        if plan["hours"] is None:
-            lines.append(
-                f"Budget {plan['budget_hours']:g} h: cannot be checked without these rates."
-            )
-        else:
-            verdict = "inside" if plan["hours"] <= plan["budget_hours"] else "OVER"
-            lines.append(
-                f"{plan['hours']:.2f} h: {verdict} the budget of {plan['budget_hours']:g} h."
-            )
+    hours, budget = plan["hours"], plan["budget_hours"]
+    if budget is not None and hours is None:
+        lines.append(f"Budget {budget:g} h: cannot be checked without these rates.")
+    elif budget is not None:
+        verdict = "inside" if hours <= budget else "OVER"
+        lines.append(f"{hours:.2f} h: {verdict} the budget of {budget:g} h.")
     lines.append(f"Left out: {'; '.join(plan['left_out'])}.")
     return "\n".join(lines)
 
 
-def _list_left_out(config: Mapping[str, Any]) -> list[str]:
+def _list_left_out(config: Config) -> list[str]:
     stages = ["stages without a model (seeds, sample, curate, sft_dataset, metrics)"]
     for section in ("refine", "judge", "shortcuts", "trees"):
-        if config[section]["enabled"]:
-            stages.append(f"the models of {section}")
-    if config["rounds"]["count"] > 1:
-        stages.append("later SFT rounds")
-    if config["data"]["benchmarks"]:
-        stages.append("benchmarks")
+        stages += [f"the models of {section}"] * getattr(config, section).enabled
+    stages += ["later SFT rounds"] * (config.rounds.count > 1)
+    stages += ["benchmarks"] * bool(config.data.benchmarks)
     return [*stages, "GRPO", "answers that are in the request cache already"]
 
 
@@ -152,15 +140,12 @@ def _note(stage: Mapping[str, Any]) -> str:
     return "; ".join(notes + [f"no rates: {stage['missing']}"] * bool(stage["missing"]))
 
 
-def _add(values: Sequence[float | None]) -> float | None:
-    numbers = _list_numbers(values)
-    return None if numbers is None else sum(numbers)
-
-
-def _list_numbers(values: Sequence[float | None]) -> list[float] | None:
-    """The values, unless one of them is None."""
+def _combine(
+    combine: Callable[[Sequence[float]], float], values: Collection[float | None]
+) -> float | None:
+    """One number of all values; None if one of them is."""
     numbers = [value for value in values if value is not None]
-    return numbers if len(numbers) == len(values) else None
+    return combine(numbers) if len(numbers) == len(values) else None
 
 
 def _round(value: float | None) -> float | None:

@@ -7,12 +7,22 @@ a stage without rates has no hours.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from math import comb
-from typing import Any
+from operator import add
+from typing import Literal, NamedTuple
 
-Work = tuple[float, float, float, float]
-"""Requests, prompt tokens, prompt tokens that no prefix cache has, output tokens."""
+from searchtrain.config import Config
+
+
+class Work(NamedTuple):
+    """What requests to a model amount to."""
+
+    requests: float
+    prompt: float
+    fresh: float
+    """Prompt tokens that no prefix cache has."""
+    output: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,126 +51,114 @@ class Stage:
         return None if self.hours is None else self.hours * self.gpus
 
 
-def plan_stages(config: Mapping[str, Any], counts: Mapping[str, int]) -> list[Stage]:
+def plan_stages(config: Config, counts: Mapping[str, int]) -> list[Stage]:
     """Every stage that is planned, in the order of the run; a stage is named like its rule.
 
-    `config`: the sections of `plan.SECTIONS`; `counts`: questions of train, dev and test.
+    `counts`: questions of train, dev and test.
     """
     return [
         _plan_index(config),
-        _plan_tagging(config, counts),
+        _plan_tagging(config, counts["train"]),
         _plan_trajectories(config, counts),
         _plan_training(config, counts),
         *_plan_predictions(config, counts),
     ]
 
 
-def count_rolled_out(config: Mapping[str, Any], counts: Mapping[str, int]) -> int:
+def count_rolled_out(config: Config, counts: Mapping[str, int]) -> int:
     """Training questions that the teacher answers."""
-    total: int | None = config["sample"]["total"]
+    total = config.sample.total
     return counts["train"] if total is None else min(total, counts["train"])
 
 
-def _plan_index(config: Mapping[str, Any]) -> Stage:
+def _plan_index(config: Config) -> Stage:
     """Corpus, BM25 index and, with an encoder, the passages' vectors."""
-    plan = config["plan"]
-    rates, passages = plan["rates"], plan["passages"]
+    rates, passages = config.plan.rates, config.plan.passages
+    encoded = rates.encoding.passages
+    gpus = rates.encoding.gpus if encoded else 0
     # A BM25 index needs no GPU, so it is built while a teacher tags.
-    name, dense = "index", rates["encoding"]["passages"] is not None
-    gpus = rates["encoding"]["gpus"] if dense else 0
-    beside = None if gpus else "tag"
-    if not passages or rates["index"] is None:
-        missing = "plan.rates.index" if passages else "plan.passages"
-        return Stage(name, passages or 0, beside=beside, missing=missing)
-    hours = passages / 1e6 * rates["index"] / 3600
-    if dense:
-        hours += passages / rates["encoding"]["passages"] / 3600
-    return Stage(name, passages, gpus=gpus, hours=hours, beside=beside)
+    stage = Stage("index", passages or 0, beside=None if gpus else "tag")
+    if not passages or rates.index is None:
+        return replace(stage, missing="plan.rates.index" if passages else "plan.passages")
+    hours = passages / 1e6 * rates.index / 3600
+    if encoded:
+        hours += passages / encoded / 3600
+    return replace(stage, gpus=gpus, hours=hours)
 
 
-def _plan_tagging(config: Mapping[str, Any], counts: Mapping[str, int]) -> Stage:
+def _plan_tagging(config: Config, questions: int) -> Stage:
     """One request for each training question, before any is sampled."""
-    tokens, questions = config["plan"]["tokens"], counts["train"]
-    work = (
-        questions,
-        questions * (tokens["tag_system"] + tokens["question"]),
-        questions * tokens["question"],
-        questions * tokens["tag_answer"],
-    )
+    tokens = config.plan.tokens
+    each = (1, tokens.tag_system + tokens.question, tokens.question, tokens.tag_answer)
+    work = Work(*(questions * amount for amount in each))
     return _time_requests(config, "tag", "teacher", questions, work, searches=0)
 
 
-def _plan_trajectories(config: Mapping[str, Any], counts: Mapping[str, int]) -> Stage:
-    number = count_rolled_out(config, counts) * config["trajectories"]["rollouts"]
-    plan = config["plan"]
-    work = _count_rollouts(number, plan["turns"], plan["tokens"]["teacher_system"], plan["tokens"])
-    searches = number * (plan["turns"] - 1)
-    shards = config["trajectories"]["shards"]
+def _plan_trajectories(config: Config, counts: Mapping[str, int]) -> Stage:
+    number = count_rolled_out(config, counts) * config.trajectories.rollouts
+    plan = config.plan
+    work = _count_rollouts(config, number, plan.turns, plan.tokens.teacher_system)
+    searches, shards = number * (plan.turns - 1), config.trajectories.shards
     return _time_requests(config, "trajectories", "teacher", number, work, searches, shards)
 
 
-def _plan_training(config: Mapping[str, Any], counts: Mapping[str, int]) -> Stage:
-    plan, train = config["plan"], config["train"]
-    args, tokens, rates = train["args"], plan["tokens"], plan["rates"]["training"]
+def _plan_training(config: Config, counts: Mapping[str, int]) -> Stage:
+    plan, train = config.plan, config.train
+    args, tokens, rates = train.args, plan.tokens, plan.rates.training
     records = _count_kept(config, count_rolled_out(config, counts))
     length = (
-        tokens["student_system"] + tokens["question"] + plan["turns"] * tokens["turn"]
-        + (plan["turns"] - 1) * tokens["observation"]
+        tokens.student_system + tokens.question + plan.turns * tokens.turn
+        + (plan.turns - 1) * tokens.observation
     )  # fmt: skip
     steps = args.get("max_steps", -1)
     if steps > 0:
-        rows = steps * train["processes"] * args.get("per_device_train_batch_size", 1)
+        rows = steps * train.processes * args.get("per_device_train_batch_size", 1)
         rows *= args.get("gradient_accumulation_steps", 1)
         packed = args.get("neat_packing") or args.get("packing")
         trained = rows * (args["cutoff_len"] if packed else length)
     else:
         trained = records * length * args.get("num_train_epochs", 3)
-    stage = {"items": records, "output_tokens": round(trained), "gpus": train["gpu"]}
-    if rates["tokens"] is None:
-        return Stage("checkpoint", **stage, missing="plan.rates.training.tokens")
-    seconds = rates["start"] + trained / (rates["tokens"] * max(train["gpu"], 1))
-    return Stage("checkpoint", **stage, hours=seconds / 3600)
+    stage = Stage("checkpoint", records, output_tokens=round(trained), gpus=train.gpu)
+    if rates.tokens is None:
+        return replace(stage, missing="plan.rates.training.tokens")
+    seconds = rates.start + trained / (rates.tokens * max(train.gpu, 1))
+    return replace(stage, hours=seconds / 3600)
 
 
-def _plan_predictions(config: Mapping[str, Any], counts: Mapping[str, int]) -> list[Stage]:
+def _plan_predictions(config: Config, counts: Mapping[str, int]) -> list[Stage]:
     """Dev and test; where the test's answers are known closed-book and by the base, too."""
-    plan, tokens = config["plan"], config["plan"]["tokens"]
-    scored = config["data"]["test_answers"] is not None
+    turns, system = config.plan.turns, config.plan.tokens.student_system
+    scored = config.data.test_answers is not None
 
     def answer(name: str, searching: int, closed: int) -> Stage:
-        open_book = _count_rollouts(searching, plan["turns"], tokens["student_system"], tokens)
+        open_book = _count_rollouts(config, searching, turns, system)
         # Closed-book a rollout takes two requests: the turn that would search is thrown away.
-        alone = _count_rollouts(2 * closed, 1, tokens["student_system"], tokens)
-        work = _add_work(open_book, alone)
-        searches = searching * (plan["turns"] - 1)
+        alone = _count_rollouts(config, 2 * closed, 1, system)
+        work = Work(*map(add, open_book, alone))
+        searches = searching * (turns - 1)
         return _time_requests(config, name, "student", searching + closed, work, searches)
 
     stages = [answer("predict", counts["dev"] + counts["test"], counts["test"] * scored)]
-    if scored and config["predict"]["untrained"] and not config["models"]["student"]["endpoint"]:
+    if scored and config.predict.untrained and not config.models.student.endpoint:
         stages.append(answer("predict_untrained", counts["test"], 0))
     return stages
 
 
-def _count_rollouts(number: int, turns: float, system: float, tokens: Mapping[str, float]) -> Work:
-    question, turn, observation = (tokens[key] for key in ("question", "turn", "observation"))
-    grown = (turn + observation) * turns * (turns - 1) / 2
-    return (
+def _count_rollouts(config: Config, number: int, turns: float, system: float) -> Work:
+    tokens = config.plan.tokens
+    grown = (tokens.turn + tokens.observation) * turns * (turns - 1) / 2
+    return Work(
         number * turns,
-        number * (turns * (system + question) + grown),
-        number * (question + (turns - 1) * observation),
-        number * turns * turn,
+        number * (turns * (system + tokens.question) + grown),
+        number * (tokens.question + (turns - 1) * tokens.observation),
+        number * turns * tokens.turn,
     )
 
 
-def _add_work(first: Work, second: Work) -> Work:
-    requests, prompt, fresh, output = (a + b for a, b in zip(first, second, strict=True))
-    return requests, prompt, fresh, output
-
-
 def _time_requests(
-    config: Mapping[str, Any],
+    config: Config,
     name: str,
-    role: str,
+    role: Literal["teacher", "student"],
     items: int,
     work: Work,
     searches: float,
@@ -171,36 +169,34 @@ def _time_requests(
 
     Of its `shards`, each with servers of its own, run as many side by side as there are GPUs for.
     """
-    requests, prompt, fresh, output = work
-    rates, search = config["plan"]["rates"][role], config["plan"]["rates"]["searches"]
-    fitting = config["plan"]["gpus"] // rates["gpus"] if rates["gpus"] else 1
-    servers = max(1, min(shards, fitting))
+    plan = config.plan
+    rates = plan.rates.teacher if role == "teacher" else plan.rates.student
+    servers = max(1, min(shards, plan.gpus // rates.gpus if rates.gpus else 1))
     stage = Stage(
         name,
         items,
-        requests=round(requests),
-        prompt_tokens=round(prompt),
-        cached_share=round(1 - fresh / prompt, 4) if prompt else 0.0,
-        output_tokens=round(output),
-        gpus=rates["gpus"] * servers,
+        requests=round(work.requests),
+        prompt_tokens=round(work.prompt),
+        cached_share=round(1 - work.fresh / work.prompt, 4) if work.prompt else 0.0,
+        output_tokens=round(work.output),
+        gpus=rates.gpus * servers,
     )
-    for key in ("prompt", "output"):
-        if rates[key] is None:
-            return Stage(**{**asdict(stage), "missing": f"plan.rates.{role}.{key}"})
-    seconds = max(fresh / rates["prompt"], output / rates["output"]) / servers
-    if search is not None:
-        seconds = max(seconds, searches / search / servers)
-    return Stage(**{**asdict(stage), "hours": (rates["start"] + seconds) / 3600})
+    if rates.prompt is None or rates.output is None:
+        missing = "prompt" if rates.prompt is None else "output"
+        return replace(stage, missing=f"plan.rates.{role}.{missing}")
+    seconds = max(work.fresh / rates.prompt, work.output / rates.output) / servers
+    if plan.rates.searches is not None:
+        seconds = max(seconds, searches / plan.rates.searches / servers)
+    return replace(stage, hours=(rates.start + seconds) / 3600)
 
 
-def _count_kept(config: Mapping[str, Any], questions: int) -> int:
+def _count_kept(config: Config, questions: int) -> int:
     """Records to train on, if each rollout is good enough with the same chance, independently."""
-    share, rollouts = config["plan"]["kept_share"], config["trajectories"]["rollouts"]
-    most: int = config["curate"]["per_question"]
+    share, rollouts = config.plan.kept_share, config.trajectories.rollouts
     each = sum(
-        min(good, most) * comb(rollouts, good) * share**good * (1 - share) ** (rollouts - good)
+        min(good, config.curate.per_question)
+        * comb(rollouts, good) * share**good * (1 - share) ** (rollouts - good)
         for good in range(rollouts + 1)
-    )
-    kept: int = round(questions * each)
-    limit: int | None = config["curate"]["max_kept"]
+    )  # fmt: skip
+    kept, limit = round(questions * each), config.curate.max_kept
     return kept if limit is None else min(kept, limit)

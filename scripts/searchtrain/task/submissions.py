@@ -25,15 +25,15 @@ def compare_submissions(folders: Mapping[str, str], commands: Mapping[str, str])
     """
     if not folders:
         raise InputError("task.submissions: empty; name submissions and their folders of results")
-    rows = [_read_submission(name, Path(folder)) for name, folder in folders.items()]
+    rows = [
+        _read_submission(name, Path(folder), commands[name]) for name, folder in folders.items()
+    ]
     built = [row for row in rows if not row["missing"]]
     if not built:
         raise InputError(
             "task.submissions: none is built: "
             + "; ".join(f"{name}: {commands[name]}" for name in folders)
         )
-    for row in rows:
-        row["command"] = commands[row["name"]] if row["missing"] else None
     scores = {row["name"]: [row["dev"][score] for score in DEV[:3]] for row in built}
     best = max(scores.values())
     return {
@@ -61,31 +61,29 @@ def format_submissions(report: Mapping[str, Any]) -> str:
         for row in report["submissions"]
     ]
     lines = [format_table(rows), "", f"Best on dev: {' and '.join(report['best'])}."]
-    for key, what in (("same_training_data", "training data"), ("same_answers", "answers")):
-        for names in report[key]:
-            lines.append(
-                f"The same {what}: {', '.join(names)}; the task asks for submissions with different"
-                " training data."
-            )
-    for row in report["submissions"]:
-        if row["missing"]:
-            lines.append(
-                f"{row['name']}: {', '.join(row['missing'])} not there; build it: {row['command']}"
-            )
+    lines += [
+        f"The same {what}: {', '.join(names)}; the task asks for submissions with different"
+        " training data."
+        for what in ("training data", "answers")
+        for names in report[f"same_{what.replace(' ', '_')}"]
+    ]
+    lines += [
+        f"{row['name']}: {', '.join(row['missing'])} not there; build it: {row['command']}"
+        for row in report["submissions"]
+        if row["missing"]
+    ]
     return "\n".join(lines)
 
 
-def _read_submission(name: str, folder: Path) -> dict[str, Any]:
+def _read_submission(name: str, folder: Path, command: str) -> dict[str, Any]:
     missing = [str(folder / file) for file in FILES if not (folder / file).exists()]
     row: dict[str, Any] = {
         "name": name,
         "folder": str(folder),
         "missing": missing,
         "dev": {},
-        "records": None,
-        "training_data": None,
-        "answers": None,
-        "test_json": None,
+        **dict.fromkeys(("records", "training_data", "answers", "test_json")),
+        "command": command if missing else None,
     }
     if missing:
         return row
@@ -106,10 +104,9 @@ def _read_submission(name: str, folder: Path) -> dict[str, Any]:
 
 def _find_equal(rows: Sequence[Mapping[str, Any]], key: str) -> list[list[str]]:
     """Names of the submissions that have the same value, for each value that several have."""
-    groups: dict[str, list[str]] = {}
-    for row in rows:
-        groups.setdefault(row[key], []).append(row["name"])
-    return [names for names in groups.values() if len(names) > 1]
+    values = dict.fromkeys(row[key] for row in rows)
+    groups = [[row["name"] for row in rows if row[key] == value] for value in values]
+    return [names for names in groups if len(names) > 1]
 
 
 def _describe_test(row: Mapping[str, Any]) -> str:

@@ -157,8 +157,7 @@ class Project:
     @cached_property
     def plan(self) -> dict[str, Any]:
         """The plan of the run's hours; made when it is first needed."""
-        settings = self.config.model_dump()
-        return make_plan(settings, count_questions(settings, self.results))
+        return make_plan(self.config, count_questions(self.config, self.results))
 
     def _serve(self, name: str, server: str) -> Callable[[Any], str | list[str]]:
         @reported
@@ -208,7 +207,7 @@ class Project:
         if self.config.task.budget_hours is None or not rules.intersection(PLANNED_STAGES):
             return
         start_clock(self.config.cache)
-        check_budget(self.plan, self.config.model_dump())
+        check_budget(self.plan, self.config)
 
     def _check_gpus(self, jobs: list[Any], most: int | None) -> None:
         """Snakemake would give a job fewer GPUs than it asks for, and say nothing."""
