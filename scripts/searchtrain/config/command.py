@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from searchtrain.config.config import Config, read_config
 from searchtrain.config.section import merge_values
+from searchtrain.core import cli
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_text
 
@@ -24,28 +26,26 @@ class _ReadConfig(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        merged: dict[str, Any] = {}
-        for text in values or ():
-            merged = merge_values(merged, _parse(str(text)))
-        setattr(namespace, self.dest, read_config(merged))
+        parts = (_parse(str(text)) for text in values or ())
+        setattr(namespace, self.dest, read_config(reduce(merge_values, parts, {})))
 
 
-def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--config`; the parsed argument is a `Config`, without it the defaults.
+def make_parser(description: str | None) -> cli.Parser:
+    """A script's parser with `--config`, which becomes a `Config`, without it the defaults.
 
     Parsing raises InputError for a setting that is not allowed.
     """
+    parser = cli.Parser(description)
     parser.add_argument(
         "--config", nargs="+", action=_ReadConfig, default=Config(),
         help="what differs from the defaults: a JSON object, or YAML files, each on the last",
     )  # fmt: skip
+    return parser
 
 
 def change_setting(config: Config, key: str, value: Any) -> Config:
     """The config with another value of one setting (`sample.total`)."""
-    changes: Any = value
-    for part in reversed(key.split(".")):
-        changes = {part: changes}
+    changes = reduce(lambda below, part: {part: below}, reversed(key.split(".")), value)
     return read_config(merge_values(config.changes(), changes))
 
 
