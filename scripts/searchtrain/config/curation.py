@@ -29,8 +29,7 @@ class Rules(Section):
     rule's verdict on every rollout stands in curation.parquet."""
 
     exact_match: Switch = setting(
-        True,
-        "correctness: the task's exact match, equal to a golden answer but for letter case",
+        True, "correctness: the task's exact match, equal to a golden answer but for letter case"
     )
     normalised_match: Switch = setting(None, "the same without articles and punctuation [true]")
     contains_answer: Switch = setting(None, "a golden answer stands in the answer [true]")

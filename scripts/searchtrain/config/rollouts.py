@@ -11,8 +11,7 @@ class Trajectories(Section):
 
     rollouts: Count = setting(1, "per question")
     shards: Count = setting(
-        1,
-        "jobs that share the questions, each with its own servers: one for each node",
+        1, "jobs that share the questions, each with its own servers: one for each node"
     )
     accepted: Count | None = setting(
         None, "adaptive: end a question once so many rollouts pass curate.rules; null: never"
@@ -32,15 +31,11 @@ class Predict(Section):
 
     seed: Natural = setting(1)
     untrained: bool = setting(
-        True,
-        "also score the base model (only where the test answers are known)",
-        reader="workflow",
+        True, "also score the base model (only where the test answers are known)", reader="workflow"
     )
     max_failed_share: Share = setting(0.0)
     max_answer_words: Count = setting(
-        12,
-        "of a word or phrase; what is longer, quoted or marked up is counted",
-        reader="metrics",
+        12, "of a word or phrase; what is longer, quoted or marked up is counted", reader="metrics"
     )
     max_long_share: Share = setting(
         1.0,

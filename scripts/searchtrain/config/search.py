@@ -86,8 +86,7 @@ class Web(Section):
     """Web search: a Serper-compatible engine, and the pages that it names."""
 
     serve: Literal["scripted"] | None = runtime(
-        "scripted",
-        "scripted: the laptop world as a web of its own; or null with an endpoint",
+        "scripted", "scripted: the laptop world as a web of its own; or null with an endpoint"
     )
     endpoint: Endpoint | None = runtime(None, "for instance https://google.serper.dev/search")
     api_key_env: Variable = runtime(
@@ -134,8 +133,7 @@ class Index(Section):
     )
     b: Share = setting(0.4)
     stopwords: Literal["english", "english_plus"] | list[str] | None = setting(
-        "english_plus",
-        "english, english_plus (also pronouns and question words), a list, or null",
+        "english_plus", "english, english_plus (also pronouns and question words), a list, or null"
     )
     stemmer: str | None = setting("english", "a Snowball language, or null")
 

@@ -82,8 +82,7 @@ class Task(Section):
         reader="plan",
     )
     over_budget: Literal["warn", "error"] = runtime(
-        "warn",
-        "or error: what a stage does if hours gone by and planned rest exceed the budget",
+        "warn", "or error: what a stage does if hours gone by and planned rest exceed the budget"
     )
     max_submissions: Count = setting(3, reader="workflow")
     submissions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Text] = setting(

@@ -123,9 +123,7 @@ class Rounds(Section):
         Sampling(temperature=0.8, top_p=0.95, max_tokens=128), reader="role"
     )
     data: Literal["all", "own"] = setting(
-        "all",
-        "a round learns from what was kept in all rounds so far; or own",
-        reader="workflow",
+        "all", "a round learns from what was kept in all rounds so far; or own", reader="workflow"
     )
     base: Literal["previous", "first"] = setting(
         "previous",

@@ -29,8 +29,7 @@ class Trees(Section):
     enabled: bool = setting(False, reader="workflow")
     count: Count = setting(1400, "trees begun; about half end with a question")
     roots: Literal["corpus", "answers"] = setting(
-        "corpus",
-        "any page with links; or answers: pages that hold answers of the seed questions",
+        "corpus", "any page with links; or answers: pages that hold answers of the seed questions"
     )
     min_vertices: int = setting(3, "of a finished tree, root and attributes included", ge=2)
     max_vertices: int = setting(6, "InfoSeek: 3 to 6, rarely more", ge=2, le=NODES)
