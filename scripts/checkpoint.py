@@ -1,6 +1,6 @@
 """Fine-tune the student with LLaMA-Factory (rule checkpoint)."""
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.config.rounds import plan_training, read_round
 from searchtrain.core import cli
 from searchtrain.core.files import hash_file
@@ -12,7 +12,7 @@ from searchtrain.training.recipe import check_lengths
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths(
         dataset="sft_dataset.json", info="dataset_info.json", base="folder of the base model"
     )

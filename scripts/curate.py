@@ -1,6 +1,6 @@
 """Judge every rollout by the curation rules and keep the best of each question (rule curate)."""
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.config.rounds import read_round
 from searchtrain.core import cli
 from searchtrain.curation import choice
@@ -8,7 +8,7 @@ from searchtrain.data import schemas
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("trajectories", "out", verdicts="one row per rollout and rule")
     parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
     parser.add_paths(

@@ -1,6 +1,6 @@
 """Measure which of the scripted teacher's mistakes curation catches (rule defects)."""
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
@@ -8,7 +8,7 @@ from searchtrain.demo import defects
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths(
         "trajectories", verdicts="what curation wrote of them", out="the figures, JSON"
     )

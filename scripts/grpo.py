@@ -7,7 +7,7 @@ import os
 from importlib import metadata
 
 from searchtrain.agent import setup
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.core.files import digest, hash_file
 from searchtrain.data import schemas
@@ -21,7 +21,7 @@ from searchtrain.training import trainer as sft
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths(checkpoint="folder of the SFT model", questions="questions.parquet")
     setup.add_agent_arguments(parser)
     parser.add_paths(

@@ -2,14 +2,14 @@
 
 import os
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.search.index import build_index
 from searchtrain.serving.gpu_lease import lease_gpus
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths(
         "corpus",
         work="folder of results: an interrupted build leaves its vectors in .partial/index/",

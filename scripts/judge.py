@@ -3,7 +3,7 @@
 import asyncio
 
 from searchtrain.agent import setup
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import judge, metrics
@@ -13,7 +13,7 @@ from searchtrain.models.request_cache import RequestCache
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("predictions", many=True)
     parser.add_paths("dev", "prompt", "out", "report")
     parser.add_paths(

@@ -1,6 +1,6 @@
 """Score the predictions; write metrics.json, the predictions listed, test.json (rule metrics)."""
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import metrics
@@ -9,7 +9,7 @@ from searchtrain.evaluation.submission import make_submission
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("predictions", many=True)
     parser.add_paths("dev", "test", "metrics", "dev-predictions", out="test.json")
     parser.add_paths(

@@ -9,13 +9,13 @@ By hand, for other numbers of questions:
 from typing import Any
 
 from searchtrain.config import Config
-from searchtrain.config.command import change_setting, make_parser
+from searchtrain.config.command import Parser, change_setting
 from searchtrain.core import cli, files
 from searchtrain.task import budget, plan
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("--results", default="results", help="what <results> stands for")
     parser.add_argument(
         "--questions", type=int, nargs="+", help="print plans for so many training questions"

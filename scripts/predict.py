@@ -10,7 +10,7 @@ import polars as pl
 
 from searchtrain.agent import loop, setup
 from searchtrain.config import Config
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model
@@ -22,7 +22,7 @@ from searchtrain.search import Search
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("dev", "test", "out", model="folder of the served model")
     parser.add_paths(required=False, benchmarks="question file of the benchmarks")
     parser.add_argument("--splits", nargs="+", required=True)

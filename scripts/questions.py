@@ -1,6 +1,6 @@
 """Join the sources of questions to roll out: seeds, and research trees (rule questions)."""
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.data.question_file import load_questions
@@ -8,7 +8,7 @@ from searchtrain.questions import seeds
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("sampled", "dev", "test", "out", "report")
     parser.add_paths(required=False, trees="tree_questions.parquet")
     args = parser.parse()

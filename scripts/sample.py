@@ -1,6 +1,6 @@
 """Choose questions of many domains and key points (rule sample)."""
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.questions import sampling
@@ -8,7 +8,7 @@ from searchtrain.report import charts
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("tagged", "out")
     parser.add_paths(
         required=False,

@@ -1,6 +1,6 @@
 """Make seeds of a question file: validated, de-duplicated, decontaminated (rule seeds)."""
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.data.question_file import load_questions
@@ -8,7 +8,7 @@ from searchtrain.questions.seeds import make_seeds
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("train", "dev", "test", "out", report="counts and dropped rows, JSON")
     args = parser.parse()
     held_out = {"dev": load_questions(args.dev), "test": load_questions(args.test, answers=False)}

@@ -2,7 +2,7 @@
 (rule sft_dataset)."""
 
 from searchtrain.config import describe_limits
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
@@ -11,7 +11,7 @@ from searchtrain.training import mixing, sharegpt
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths(many=True, curated="of one round or more")
     parser.add_paths(
         "out", prompt="the student's system prompt", info="dataset_info.json, beside --out"

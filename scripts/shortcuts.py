@@ -3,7 +3,7 @@
 import asyncio
 
 from searchtrain.agent import setup
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.curation import shortcuts
 from searchtrain.data import schemas
@@ -13,7 +13,7 @@ from searchtrain.models.request_cache import RequestCache
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("trajectories", "prompt", "out", "report", questions="with the trees' levels")
     setup.add_server_argument(parser)
     args = parser.parse()

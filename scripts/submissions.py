@@ -2,13 +2,13 @@
 
 import json
 
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.task import submissions
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("--commands", type=json.loads, required=True, help="{name: command}")
     parser.add_paths(out="submissions.json", text="submissions.md")
     args = parser.parse()

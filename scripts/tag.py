@@ -3,7 +3,7 @@
 import asyncio
 
 from searchtrain.agent import setup
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.data import schemas
 from searchtrain.models.client import open_model
@@ -13,7 +13,7 @@ from searchtrain.questions import tagging
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("seeds", "prompt", "out")
     setup.add_server_argument(parser)
     args = parser.parse()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 import polars as pl
 
 from searchtrain.agent import loop, setup, shards
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.config.rounds import plan_rollouts, read_round
 from searchtrain.core import cli, files
 from searchtrain.curation import choice
@@ -19,7 +19,7 @@ from searchtrain.search import Search
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("questions", "out", "report")
     parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
     parser.add_argument("--shard", type=int, help="only the questions of this shard, from 1")

@@ -6,7 +6,7 @@ import polars as pl
 
 from searchtrain.agent import setup
 from searchtrain.config import Trees
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.models.asker import Asker
@@ -22,7 +22,7 @@ from searchtrain.trees.roots import HeldOut, RootDraw
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("corpus", "dev", "test", "plan-prompt", "browse-prompt", "out", "report")
     parser.add_paths(seeds="for roots from seed answers")
     setup.add_server_argument(parser)

@@ -3,7 +3,7 @@
 import asyncio
 
 from searchtrain.agent import setup
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.models.client import open_model
@@ -15,7 +15,7 @@ from searchtrain.trees.statistics import describe_trees
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("corpus", "solve-prompt", "verify-prompt", trees="trees with their questions")
     parser.add_paths("out", "report", held_out="benchmark file to write")
     setup.add_server_argument(parser)

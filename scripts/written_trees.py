@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from searchtrain.agent import setup
-from searchtrain.config.command import make_parser
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.models.asker import Asker
@@ -17,7 +17,7 @@ from searchtrain.trees.statistics import make_infoseek_rows
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = Parser(__doc__)
     parser.add_paths("trees", "corpus", "prompt", "out", "report")
     setup.add_server_argument(parser)
     parser.add_paths(required=False, infoseek="also write them as InfoSeek's JSON Lines")

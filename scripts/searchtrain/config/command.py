@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -16,31 +16,21 @@ from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_text
 
 
-class _ReadConfig(argparse.Action):
-    """Lay one text or file on the other and validate what comes out."""
+class Parser(cli.Parser):
+    """A script's parser with `--config`, which becomes a `Config`, without it the defaults."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        parts = (_parse(str(text)) for text in values or ())
-        setattr(namespace, self.dest, read_config(reduce(merge_values, parts, {})))
+    def __init__(self, description: str | None) -> None:
+        super().__init__(description)
+        self.add_argument(
+            "--config", nargs="+", default=(),
+            help="what differs from the defaults: a JSON object, or YAML files, each on the last",
+        )  # fmt: skip
 
-
-def make_parser(description: str | None) -> cli.Parser:
-    """A script's parser with `--config`, which becomes a `Config`, without it the defaults.
-
-    Parsing raises InputError for a setting that is not allowed.
-    """
-    parser = cli.Parser(description)
-    parser.add_argument(
-        "--config", nargs="+", action=_ReadConfig, default=Config(),
-        help="what differs from the defaults: a JSON object, or YAML files, each on the last",
-    )  # fmt: skip
-    return parser
+    def parse(self) -> argparse.Namespace:
+        """As every script does; raises InputError for a setting that is not allowed."""
+        args = super().parse()
+        args.config = read_config(reduce(merge_values, map(_parse, args.config), {}))
+        return args
 
 
 def change_setting(config: Config, key: str, value: Any) -> Config:

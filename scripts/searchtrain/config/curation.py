@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, PlainSerializer, WithJsonSchema
 
 from searchtrain.config.models import Sampling
-from searchtrain.config.section import Section, setting
+from searchtrain.config.section import Section, setting, wiring
 from searchtrain.config.values import Amount, Count, Natural, Positive, Share, Text
 
 
@@ -102,7 +102,7 @@ class Shortcuts(Section):
     """Rejection sampling (InfoSeek): the judge reads the right rollouts of tree questions for
     shortcuts."""
 
-    enabled: bool = setting(False, reader="workflow")
+    enabled: bool = wiring(False)
     seed: Natural = setting(1)
     sampling: Sampling = setting(Sampling(temperature=0.5, max_tokens=512), reader="role")
     max_failed_share: Share = setting(0.02, "of the rollouts")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from searchtrain.config.section import Section, runtime, setting
+from searchtrain.config.section import Section, runtime, setting, wiring
 from searchtrain.config.values import (
     AS_WRITTEN,
     Amount,
@@ -31,7 +31,6 @@ BENCHMARK_HOSTS = [
     "paperswithcode.com",
     "zenodo.org",
 ]
-PDF = "application/pdf"
 
 
 class Trouble(Section):
@@ -54,7 +53,7 @@ class Pages(Section):
     max_bytes: Count = setting(5_000_000, "of a page, unpacked")
     redirects: Natural = setting(5)
     content_types: list[Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]] = setting(
-        ["text/html", "application/xhtml+xml", "text/plain", PDF]
+        ["text/html", "application/xhtml+xml", "text/plain", "application/pdf"]
     )
     robots: bool = setting(True, "obey robots.txt")
     user_agent: Text = setting("SearchTrain/0.1")
@@ -141,10 +140,8 @@ class Index(Section):
 class Embedder(Section):
     """The encoder of engines dense and hybrid."""
 
-    model: Text | None = setting(
-        None,
-        "folder of a sentence-transformers or Hugging Face encoder, as e5-base-v2",
-        reader="workflow",
+    model: Text | None = wiring(
+        None, "folder of a sentence-transformers or Hugging Face encoder, as e5-base-v2"
     )
     query_prefix: str = setting("query: ", "E5's")
     passage_prefix: str = setting("passage: ")

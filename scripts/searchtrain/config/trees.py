@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import ValidationInfo, field_validator
 
 from searchtrain.config.models import Sampling
-from searchtrain.config.section import OWN, Section, setting
+from searchtrain.config.section import OWN, Section, setting, wiring
 from searchtrain.config.values import Amount, Count, Natural, Share
 
 NODES = 26
@@ -26,7 +26,7 @@ class Trees(Section):
     """Research trees (InfoSeek): grown from the corpus by a planner and a browser, checked by
     retrieval."""
 
-    enabled: bool = setting(False, reader="workflow")
+    enabled: bool = wiring(False)
     count: Count = setting(1400, "trees begun; about half end with a question")
     roots: Literal["corpus", "answers"] = setting(
         "corpus", "any page with links; or answers: pages that hold answers of the seed questions"
