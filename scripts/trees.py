@@ -83,8 +83,9 @@ async def _grow(
         )
         return await growth.grow_trees(roots, grower, models, search, settings)
     finally:
-        for each in (*models, search):
-            await each.close()
+        for model in models:
+            await model.close()
+        await search.close()
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ class Parser(argparse.ArgumentParser):
         handlers: list[logging.Handler] = [logging.StreamHandler()]
         if args.log:
             args.log.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(logging.FileHandler(args.log, mode="w", encoding="utf-8"))
+            args.log.write_bytes(b"")
+            # Appends: what the script starts may write to the same file.
+            handlers.append(logging.FileHandler(args.log, mode="a", encoding="utf-8"))
         logging.basicConfig(
             level=logging.INFO,
             format=f"%(asctime)s {Path(sys.argv[0]).stem}: %(message)s",
