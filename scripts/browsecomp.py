@@ -1,7 +1,5 @@
 """Write predictions as BrowseComp-Plus runs and score what they retrieved (rule browsecomp)."""
 
-from pathlib import Path
-
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.evaluation.benchmarks import read_benchmarks
@@ -11,15 +9,12 @@ from searchtrain.evaluation.qrels import read_qrels
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--predictions", type=Path, required=True)
-    parser.add_argument("--benchmarks", type=Path, required=True, help="benchmarks.json")
-    parser.add_argument("--qrels", type=Path, required=True, help="evidence, as TREC qrels")
-    parser.add_argument("--gold", type=Path, help="documents that hold the answer, as TREC qrels")
+    parser = cli.Parser(__doc__)
+    parser.add_paths("predictions", benchmarks="benchmarks.json", qrels="evidence, as TREC qrels")
+    parser.add_paths(required=False, gold="documents that hold the answer, as TREC qrels")
     parser.add_argument("--name", default="browsecomp", help="the benchmark; ids are <name>/<id>")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--report", type=Path, required=True)
-    args = cli.parse(parser)
+    parser.add_paths("report", out="folder of the runs")
+    args = parser.parse()
     predictions = schemas.read_table(args.predictions, schemas.Predictions)
     benchmarks = read_benchmarks(args.benchmarks)
     rows = select_runs(predictions, benchmarks, args.name, args.benchmarks)

@@ -1,8 +1,6 @@
 """Fine-tune the student with LLaMA-Factory (rule checkpoint)."""
 
-from pathlib import Path
-
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.config.rounds import plan_training, read_round
 from searchtrain.core import cli
 from searchtrain.core.files import hash_file
@@ -14,20 +12,13 @@ from searchtrain.training.recipe import check_lengths
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--dataset", type=Path, required=True, help="sft_dataset.json")
-    parser.add_argument("--info", type=Path, required=True, help="dataset_info.json")
-    parser.add_argument("--base", type=Path, required=True, help="folder of the base model")
-    parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
-    parser.add_argument(
-        "--work",
-        type=Path,
-        required=True,
-        help="folder of results: runs keep their state in .partial/train/",
+    parser = Parser(__doc__)
+    parser.add_paths(
+        dataset="sft_dataset.json", info="dataset_info.json", base="folder of the base model"
     )
-    parser.add_argument("--out", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
+    parser.add_paths("out", work="folder of results: runs keep their state in .partial/train/")
+    args = parser.parse()
     settings = plan_training(args.config, args.round)
     check_model_folder(args.base, "train.base")
     lengths = check_lengths(

@@ -1,8 +1,6 @@
 """Judge every rollout by the curation rules and keep the best of each question (rule curate)."""
 
-from pathlib import Path
-
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.config.rounds import read_round
 from searchtrain.core import cli
 from searchtrain.curation import choice
@@ -10,16 +8,16 @@ from searchtrain.data import schemas
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--trajectories", type=Path, required=True)
+    parser = Parser(__doc__)
+    parser.add_paths("trajectories", "out", verdicts="one row per rollout and rule")
     parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
-    parser.add_argument("--questions", type=Path, help="the questions, for rules on their trees")
-    parser.add_argument("--shortcuts", type=Path, help="the judge's verdicts on shortcuts")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--verdicts", type=Path, required=True, help="one row per rollout and rule")
+    parser.add_paths(
+        required=False,
+        questions="the questions, for rules on their trees",
+        shortcuts="the judge's verdicts on shortcuts",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that judge")
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    args = parser.parse()
     # A student may be too weak to add anything to what earlier rounds have.
     may_be_empty = args.round > 1 and args.config.rounds.data == "all"
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)

@@ -5,10 +5,9 @@ Started by `torchrun` or `accelerate launch`, its processes share the rollouts o
 
 import os
 from importlib import metadata
-from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.core.files import digest, hash_file
 from searchtrain.data import schemas
@@ -22,21 +21,16 @@ from searchtrain.training import trainer as sft
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the SFT model")
-    parser.add_argument("--questions", type=Path, required=True, help="questions.parquet")
+    parser = Parser(__doc__)
+    parser.add_paths(checkpoint="folder of the SFT model", questions="questions.parquet")
     setup.add_agent_arguments(parser)
-    parser.add_argument(
-        "--work",
-        type=Path,
-        required=True,
-        help="folder of results: runs keep their state in .partial/grpo/",
+    parser.add_paths(
+        work="folder of results: runs keep their state in .partial/grpo/",
+        out="folder of the trained model",
+        history="history.jsonl to write",
+        picture="PNG of the history to write",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the trained model")
-    parser.add_argument("--history", type=Path, required=True, help="history.jsonl to write")
-    parser.add_argument("--picture", type=Path, required=True, help="PNG of the history to write")
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    args = parser.parse()
     config, settings = args.config, args.config.grpo
     questions = schemas.read_table(args.questions, schemas.Questions)
     writer = "grpo" + os.environ.get("RANK", "")

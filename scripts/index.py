@@ -1,25 +1,22 @@
 """Build the index of a corpus, a folder that the retriever serves."""
 
 import os
-from pathlib import Path
 
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.search.index import build_index
 from searchtrain.serving.gpu_lease import lease_gpus
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--encoder", type=Path, help="dense, hybrid: the encoder's folder")
-    parser.add_argument(
-        "--work", type=Path, required=True,
-        help="folder of results: an interrupted build leaves its vectors in .partial/index/",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    parser = Parser(__doc__)
+    parser.add_paths(
+        "corpus",
+        work="folder of results: an interrupted build leaves its vectors in .partial/index/",
+        out="the folder to write",
+    )
+    parser.add_paths(required=False, encoder="dense, hybrid: the encoder's folder")
+    args = parser.parse()
     retriever = args.config.retriever
     gpus = retriever.embedder.gpu if args.encoder else 0
     with lease_gpus(gpus, "index") as leased:

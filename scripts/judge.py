@@ -1,12 +1,9 @@
 """Ask a model whether the predicted answers are right (rule judge)."""
 
 import asyncio
-from pathlib import Path
-
-import polars as pl
 
 from searchtrain.agent import setup
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import judge, metrics
@@ -16,21 +13,18 @@ from searchtrain.models.request_cache import RequestCache
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True)
-    parser.add_argument("--dev", type=Path, required=True)
-    parser.add_argument("--test-answers", type=Path, help="array of {id, golden_answers}")
-    parser.add_argument("--benchmarks", type=Path, help="question file of the benchmarks")
-    parser.add_argument("--prompt", type=Path, required=True)
-    setup.add_server_argument(parser)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
-    config = args.config
-    predictions = pl.concat(
-        schemas.read_table(path, schemas.Predictions) for path in args.predictions
+    parser = Parser(__doc__)
+    parser.add_paths("predictions", many=True)
+    parser.add_paths("dev", "prompt", "out", "report")
+    parser.add_paths(
+        required=False,
+        test_answers="array of {id, golden_answers}",
+        benchmarks="question file of the benchmarks",
     )
+    setup.add_server_argument(parser)
+    args = parser.parse()
+    config = args.config
+    predictions = schemas.read_tables(args.predictions, schemas.Predictions)
     paths = {"dev": args.dev}
     if args.test_answers:
         paths |= dict.fromkeys(metrics.TEST_SPLITS, args.test_answers)

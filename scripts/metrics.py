@@ -1,10 +1,6 @@
 """Score the predictions; write metrics.json, the predictions listed, test.json (rule metrics)."""
 
-from pathlib import Path
-
-import polars as pl
-
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.evaluation import metrics
@@ -13,23 +9,19 @@ from searchtrain.evaluation.submission import make_submission
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True)
-    parser.add_argument("--dev", type=Path, required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--test-answers", type=Path, help="array of {id, golden_answers, type}")
-    parser.add_argument("--types", type=Path, help="object {id: type}, for dev")
-    parser.add_argument("--benchmarks", type=Path, help="question file of the benchmarks")
-    parser.add_argument("--judgements", type=Path, help="judgements.parquet")
-    parser.add_argument("--judge-report", type=Path, help="judge_report.json, for its cost")
-    parser.add_argument("--metrics", type=Path, required=True)
-    parser.add_argument("--dev-predictions", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="test.json")
-    add_config_argument(parser)
-    args = cli.parse(parser)
-    predictions = pl.concat(
-        schemas.read_table(path, schemas.Predictions) for path in args.predictions
+    parser = Parser(__doc__)
+    parser.add_paths("predictions", many=True)
+    parser.add_paths("dev", "test", "metrics", "dev-predictions", out="test.json")
+    parser.add_paths(
+        required=False,
+        test_answers="array of {id, golden_answers, type}",
+        types="object {id: type}, for dev",
+        benchmarks="question file of the benchmarks",
+        judgements="judgements.parquet",
+        judge_report="judge_report.json, for its cost",
     )
+    args = parser.parse()
+    predictions = schemas.read_tables(args.predictions, schemas.Predictions)
     test = question_file.load_questions(args.test, answers=False)
     scores, listings = metrics.make_metrics(
         predictions,

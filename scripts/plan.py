@@ -6,29 +6,23 @@ By hand, for other numbers of questions:
         config/scale/h200x8.yaml --questions 2000 10000
 """
 
-import logging
-from pathlib import Path
 from typing import Any
 
 from searchtrain.config import Config
-from searchtrain.config.command import add_config_argument, change_setting
+from searchtrain.config.command import Parser, change_setting
 from searchtrain.core import cli, files
 from searchtrain.task import budget, plan
 
-logger = logging.getLogger("plan")
-
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    add_config_argument(parser)
+    parser = Parser(__doc__)
     parser.add_argument("--results", default="results", help="what <results> stands for")
     parser.add_argument(
         "--questions", type=int, nargs="+", help="print plans for so many training questions"
     )
     parser.add_argument("--rollouts", type=int, help="per question, in place of the config's")
-    parser.add_argument("--out", type=Path, help="plan.json")
-    parser.add_argument("--text", type=Path, help="plan.md")
-    args = cli.parse(parser)
+    parser.add_paths(required=False, out="plan.json", text="plan.md")
+    args = parser.parse()
     config = args.config
     if args.rollouts:
         config = change_setting(config, "trajectories.rollouts", args.rollouts)
@@ -40,13 +34,12 @@ def main() -> None:
     if args.questions:
         return
     made = make_plan(config, args.results)
-    logger.info("%s", plan.format_plan(made))
+    cli.logger.info("%s", plan.format_plan(made))
     budget.check_budget(made, config)
     if args.out:
         files.write_json(made, args.out)
     if args.text:
-        with files.replace_file(args.text) as partial:
-            partial.write_text(f"# Plan\n\n```\n{plan.format_plan(made)}\n```\n", encoding="utf-8")
+        files.write_text(f"# Plan\n\n```\n{plan.format_plan(made)}\n```\n", args.text)
 
 
 def make_plan(config: Config, results: str) -> dict[str, Any]:

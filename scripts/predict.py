@@ -5,13 +5,12 @@ Splits are `dev`, `test`, `test_closed_book` (no search allowed), `test_untraine
 """
 
 import asyncio
-from pathlib import Path
 
 import polars as pl
 
 from searchtrain.agent import loop, setup
 from searchtrain.config import Config
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model
@@ -23,19 +22,15 @@ from searchtrain.search import Search
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--dev", type=Path, required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--benchmarks", type=Path, help="question file of the benchmarks")
+    parser = Parser(__doc__)
+    parser.add_paths("dev", "test", "out", model="folder of the served model")
+    parser.add_paths(required=False, benchmarks="question file of the benchmarks")
     parser.add_argument("--splits", nargs="+", required=True)
-    parser.add_argument("--model", type=Path, required=True, help="folder of the served model")
     parser.add_argument(
         "--check-model", action="store_true", help="refuse a server that serves another folder"
     )
     setup.add_agent_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    args = parser.parse()
     config = args.config
     files = {"dev": args.dev, "benchmarks": args.benchmarks}
     questions = {
@@ -46,10 +41,8 @@ def main() -> None:
     # A file for each student: their predictions may run on several machines at a time.
     writer = f"predictions-{revision[:8]}"
     cache = RequestCache(config.cache, writer)
-    model = open_model(
-        config, "student", args.servers, config.models.student.sampling, cache,
-        revision=revision,
-    )  # fmt: skip
+    sampling = config.models.student.sampling
+    model = open_model(config, "student", args.servers, sampling, cache, revision=revision)
     if args.check_model:
         check_folder(model.url, model.role.read_key(), model.role.model, args.model)
     policy = loop.Policy(model, setup.open_harness(config, config.predict.limits, args, cache))

@@ -1,8 +1,6 @@
 """Join the sources of questions to roll out: seeds, and research trees (rule questions)."""
 
-from pathlib import Path
-
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.data.question_file import load_questions
@@ -10,15 +8,10 @@ from searchtrain.questions import seeds
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--sampled", type=Path, required=True)
-    parser.add_argument("--trees", type=Path, help="tree_questions.parquet")
-    parser.add_argument("--dev", type=Path, required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    parser = Parser(__doc__)
+    parser.add_paths("sampled", "dev", "test", "out", "report")
+    parser.add_paths(required=False, trees="tree_questions.parquet")
+    args = parser.parse()
     frame, report = seeds.join_sources(
         schemas.read_table(args.sampled, schemas.Sampled),
         schemas.read_table(args.trees, schemas.TreeQuestions) if args.trees else None,

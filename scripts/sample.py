@@ -1,8 +1,6 @@
 """Choose questions of many domains and key points (rule sample)."""
 
-from pathlib import Path
-
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.questions import sampling
@@ -10,13 +8,14 @@ from searchtrain.report import charts
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--tagged", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--picture", type=Path, help="PNG of the labels before and after")
-    parser.add_argument("--report", type=Path, help="JSON of the counts before and after")
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    parser = Parser(__doc__)
+    parser.add_paths("tagged", "out")
+    parser.add_paths(
+        required=False,
+        picture="PNG of the labels before and after",
+        report="JSON of the counts before and after",
+    )
+    args = parser.parse()
     settings = args.config.sample
     tagged = schemas.read_table(args.tagged, schemas.Tagged)
     sampled = sampling.sample_questions(tagged, settings)

@@ -7,7 +7,6 @@ The one service rule runs this; by hand:
 """
 
 import json
-import logging
 from pathlib import Path
 
 from searchtrain.core import cli
@@ -15,22 +14,12 @@ from searchtrain.serving.supervisor import supervise
 
 
 def main() -> None:
-    """Run the service rule."""
-    parser = cli.make_parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument("--server", required=True, help="the server's name in the configuration")
     parser.add_argument("--spec", type=json.loads, required=True, help="what to serve, as JSON")
-    parser.add_argument("--endpoint", type=Path, required=True, help="the file to keep")
+    parser.add_paths(endpoint="the file to keep")
     parser.set_defaults(log=Path("/dev/null"))
-    args = parser.parse_args()
-    args.log.parent.mkdir(parents=True, exist_ok=True)
-    args.log.write_bytes(b"")
-    # Unlike `cli.parse` this appends: the server writes to the same file.
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s serve: %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[logging.StreamHandler(), logging.FileHandler(args.log, mode="a")],
-    )
+    args = parser.parse()
     supervise(args.server, args.spec, args.endpoint, args.log)
 
 

@@ -1,20 +1,15 @@
 """Join the shards' rollouts into one table (rule shards)."""
 
-from pathlib import Path
-
 from searchtrain.agent import shards
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--questions", type=Path, required=True)
-    parser.add_argument("--tables", type=Path, nargs="+", required=True)
-    parser.add_argument("--reports", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    args = cli.parse(parser)
+    parser = cli.Parser(__doc__)
+    parser.add_paths("questions", "out", "report")
+    parser.add_paths("tables", "reports", many=True)
+    args = parser.parse()
     questions = schemas.read_table(args.questions, schemas.Questions)
     tables = [schemas.read_table(path, schemas.Trajectories) for path in args.tables]
     joined = shards.join_shards(questions, tables)

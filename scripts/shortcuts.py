@@ -1,10 +1,9 @@
 """Ask a model which right rollouts of tree questions are shortcuts (rule shortcuts)."""
 
 import asyncio
-from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.curation import shortcuts
 from searchtrain.data import schemas
@@ -14,15 +13,10 @@ from searchtrain.models.request_cache import RequestCache
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--trajectories", type=Path, required=True)
-    parser.add_argument("--questions", type=Path, required=True, help="with the trees' levels")
-    parser.add_argument("--prompt", type=Path, required=True)
+    parser = Parser(__doc__)
+    parser.add_paths("trajectories", "prompt", "out", "report", questions="with the trees' levels")
     setup.add_server_argument(parser)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    args = parser.parse()
     config = args.config
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
     questions = schemas.read_table(args.questions, schemas.Questions)

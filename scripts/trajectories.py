@@ -1,14 +1,13 @@
 """Let the teacher, or an earlier student, answer questions by searching (rule trajectories)."""
 
 import asyncio
-from pathlib import Path
+from collections.abc import Awaitable
 
 import polars as pl
 
 from searchtrain.agent import loop, setup, shards
-from searchtrain.config import Config
-from searchtrain.config.command import add_config_argument
-from searchtrain.config.rounds import RolloutPlan, plan_rollouts, read_round
+from searchtrain.config.command import Parser
+from searchtrain.config.rounds import plan_rollouts, read_round
 from searchtrain.core import cli, files
 from searchtrain.curation import choice
 from searchtrain.data import schemas
@@ -20,16 +19,13 @@ from searchtrain.search import Search
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--questions", type=Path, required=True)
+    parser = Parser(__doc__)
+    parser.add_paths("questions", "out", "report")
     parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
     parser.add_argument("--shard", type=int, help="only the questions of this shard, from 1")
-    parser.add_argument("--model", type=Path, help="folder of the student, in a later round")
+    parser.add_paths(required=False, model="folder of the student, in a later round")
     setup.add_agent_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    args = parser.parse()
     config = args.config
     plan = plan_rollouts(config, args.round)
     frame = schemas.read_table(args.questions, schemas.Questions)
@@ -48,31 +44,20 @@ def main() -> None:
     policy = loop.Policy(model, setup.open_harness(config, plan.limits, args, cache))
     search = setup.open_search(config, args.servers, writer)
     attempts = loop.make_attempts(questions, plan.rollouts, plan.seed)
-    rows = asyncio.run(_roll_out(attempts, policy, search, config, plan))
+    enough = None
+    if plan.accepted:
+        enough = loop.Enough(plan.accepted, choice.make_acceptance(config.curate.rules))
+    most, key = config.trajectories.max_failed_share, "trajectories.max_failed_share"
+    rollouts = loop.run_rollouts(attempts, policy, search, most, key, enough)
+    rows = asyncio.run(_roll_out(rollouts, search))
     report = loop.report_rollouts(rows, len(attempts), policy, search)
     schemas.write_table(rows, args.out, schemas.Trajectories)
     files.write_json(report, args.report)
 
 
-async def _roll_out(
-    attempts: list[loop.Attempt],
-    policy: loop.Policy,
-    search: Search,
-    config: Config,
-    plan: RolloutPlan,
-) -> pl.DataFrame:
-    enough = None
-    if plan.accepted:
-        enough = loop.Enough(plan.accepted, choice.make_acceptance(config.curate.rules))
+async def _roll_out(rollouts: Awaitable[pl.DataFrame], search: Search) -> pl.DataFrame:
     try:
-        return await loop.run_rollouts(
-            attempts,
-            policy,
-            search,
-            config.trajectories.max_failed_share,
-            "trajectories.max_failed_share",
-            enough,
-        )
+        return await rollouts
     finally:
         await search.close()
 

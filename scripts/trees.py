@@ -1,40 +1,32 @@
 """Grow research trees over the corpus (rule trees)."""
 
 import asyncio
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from searchtrain.agent import setup
 from searchtrain.config import Trees
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
 from searchtrain.models.asker import Asker
 from searchtrain.models.client import open_model
+from searchtrain.models.model import Model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
 from searchtrain.trees import growth
-from searchtrain.trees.pages import Page, PageStore
+from searchtrain.trees.pages import PageStore
 from searchtrain.trees.quality import Quality
 from searchtrain.trees.roots import HeldOut, RootDraw
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--seeds", type=Path, required=True, help="for roots from seed answers")
-    parser.add_argument("--dev", type=Path, required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--plan-prompt", type=Path, required=True)
-    parser.add_argument("--browse-prompt", type=Path, required=True)
+    parser = Parser(__doc__)
+    parser.add_paths("corpus", "dev", "test", "plan-prompt", "browse-prompt", "out", "report")
+    parser.add_paths(seeds="for roots from seed answers")
     setup.add_server_argument(parser)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    args = parser.parse()
     config, settings = args.config, args.config.trees
     held_out = HeldOut(
         text
@@ -57,22 +49,6 @@ def main() -> None:
         )
     )
     search = setup.open_search(config, args.servers, "trees", "retriever")
-    draw = RootDraw(pages, held_out, settings.min_text)
-    frame, report = asyncio.run(_grow(planner, browser, search, pages, draw, answers, settings))
-    schemas.write_table(frame, args.out, schemas.Trees)
-    files.write_json(report, args.report)
-
-
-async def _grow(
-    planner: Asker,
-    browser: Asker,
-    search: Search,
-    pages: PageStore,
-    draw: RootDraw,
-    answers: list[str],
-    settings: Trees,
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    models = [planner.model, browser.model]
     quality = Quality(
         search,
         pages,
@@ -81,21 +57,35 @@ async def _grow(
         trace_share=settings.trace_share,
     )
     grower = growth.Grower(planner, browser, quality, pages, settings)
+    draw = RootDraw(pages, held_out, settings.min_text)
+    models = [planner.model, browser.model]
+    frame = asyncio.run(_grow(grower, models, draw, answers, search, settings))
+    report = growth.report_growth(
+        frame, grower.refused, draw.passed_over, pages.broken_links, models
+    )
+    schemas.write_table(frame, args.out, schemas.Trees)
+    files.write_json(report, args.report)
+
+
+async def _grow(
+    grower: growth.Grower,
+    models: list[Model],
+    draw: RootDraw,
+    answers: list[str],
+    search: Search,
+    settings: Trees,
+) -> pl.DataFrame:
     try:
-        roots: list[Page] = (
+        roots = (
             draw.draw_from_corpus(settings.count, settings.seed)
             if settings.roots == "corpus"
             else await draw.draw_from_answers(answers, settings.count, settings.seed, search)
         )
-        frame = await growth.grow_trees(roots, grower, models, search, settings)
+        return await growth.grow_trees(roots, grower, models, search, settings)
     finally:
         for model in models:
             await model.close()
         await search.close()
-    report = growth.report_growth(
-        frame, grower.refused, draw.passed_over, pages.broken_links, models
-    )
-    return frame, report
 
 
 if __name__ == "__main__":

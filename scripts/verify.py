@@ -1,10 +1,9 @@
 """Keep the tree questions that are hard and have one answer (rule verify)."""
 
 import asyncio
-from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.models.client import open_model
@@ -16,17 +15,11 @@ from searchtrain.trees.statistics import describe_trees
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--trees", type=Path, required=True, help="trees with their questions")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--solve-prompt", type=Path, required=True)
-    parser.add_argument("--verify-prompt", type=Path, required=True)
+    parser = Parser(__doc__)
+    parser.add_paths("corpus", "solve-prompt", "verify-prompt", trees="trees with their questions")
+    parser.add_paths("out", "report", held_out="benchmark file to write")
     setup.add_server_argument(parser)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--held-out", type=Path, required=True, help="benchmark file to write")
-    parser.add_argument("--report", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    args = parser.parse()
     config, sampling = args.config, args.config.verify.sampling
     trees = schemas.read_table(args.trees, schemas.WrittenTrees)
     pages = PageStore(args.corpus)

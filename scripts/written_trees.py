@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 from searchtrain.agent import setup
-from searchtrain.config.command import add_config_argument
+from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.models.asker import Asker
@@ -18,16 +17,11 @@ from searchtrain.trees.statistics import make_infoseek_rows
 
 
 def main() -> None:
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--trees", type=Path, required=True)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--prompt", type=Path, required=True)
+    parser = Parser(__doc__)
+    parser.add_paths("trees", "corpus", "prompt", "out", "report")
     setup.add_server_argument(parser)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--infoseek", type=Path, help="also write them as InfoSeek's JSON Lines")
-    parser.add_argument("--report", type=Path, required=True)
-    add_config_argument(parser)
-    args = cli.parse(parser)
+    parser.add_paths(required=False, infoseek="also write them as InfoSeek's JSON Lines")
+    args = parser.parse()
     config = args.config
     trees = schemas.read_table(args.trees, schemas.Trees)
     pages = PageStore(args.corpus)
@@ -42,8 +36,7 @@ def main() -> None:
     schemas.write_table(frame, args.out, schemas.WrittenTrees)
     if args.infoseek:
         rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in make_infoseek_rows(frame)]
-        with files.replace_file(args.infoseek) as partial:
-            partial.write_text("".join(rows), encoding="utf-8")
+        files.write_text("".join(rows), args.infoseek)
     files.write_json(report, args.report)
 
 

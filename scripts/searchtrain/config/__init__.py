@@ -3,13 +3,13 @@
 from searchtrain.config.config import Config, read_config
 from searchtrain.config.curation import Curate, Mix, QuestionRules, Rules, Shortcuts
 from searchtrain.config.limits import Limits, describe_limits
-from searchtrain.config.models import Mistakes, Models, Price, Role, Sampling, Student, Vllm
+from searchtrain.config.models import Mistakes, Role, Sampling, Student
 from searchtrain.config.questions import Sample, Seeds, Tag
-from searchtrain.config.rollouts import Judge, Predict, Refine, Trajectories
-from searchtrain.config.search import Embedder, Fusion, Index, Pages, Retriever, Trouble, Web
-from searchtrain.config.section import Section, merge_values
-from searchtrain.config.task import Data, Plan, Qrels, Task
-from searchtrain.config.training import Grpo, Rounds, Train
+from searchtrain.config.rollouts import Judge
+from searchtrain.config.search import Embedder, Fusion, Index, Pages, Retriever, Web
+from searchtrain.config.section import Section
+from searchtrain.config.task import Task
+from searchtrain.config.training import Grpo, Train
 from searchtrain.config.trees import Trees, Verify
 from searchtrain.config.world import Base, World
 
@@ -17,7 +17,6 @@ __all__ = [
     "Base",
     "Config",
     "Curate",
-    "Data",
     "Embedder",
     "Fusion",
     "Grpo",
@@ -26,17 +25,10 @@ __all__ = [
     "Limits",
     "Mistakes",
     "Mix",
-    "Models",
     "Pages",
-    "Plan",
-    "Predict",
-    "Price",
-    "Qrels",
     "QuestionRules",
-    "Refine",
     "Retriever",
     "Role",
-    "Rounds",
     "Rules",
     "Sample",
     "Sampling",
@@ -47,14 +39,10 @@ __all__ = [
     "Tag",
     "Task",
     "Train",
-    "Trajectories",
     "Trees",
-    "Trouble",
     "Verify",
-    "Vllm",
     "Web",
     "World",
     "describe_limits",
-    "merge_values",
     "read_config",
 ]

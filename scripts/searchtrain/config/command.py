@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +11,31 @@ import yaml
 
 from searchtrain.config.config import Config, read_config
 from searchtrain.config.section import merge_values
+from searchtrain.core import cli
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_text
 
 
-class _ReadConfig(argparse.Action):
-    """Lay one text or file on the other and validate what comes out."""
+class Parser(cli.Parser):
+    """A script's parser with `--config`, which becomes a `Config`, without it the defaults."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        merged: dict[str, Any] = {}
-        for text in values or ():
-            merged = merge_values(merged, _parse(str(text)))
-        setattr(namespace, self.dest, read_config(merged))
+    def __init__(self, description: str | None) -> None:
+        super().__init__(description)
+        self.add_argument(
+            "--config", nargs="+", default=(),
+            help="what differs from the defaults: a JSON object, or YAML files, each on the last",
+        )  # fmt: skip
 
-
-def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--config`; the parsed argument is a `Config`, without it the defaults.
-
-    Parsing raises InputError for a setting that is not allowed.
-    """
-    parser.add_argument(
-        "--config", nargs="+", action=_ReadConfig, default=Config(),
-        help="what differs from the defaults: a JSON object, or YAML files, each on the last",
-    )  # fmt: skip
+    def parse(self) -> argparse.Namespace:
+        """As every script does; raises InputError for a setting that is not allowed."""
+        args = super().parse()
+        args.config = read_config(reduce(merge_values, map(_parse, args.config), {}))
+        return args
 
 
 def change_setting(config: Config, key: str, value: Any) -> Config:
     """The config with another value of one setting (`sample.total`)."""
-    changes: Any = value
-    for part in reversed(key.split(".")):
-        changes = {part: changes}
+    changes = reduce(lambda below, part: {part: below}, reversed(key.split(".")), value)
     return read_config(merge_values(config.changes(), changes))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, PlainSerializer, WithJsonSchema
 
 from searchtrain.config.models import Sampling
-from searchtrain.config.section import Section, setting
+from searchtrain.config.section import Section, setting, wiring
 from searchtrain.config.values import Amount, Count, Natural, Positive, Share, Text
 
 
@@ -29,8 +29,7 @@ class Rules(Section):
     rule's verdict on every rollout stands in curation.parquet."""
 
     exact_match: Switch = setting(
-        True,
-        "correctness: the task's exact match, equal to a golden answer but for letter case",
+        True, "correctness: the task's exact match, equal to a golden answer but for letter case"
     )
     normalised_match: Switch = setting(None, "the same without articles and punctuation [true]")
     contains_answer: Switch = setting(None, "a golden answer stands in the answer [true]")
@@ -103,7 +102,7 @@ class Shortcuts(Section):
     """Rejection sampling (InfoSeek): the judge reads the right rollouts of tree questions for
     shortcuts."""
 
-    enabled: bool = setting(False, reader="workflow")
+    enabled: bool = wiring(False)
     seed: Natural = setting(1)
     sampling: Sampling = setting(Sampling(temperature=0.5, max_tokens=512), reader="role")
     max_failed_share: Share = setting(0.02, "of the rollouts")

@@ -27,21 +27,20 @@ def explain_fault(
         parent, key = fault["loc"][:-2], fault["loc"][-2]
         node = _walk(schema, parent, values)[1]
         (pattern,) = node.get("patternProperties") or [node["propertyNames"]["pattern"]]
-        return (
-            f"configuration: {_join(section, *parent)}: key {key!r} is not allowed; use {pattern}"
-        )
+        where = _join(section, *parent)
+        return f"configuration: {where}: key {key!r} is not allowed; use {pattern}"
     place, node, value, description = _walk(schema, fault["loc"], values)
-    allowed = f"it must be {describe_allowed(node, schema)}"
+    where, allowed = _join(section, *place), f"it must be {describe_allowed(node, schema)}"
     if fault["type"] == "missing":
-        return f"configuration: {_join(section, *fault['loc'])}: missing; {allowed}"
+        return f"configuration: {where}: missing; {allowed}"
     if fault["type"] == "value_error":
         allowed = str(fault["ctx"]["error"])
         if isinstance(value, Mapping):
-            return f"configuration: {_join(section, *place)}: {allowed}"
+            return f"configuration: {where}: {allowed}"
     text = repr(value)
     text = text if len(text) <= 120 else f"{text[:117]}..."
     about = f" ({description})" if description else ""
-    return f"configuration: {_join(section, *place)}: {text} is not allowed; {allowed}{about}"
+    return f"configuration: {where}: {text} is not allowed; {allowed}{about}"
 
 
 def describe_allowed(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
@@ -101,17 +100,16 @@ def _find(
         elif part in option.get("properties", {}):
             return dict(option["properties"][part])
         elif "additionalProperties" in option or "patternProperties" in option:
-            others = list(option.get("patternProperties", {}).values())
-            more = others[0] if others else option["additionalProperties"]
+            named = option.get("patternProperties", {}).values()
+            more = next(iter(named), option.get("additionalProperties"))
             return dict(more) if isinstance(more, dict) else {}
     return None
 
 
 def _resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "$ref" not in node:
-        return node
-    target: Mapping[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-    return target
+    if "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return node
 
 
 def _list(options: list[str]) -> str:

@@ -31,9 +31,4 @@ class Limits(Section):
 
 def describe_limits(limits: Limits) -> dict[str, int]:
     """The variables that an agent prompt may use."""
-    return {
-        "max_turns": limits.max_turns,
-        "max_searches": limits.max_searches,
-        "max_queries": limits.max_queries,
-        "topk": limits.topk,
-    }
+    return limits.model_dump(include={"max_turns", "max_searches", "max_queries", "topk"})

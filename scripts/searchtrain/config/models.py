@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from searchtrain.config.section import OWN, Section, runtime, setting
+from searchtrain.config.section import OWN, Section, runtime, setting, wiring
 from searchtrain.config.values import (
     Amount,
     Count,
@@ -94,7 +94,7 @@ class Mistakes(Section):
 class Asked(Section):
     """A model that stages ask."""
 
-    model: Text
+    model: Text = setting(...)
     endpoint: Endpoint | None = runtime(
         None, "base URL of an OpenAI-compatible server, for instance https://host/v1"
     )
@@ -125,10 +125,8 @@ class Role(Asked):
     )
     price: Price = runtime(Price(), "US dollars per million tokens")
     scripted: Mistakes = setting(Mistakes(), reader="serve")
-    same_as: Literal["teacher", "refiner", "judge", "planner"] | None = setting(
-        None,
-        "use the model and server of that role; the other settings then mean nothing",
-        reader="workflow",
+    same_as: Literal["teacher", "refiner", "judge", "planner"] | None = wiring(
+        None, "use the model and server of that role; the other settings then mean nothing"
     )
 
 

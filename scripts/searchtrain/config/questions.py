@@ -41,6 +41,5 @@ class Sample(Section):
         100, "smaller domains share the bucket `other` (500 in the published code)"
     )
     unit_words: Literal["interrogative", "all"] = setting(
-        "interrogative",
-        "who, what, …; `all` counts is, are, do, … too, as the published code does",
+        "interrogative", "who, what, …; `all` counts is, are, do, … too, as the published code does"
     )

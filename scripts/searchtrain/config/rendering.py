@@ -7,13 +7,12 @@ others what differs from its class's defaults. Invariant: read back, the YAML is
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
-from inspect import cleandoc
 from typing import Any
 
 import yaml
 
 from searchtrain.config.config import Config
-from searchtrain.config.section import Section, list_notes
+from searchtrain.config.section import Section, read_marks
 
 WIDTH = 100
 HEAD = """\
@@ -50,17 +49,19 @@ def _render_section(section: Section, depth: int, seen: set[type]) -> Iterator[s
         about = field.description or ""
         if isinstance(value, Section):
             kind = type(value)
-            about = about or ("" if kind in seen else _read_docstring(kind))
-            if kind in seen or not _is_explained(kind):
-                plain = value.changes() if kind in seen else value.model_dump()
-                yield from _render_value(name, plain, about, {}, depth)
-            else:
-                yield from _comment(about, depth)
-                yield _indent(f"{name}:", depth)
-                yield from _render_section(value, depth + 1, seen)
+            if kind in seen:
+                yield from _render_value(name, value.changes(), about, {}, depth)
+                continue
             seen.add(kind)
+            about = about or " ".join((kind.__doc__ or "").split())
+            if not _is_explained(kind):
+                yield from _render_value(name, value.model_dump(), about, {}, depth)
+                continue
+            yield from _comment(about, depth)
+            yield _indent(f"{name}:", depth)
+            yield from _render_section(value, depth + 1, seen)
         else:
-            yield from _render_value(name, value, about, list_notes(field), depth)
+            yield from _render_value(name, value, about, read_marks(field)["notes"], depth)
 
 
 def _render_value(
@@ -97,10 +98,6 @@ def _comment(text: str, depth: int) -> list[str]:
 
 def _indent(text: str, depth: int) -> str:
     return "  " * depth + text
-
-
-def _read_docstring(kind: type[Section]) -> str:
-    return " ".join(cleandoc(kind.__doc__ or "").split())
 
 
 def _is_explained(kind: type[Section]) -> bool:

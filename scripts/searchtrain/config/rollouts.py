@@ -2,7 +2,7 @@
 
 from searchtrain.config.limits import Limits
 from searchtrain.config.models import Sampling
-from searchtrain.config.section import Section, setting
+from searchtrain.config.section import Section, setting, wiring
 from searchtrain.config.values import Count, Natural, Share
 
 
@@ -11,8 +11,7 @@ class Trajectories(Section):
 
     rollouts: Count = setting(1, "per question")
     shards: Count = setting(
-        1,
-        "jobs that share the questions, each with its own servers: one for each node",
+        1, "jobs that share the questions, each with its own servers: one for each node"
     )
     accepted: Count | None = setting(
         None, "adaptive: end a question once so many rollouts pass curate.rules; null: never"
@@ -31,16 +30,12 @@ class Predict(Section):
     """The student answers dev and test with the same agent."""
 
     seed: Natural = setting(1)
-    untrained: bool = setting(
-        True,
-        "also score the base model (only where the test answers are known)",
-        reader="workflow",
+    untrained: bool = wiring(
+        True, "also score the base model (only where the test answers are known)"
     )
     max_failed_share: Share = setting(0.0)
     max_answer_words: Count = setting(
-        12,
-        "of a word or phrase; what is longer, quoted or marked up is counted",
-        reader="metrics",
+        12, "of a word or phrase; what is longer, quoted or marked up is counted", reader="metrics"
     )
     max_long_share: Share = setting(
         1.0,
@@ -56,7 +51,7 @@ class Refine(Section):
     """What a search returned, compressed by the model `refiner` before the agent reads it
     (SimpleDeepSearcher's summariser). What it cannot compress is shown as it came."""
 
-    enabled: bool = setting(False, reader="workflow")
+    enabled: bool = wiring(False)
     seed: Natural = setting(1)
     sampling: Sampling = setting(Sampling(temperature=0.0, max_tokens=512), reader="role")
     max_document_chars: int = setting(3000, "of one passage as the refiner sees it", ge=200)
@@ -66,7 +61,7 @@ class Refine(Section):
 class Judge(Section):
     """A model that says whether answers are right (LLM as a judge), beside exact match and F1."""
 
-    enabled: bool = setting(False, reader="workflow")
+    enabled: bool = wiring(False)
     seed: Natural = setting(1)
     sampling: Sampling = setting(Sampling(temperature=0.0, max_tokens=256), reader="role")
     max_failed_share: Share = setting(0.02, "of the answers")

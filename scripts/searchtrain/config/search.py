@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from searchtrain.config.section import Section, runtime, setting
+from searchtrain.config.section import Section, runtime, setting, wiring
 from searchtrain.config.values import (
     AS_WRITTEN,
     Amount,
@@ -31,7 +31,6 @@ BENCHMARK_HOSTS = [
     "paperswithcode.com",
     "zenodo.org",
 ]
-PDF = "application/pdf"
 
 
 class Trouble(Section):
@@ -54,7 +53,7 @@ class Pages(Section):
     max_bytes: Count = setting(5_000_000, "of a page, unpacked")
     redirects: Natural = setting(5)
     content_types: list[Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]] = setting(
-        ["text/html", "application/xhtml+xml", "text/plain", PDF]
+        ["text/html", "application/xhtml+xml", "text/plain", "application/pdf"]
     )
     robots: bool = setting(True, "obey robots.txt")
     user_agent: Text = setting("SearchTrain/0.1")
@@ -86,8 +85,7 @@ class Web(Section):
     """Web search: a Serper-compatible engine, and the pages that it names."""
 
     serve: Literal["scripted"] | None = runtime(
-        "scripted",
-        "scripted: the laptop world as a web of its own; or null with an endpoint",
+        "scripted", "scripted: the laptop world as a web of its own; or null with an endpoint"
     )
     endpoint: Endpoint | None = runtime(None, "for instance https://google.serper.dev/search")
     api_key_env: Variable = runtime(
@@ -134,8 +132,7 @@ class Index(Section):
     )
     b: Share = setting(0.4)
     stopwords: Literal["english", "english_plus"] | list[str] | None = setting(
-        "english_plus",
-        "english, english_plus (also pronouns and question words), a list, or null",
+        "english_plus", "english, english_plus (also pronouns and question words), a list, or null"
     )
     stemmer: str | None = setting("english", "a Snowball language, or null")
 
@@ -143,10 +140,8 @@ class Index(Section):
 class Embedder(Section):
     """The encoder of engines dense and hybrid."""
 
-    model: Text | None = setting(
-        None,
-        "folder of a sentence-transformers or Hugging Face encoder, as e5-base-v2",
-        reader="workflow",
+    model: Text | None = wiring(
+        None, "folder of a sentence-transformers or Hugging Face encoder, as e5-base-v2"
     )
     query_prefix: str = setting("query: ", "E5's")
     passage_prefix: str = setting("passage: ")

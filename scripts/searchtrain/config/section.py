@@ -27,24 +27,24 @@ def setting(
 ) -> Any:
     """A tracked field; `default` may be `...`.
 
-    `reader`: who reads it, if that is not (or not only) the section's own stage. `workflow`: it
-    only decides which rules there are and what their inputs are. `role`: it belongs to the identity
-    of the model that is asked. `serve`: it belongs to that of the server. Else the name of a rule.
-    `notes`: comments on the keys of a free mapping. `limits`: pydantic's, for instance `ge`.
+    `reader`: who reads it, if that is not (or not only) the section's own stage. `role`: it belongs
+    to the identity of the model that is asked. `serve`: it belongs to that of the server. Else the
+    name of a rule. `notes`: comments on the keys of a free mapping. `limits`: pydantic's, for
+    instance `ge`.
     """
     readers = [reader] if isinstance(reader, str) else list(reader)
-    return _declare(default, description, {"readers": readers, "notes": dict(notes or {})}, limits)
-
-
-def runtime(
-    default: Any, description: str = "", *, notes: Mapping[str, str] | None = None, **limits: Any
-) -> Any:
-    """A field that changes only how fast, how dear or where: it makes nothing stale."""
-    return _declare(default, description, {"readers": [], "notes": dict(notes or {})}, limits)
-
-
-def _declare(default: Any, description: str, extra: dict[str, Any], limits: dict[str, Any]) -> Any:
+    extra: dict[str, Any] = {"readers": readers, "notes": dict(notes or {})}
     return Field(default, description=description or None, json_schema_extra=extra, **limits)
+
+
+def wiring(default: Any, description: str = "") -> Any:
+    """A tracked field that only decides which rules there are and what their inputs are."""
+    return setting(default, description, reader="workflow")
+
+
+def runtime(default: Any, description: str = "", **limits: Any) -> Any:
+    """A field that changes only how fast, how dear or where: it makes nothing stale."""
+    return setting(default, description, reader=(), **limits)
 
 
 class Section(BaseModel):
@@ -73,34 +73,26 @@ class Section(BaseModel):
 
     def tracked(self, reader: str = OWN) -> dict[str, Any]:
         """The plain values of the tracked fields that `reader` reads, with nested sections."""
-        fields = type(self).model_fields
         values = {
             name: _flatten(getattr(self, name))
-            for name, field in fields.items()
-            if reader in list_readers(field)
+            for name, field in type(self).model_fields.items()
+            if reader in read_marks(field)["readers"]
         }
         return values | (self.model_extra or {} if reader == OWN else {})
 
-    def changes(self, base: Self | None = None) -> dict[str, Any]:
-        """What differs from `base`, by default the class's defaults; nested, plain values.
+    def changes(self) -> dict[str, Any]:
+        """What differs from the class's defaults; nested, plain values.
 
-        Laid over `base` again it gives this section.
+        Laid over them again it gives this section.
         """
-        return _compare(dict(self), dict(base or type(self)()))
+        return _compare(dict(self), dict(type(self)()))
 
 
-def list_readers(field: FieldInfo) -> list[str]:
-    """Who reads a tracked field; nobody's result depends on a runtime field."""
-    extra = field.json_schema_extra
-    readers = extra.get("readers") if isinstance(extra, dict) else None
-    return [str(reader) for reader in readers] if isinstance(readers, list) else [OWN]
-
-
-def list_notes(field: FieldInfo) -> dict[str, str]:
-    """Comments on the keys of a field that is a free mapping."""
-    extra = field.json_schema_extra
-    notes = extra.get("notes") if isinstance(extra, dict) else None
-    return {key: str(note) for key, note in notes.items()} if isinstance(notes, dict) else {}
+def read_marks(field: FieldInfo) -> dict[str, Any]:
+    """The `readers` of a field, none of a runtime field, and the `notes` on its keys."""
+    marks = field.json_schema_extra
+    assert isinstance(marks, dict), field
+    return marks
 
 
 def merge_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,61 +4,50 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from searchtrain.config.section import Section, runtime, setting
+from searchtrain.config.section import Section, runtime, setting, wiring
 from searchtrain.config.values import Amount, Count, Factor, Natural, Positive, Share, Text
 
 
 class Qrels(Section):
     """Relevant documents of a benchmark, as TREC's four columns."""
 
-    evidence: Text = setting(..., "file", reader="workflow")
-    gold: Text | None = setting(None, "file or null", reader="workflow")
+    evidence: Text = wiring(..., "file")
+    gold: Text | None = wiring(None, "file or null")
 
 
 class Data(Section):
     """What the run is about. The defaults are the laptop world's files, made by rule `world`."""
 
-    corpus: Text = setting(
+    corpus: Text = wiring(
         "<results>/world/passages.jsonl",
         'JSON Lines: {id, contents: "\\"Title\\"\\ntext", links?, url?}',
-        reader="workflow",
     )
-    train: Text = setting(
+    train: Text = wiring(
         "<results>/world/train.json",
         "JSON array of {id, question, golden_answers, source?, exclude_urls?}: the seed questions",
-        reader="workflow",
     )
-    dev: Text = setting(
-        "<results>/world/dev.json", "same format; scored in metrics.json", reader="workflow"
+    dev: Text = wiring("<results>/world/dev.json", "same format; scored in metrics.json")
+    test: Text = wiring(
+        "<results>/world/test.json", "same without golden_answers; answered in test.json"
     )
-    test: Text = setting(
-        "<results>/world/test.json",
-        "same without golden_answers; answered in test.json",
-        reader="workflow",
-    )
-    test_answers: Text | None = setting(
+    test_answers: Text | None = wiring(
         "<results>/world/test_answers.json",
         "For scoring a demo only: JSON array of {id, golden_answers, type?}. A real test set has"
         " none: null.",
-        reader="workflow",
     )
-    types: Text | None = setting(
-        "<results>/world/types.json",
-        "{id: type} for figures per question type, or null",
-        reader="workflow",
+    types: Text | None = wiring(
+        "<results>/world/types.json", "{id: type} for figures per question type, or null"
     )
-    benchmarks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")], Text] = setting(
+    benchmarks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")], Text] = wiring(
         {},
         "Files of published benchmarks to answer and score beside dev and test, by name: 2wiki,"
         " bamboogle, musique, frames, gaia, aime, browsecomp; or any other name with rows of {id,"
         " question, answer}.",
-        reader="workflow",
     )
-    qrels: dict[str, Qrels] = setting(
+    qrels: dict[str, Qrels] = wiring(
         {},
         "Relevant documents of a benchmark (TREC qrels), as BrowseComp-Plus has them: {browsecomp:"
         " {evidence: file, gold: file or null}}; target results/browsecomp/<name>/report.json.",
-        reader="workflow",
     )
 
 
@@ -82,10 +71,9 @@ class Task(Section):
         reader="plan",
     )
     over_budget: Literal["warn", "error"] = runtime(
-        "warn",
-        "or error: what a stage does if hours gone by and planned rest exceed the budget",
+        "warn", "or error: what a stage does if hours gone by and planned rest exceed the budget"
     )
-    max_submissions: Count = setting(3, reader="workflow")
+    max_submissions: Count = wiring(3)
     submissions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Text] = setting(
         {}, "name: its folder of results, for the table submissions.md", reader="submissions"
     )

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from searchtrain.config.limits import Limits
 from searchtrain.config.models import Sampling
-from searchtrain.config.section import Section, runtime, setting
+from searchtrain.config.section import Section, runtime, setting, wiring
 from searchtrain.config.values import (
     AS_WRITTEN,
     Amount,
@@ -16,6 +16,7 @@ from searchtrain.config.values import (
     Positive,
     Share,
     Text,
+    TopP,
 )
 
 ARGS: dict[str, Any] = {
@@ -59,10 +60,9 @@ VARLEN_ARGS = {"neat_packing": True, "per_device_train_batch_size": 1}
 class Train(Section):
     """Supervised fine-tuning by LLaMA-Factory."""
 
-    base: Text = setting(
+    base: Text = wiring(
         "<results>/world/base",
         "folder of the model to start from; the laptop's is made by rule `base`",
-        reader="workflow",
     )
     max_cut_share: Share = setting(
         0.0, "of the records that may be longer than cutoff_len (they lose their answer)"
@@ -115,22 +115,18 @@ class Rounds(Section):
     """SFT in rounds: from the second on the student of the round before rolls out, the same
     curation keeps what is good, and training goes on from that student."""
 
-    count: Count = setting(1, reader="workflow")
+    count: Count = wiring(1)
     questions: Count | None = setting(1500, "drawn for each later round, or null for all")
     rollouts: Count = setting(2, "per question")
     seed: Natural = setting(2)
     sampling: Sampling = setting(
         Sampling(temperature=0.8, top_p=0.95, max_tokens=128), reader="role"
     )
-    data: Literal["all", "own"] = setting(
-        "all",
-        "a round learns from what was kept in all rounds so far; or own",
-        reader="workflow",
+    data: Literal["all", "own"] = wiring(
+        "all", "a round learns from what was kept in all rounds so far; or own"
     )
-    base: Literal["previous", "first"] = setting(
-        "previous",
-        "a round goes on from the student before it; or first: from train.base",
-        reader="workflow",
+    base: Literal["previous", "first"] = wiring(
+        "previous", "a round goes on from the student before it; or first: from train.base"
     )
     args: dict[str, Any] = setting(
         {"max_steps": 600, "learning_rate": 1.0e-3, "warmup_steps": 50},
@@ -152,7 +148,7 @@ class Grpo(Section):
     prompts_per_step: Count = setting(16, "[64]")
     group_size: int = setting(8, "rollouts of one prompt, compared with each other [5]", ge=2)
     temperature: Annotated[float, Field(gt=0, le=2), AS_WRITTEN] = setting(0.8, "[0.8]")
-    top_p: Annotated[float, Field(gt=0, le=1), AS_WRITTEN] = setting(1.0, "[0.95]")
+    top_p: TopP = setting(1.0, "[0.95]")
     max_new_tokens: Count = setting(96, "per turn [768]")
     learning_rate: Positive = setting(1.0e-4, "[1e-6]")
     beta: Amount = setting(

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import ValidationInfo, field_validator
 
 from searchtrain.config.models import Sampling
-from searchtrain.config.section import OWN, Section, setting
+from searchtrain.config.section import OWN, Section, setting, wiring
 from searchtrain.config.values import Amount, Count, Natural, Share
 
 NODES = 26
@@ -26,11 +26,10 @@ class Trees(Section):
     """Research trees (InfoSeek): grown from the corpus by a planner and a browser, checked by
     retrieval."""
 
-    enabled: bool = setting(False, reader="workflow")
+    enabled: bool = wiring(False)
     count: Count = setting(1400, "trees begun; about half end with a question")
     roots: Literal["corpus", "answers"] = setting(
-        "corpus",
-        "any page with links; or answers: pages that hold answers of the seed questions",
+        "corpus", "any page with links; or answers: pages that hold answers of the seed questions"
     )
     min_vertices: int = setting(3, "of a finished tree, root and attributes included", ge=2)
     max_vertices: int = setting(6, "InfoSeek: 3 to 6, rarely more", ge=2, le=NODES)

@@ -3,40 +3,56 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from searchtrain.core.errors import SearchTrainError
 
 logger = logging.getLogger(__name__)
+"""For what the scripts themselves say."""
 
 
-def make_parser(description: str | None) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
     """An argument parser whose help is the script's docstring, with `--log`."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--log", type=Path, help="also write the log to this file")
-    return parser
 
+    def __init__(self, description: str | None) -> None:
+        super().__init__(
+            description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        self.add_paths(required=False, log="also write the log to this file")
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the arguments and send the log to stderr and, if given, to `--log`."""
-    args = parser.parse_args(argv)
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    if args.log:
-        args.log.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(args.log, mode="w", encoding="utf-8"))
-    logging.basicConfig(
-        level=logging.INFO,
-        format=f"%(asctime)s {Path(sys.argv[0]).stem}: %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=handlers,
-        force=True,
-    )
-    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    return args
+    def add_paths(
+        self, *names: str, required: bool = True, many: bool = False, **described: str
+    ) -> None:
+        """Arguments that are paths, those of `described` with a help; `many`: one path or more."""
+        for name, about in {**dict.fromkeys(names), **described}.items():
+            self.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=Path,
+                required=required,
+                nargs="+" if many else None,
+                help=about,
+            )
+
+    def parse(self) -> argparse.Namespace:
+        """Parse the arguments and send the log to stderr and, if given, to `--log`."""
+        args = self.parse_args()
+        handlers: list[logging.Handler] = [logging.StreamHandler()]
+        if args.log:
+            args.log.parent.mkdir(parents=True, exist_ok=True)
+            args.log.write_bytes(b"")
+            # Appends: what the script starts may write to the same file.
+            handlers.append(logging.FileHandler(args.log, mode="a", encoding="utf-8"))
+        logging.basicConfig(
+            level=logging.INFO,
+            format=f"%(asctime)s {Path(sys.argv[0]).stem}: %(message)s",
+            datefmt="%H:%M:%S",
+            handlers=handlers,
+            force=True,
+        )
+        for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        return args
 
 
 def run(main: Callable[[], None]) -> None:

@@ -55,8 +55,13 @@ def read_json(path: str | Path) -> Any:
 
 def write_json(value: Any, path: str | Path) -> None:
     """Write `value` as indented UTF-8 JSON, atomically."""
+    write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", path)
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a UTF-8 text file, atomically."""
     with replace_file(path) as partial:
-        partial.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -4,6 +4,7 @@ Every table is Parquet (zstd), written to a temporary name and renamed. Invarian
 keep the order in which its class names them.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -275,6 +276,11 @@ def read_table(path: str | Path, table: type[T]) -> pl.DataFrame:
     except pl.exceptions.ComputeError as error:
         raise InputError(f"{path}: not a Parquet file ({error}); delete it and rebuild") from None
     return validate_table(frame, table, path)
+
+
+def read_tables(paths: Iterable[str | Path], table: type[T]) -> pl.DataFrame:
+    """The rows of several artefacts of one kind, one after the other; see `read_table`."""
+    return pl.concat(read_table(path, table) for path in paths)
 
 
 def write_table(frame: pl.DataFrame, path: str | Path, table: type[T]) -> pl.DataFrame:

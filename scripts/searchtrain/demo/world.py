@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from searchtrain import config
-from searchtrain.core.files import canonical_json, replace_file, write_json
+from searchtrain.core.files import canonical_json, write_json, write_text
 from searchtrain.demo.city_questions import QUESTION_TYPES
 from searchtrain.demo.gazetteer import Places, Row, load_places
 from searchtrain.demo.passages import SEPARATOR, Passage, state_facts
@@ -73,9 +73,8 @@ def write_world(folder: str | Path, settings: config.World) -> None:
         log.info("%s: %d questions, %s", split, len(rows), dict(kinds))
     write_json(answers, folder / "test_answers.json")
     write_json(types, folder / "types.json")
-    with replace_file(folder / "passages.jsonl") as partial:
-        lines = (canonical_json(passage.to_row()) for passage in world.passages.values())
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = (canonical_json(passage.to_row()) + "\n" for passage in world.passages.values())
+    write_text("".join(lines), folder / "passages.jsonl")
     log.info("passages: %d, subject cities: %d", len(world.passages), len(world.subjects))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from searchtrain.core.files import read_jsonl, replace_file
+from searchtrain.core.files import read_jsonl, write_text
 
 
 class History:
@@ -35,5 +35,4 @@ class History:
 
 def write_history(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """Write the steps as JSON Lines, atomically."""
-    with replace_file(path) as partial:
-        partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_text("".join(json.dumps(row) + "\n" for row in rows), path)
