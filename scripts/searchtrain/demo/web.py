@@ -42,7 +42,7 @@ from searchtrain.search.bm25 import BM25Index
 
 logger = logging.getLogger(__name__)
 
-RATES = config.Trouble().tracked()
+RATES = config.Web().scripted.tracked()
 INSIDE_URL = "http://10.0.0.1/"
 NOT_FOUND = "<!doctype html><title>404</title><h1>Page not found</h1>"
 GRACE_SECONDS = 2
