@@ -13,12 +13,7 @@ from typing import Any
 
 import httpx2
 import orjson
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from searchtrain.core.errors import SearchError
 from searchtrain.core.network import is_loopback
@@ -112,37 +107,33 @@ class RetrieverClient:
             if self._open.get(topk) is batch:
                 del self._open[topk]
             queries = list(batch.places)
-            answer = await self._retrieve(queries, topk)
-            if not isinstance(answer, SearchError):
-                return list(answer)
-            if len(queries) == 1 or answer.kind in NOT_THE_QUERY:
-                return [answer] * len(queries)
-            return [await self._retrieve_alone(query, topk) for query in queries]
-
-    async def _retrieve_alone(self, query: str, topk: int) -> Hits | SearchError:
-        """Send one query of a failed batch, once: the batch has had the attempts."""
-        answer = await self._retrieve([query], topk, attempts=1)
-        return answer if isinstance(answer, SearchError) else answer[0]
+            answers = await self._retrieve(queries, topk, self._attempts)
+            fault = answers[0]
+            if (
+                not isinstance(fault, SearchError)
+                or fault.kind in NOT_THE_QUERY
+                or len(answers) < 2
+            ):
+                return answers
+            # Each query alone and once: the batch has had the attempts.
+            return [(await self._retrieve([query], topk, 1))[0] for query in queries]
 
     async def _retrieve(
-        self, queries: list[str], topk: int, attempts: int | None = None
-    ) -> list[Hits] | SearchError:
-        """Send one request, again if that can help; an error is returned, not raised."""
-        attempts = attempts or self._attempts
+        self, queries: list[str], topk: int, attempts: int
+    ) -> list[Hits | SearchError]:
+        """Send one request, again if that can help; each query's hits, or for each the error."""
         retrying = AsyncRetrying(
             stop=stop_after_attempt(attempts),
-            wait=wait_exponential_jitter(
-                initial=self._backoff, max=LONGEST_WAIT_S, jitter=self._backoff
-            ),
+            wait=wait_exponential_jitter(self._backoff, LONGEST_WAIT_S, jitter=self._backoff),
             retry=retry_if_exception(is_passing),
             reraise=True,
         )
         try:
-            return await retrying(self._post, queries, topk)
+            return list(await retrying(self._post, queries, topk))
         except httpx2.HTTPError as error:
-            return describe(error, self.url, attempts)
+            return [describe(error, self.url, attempts)] * len(queries)
         except SearchError as error:
-            return error
+            return [error] * len(queries)
 
     async def _post(self, queries: list[str], topk: int) -> list[Hits]:
         # Scores are always asked for: Search-R1's own server fails without them.
@@ -167,9 +158,11 @@ def parse_result(content: bytes, count: int, topk: int, url: str) -> list[Hits]:
     result = value.get("result") if isinstance(value, dict) else None
     if not isinstance(result, list) or len(result) != count:
         raise breach(url, f"answered {count} queries without a result list for each")
+    for hits in result:
+        if not isinstance(hits, list):
+            raise breach(url, f"returned {str(hits)[:60]!r} for a query, not a list of passages")
     return [
-        [parse_hit(hit, rank, url) for rank, hit in enumerate(check_list(hits, url)[:topk], 1)]
-        for hits in result
+        [parse_hit(hit, rank, url) for rank, hit in enumerate(hits[:topk], 1)] for hits in result
     ]
 
 
@@ -189,13 +182,6 @@ def parse_hit(hit: Any, rank: int, url: str) -> dict[str, Any]:
     }
 
 
-def check_list(hits: Any, url: str) -> list[Any]:
-    """One query's hits, if they are a list."""
-    if not isinstance(hits, list):
-        raise breach(url, f"returned {str(hits)[:60]!r} for a query, not a list of passages")
-    return hits
-
-
 def breach(url: str, what: str) -> SearchError:
     """The error for a server that does not speak the contract."""
     return SearchError(
@@ -209,21 +195,13 @@ def describe(error: httpx2.HTTPError, url: str, attempts: int) -> SearchError:
         status = error.response.status_code
         said = " ".join(error.response.text.split())[:200]
         tries = f" {attempts} times" if is_passing_status(status) else ""
-        remedy = (
-            "see the retriever's log"
-            if status >= 500
-            else "lower the concurrency of rollouts"
-            if status == 429
-            else "check that the endpoint is a Search-R1 retriever"
-        )
+        remedy = "check that the endpoint is a Search-R1 retriever"
+        if status >= 500:
+            remedy = "see the retriever's log"
+        remedy = {429: "lower the concurrency of rollouts"}.get(status, remedy)
         return SearchError(f"{url}: answered {status}{tries}: {said}; {remedy}", f"http_{status}")
     if isinstance(error, httpx2.TimeoutException):
-        return SearchError(
-            f"{url}: no answer in time, {attempts} times; see the retriever's log",
-            "timeout",
-        )
-    return SearchError(
-        f"{url}: no connection, {attempts} times ({error or type(error).__name__});"
-        " check that the retriever runs",
-        "connection",
-    )
+        said = f"{url}: no answer in time, {attempts} times; see the retriever's log"
+        return SearchError(said, "timeout")
+    said = f"{url}: no connection, {attempts} times ({error or type(error).__name__})"
+    return SearchError(f"{said}; check that the retriever runs", "connection")
