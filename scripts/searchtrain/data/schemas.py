@@ -17,18 +17,15 @@ from searchtrain.core.files import replace_file
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
 STRINGS = {"inner": pl.String}
 NODE = pl.Struct(
-    {
-        "id": pl.String,
-        "parent": pl.String,
-        "entity": pl.String,
-        "page": pl.String,
-        "kind": pl.String,
-        "claim": pl.String,
-        "candidates": pl.Int64,
-    }
+    dict.fromkeys(("id", "parent", "entity", "page", "kind", "claim"), pl.String)
+    | {"candidates": pl.Int64}
 )
 """A node of a research tree: `parent` and `claim` (of the parent on this child) are empty for the
 root, `entity` for an attribute; `candidates` fit all claims of an inner node, -1 is unknown."""
+LINEAGE = dict.fromkeys(("model", "revision", "prompt"), pl.String) | {"seed": pl.Int64}
+ANSWERED = ["answered", "forced_answer"]
+CUT_SHORT = ["turn_limit", "token_limit", "invalid_turn", "model_error", "search_error"]
+"""How a rollout ends: with an answer, or without."""
 SPLITS = ["dev", "test", "test_closed_book", "test_untrained", "benchmarks"]
 """The questions that a student answers: `benchmarks` holds the questions of all benchmark files."""
 
@@ -158,17 +155,7 @@ class Trajectories(Table):
     """The whole conversation, system prompt first; roles system, user, assistant, tool."""
     answer: str
     """The answer as the model gave it; empty when there is none."""
-    stop_reason: str = pa.Field(
-        isin=[
-            "answered",
-            "forced_answer",
-            "turn_limit",
-            "token_limit",
-            "invalid_turn",
-            "model_error",
-            "search_error",
-        ]
-    )
+    stop_reason: str = pa.Field(isin=[*ANSWERED, *CUT_SHORT])
     error: str
     """The kind of the failure that ended the rollout; empty when none did."""
     turns: int = pa.Field(ge=0)
@@ -184,16 +171,7 @@ class Trajectories(Table):
     """Queries whose refinement failed, so that the passages were shown as they came."""
     prompt_tokens: int = pa.Field(ge=0)
     completion_tokens: int = pa.Field(ge=0)
-    lineage: pl.Struct = pa.Field(
-        dtype_kwargs={
-            "fields": {
-                "model": pl.String,
-                "revision": pl.String,
-                "prompt": pl.String,
-                "seed": pl.Int64,
-            }
-        }
-    )
+    lineage: pl.Struct = pa.Field(dtype_kwargs={"fields": LINEAGE})
     """Which model and revision wrote it, the digest of its prompt, and its sampling seed."""
 
 

@@ -38,7 +38,8 @@ def sample_questions(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFr
     `tagged`: `schemas.Tagged`. Largest domain first, `other` last; within a domain pass by pass.
     """
     pool = _describe_pool(tagged, settings)
-    buckets = _list_buckets(pool)
+    frames = pool.partition_by("bucket", maintain_order=True, as_dict=True)
+    buckets = [frames[(name,)] for name in _count_buckets(pool)["bucket"]]
     total = pool.height if settings.total is None else settings.total
     if total > pool.height:
         logger.warning(
@@ -46,25 +47,16 @@ def sample_questions(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFr
         )
     quotas = share_quota([bucket.height for bucket in buckets], total)
     parts = [_choose(bucket, quota) for bucket, quota in zip(buckets, quotas, strict=True)]
-    rows = [
-        {
-            "bucket": bucket["bucket"][0],
-            "questions": bucket.height,
-            "quota": quota,
-            "passes": part["pass"].max(),
-            "mean units": part["units"].mean(),
-        }
-        for bucket, quota, part in zip(buckets, quotas, parts, strict=True)
-    ]
+    sampled = validate_table(pl.concat(parts), Sampled, "sampled")
     repeated = tagged.height - pool.height
     logger.info(
         "%d of %d questions chosen%s\n%s",
         sum(quotas),
         pool.height,
         f" ({repeated} more repeat a question)" if repeated else "",
-        format_table(rows),
+        format_table(_describe_buckets(pool, sampled).to_dicts()),
     )
-    return validate_table(pl.concat(parts), Sampled, "sampled")
+    return sampled
 
 
 def describe_sampling(
@@ -75,18 +67,6 @@ def describe_sampling(
     `tagged`: `schemas.Tagged`; `sampled`: `sample_questions` of it.
     """
     pool = _describe_pool(tagged, settings)
-    chosen = sampled.group_by("bucket").agg(
-        pl.len().alias("quota"), pl.col("pass").max().alias("passes")
-    )
-    buckets = [
-        {"bucket": each["bucket"][0], "questions": each.height} for each in _list_buckets(pool)
-    ]
-    columns = {"bucket": pl.String, "questions": pl.Int64}
-    quotas = (
-        pl.DataFrame(buckets, schema=columns)
-        .join(chosen, on="bucket", how="left", maintain_order="left")
-        .with_columns(pl.col("quota").fill_null(0))
-    )
     report: dict[str, Any] = {
         "settings": settings.model_dump(),
         "questions": {
@@ -99,13 +79,10 @@ def describe_sampling(
             "before": _round(pool.select(pl.mean("units")).item()),
             "after": _round(sampled.select(pl.mean("units")).item()),
         },
-        "buckets": quotas.to_dicts(),
+        "buckets": _describe_buckets(pool, sampled).drop("mean units").to_dicts(),
     }
-    for column, name in (
-        ("domain", "domains"),
-        ("key_points", "key_points"),
-        ("source", "sources"),
-    ):
+    columns = {"domains": "domain", "key_points": "key_points", "sources": "source"}
+    for name, column in columns.items():
         counts = compare_labels(pool, sampled, column)
         report[name] = {
             "distinct": {when: int((counts[when] > 0).sum()) for when in ("before", "after")},
@@ -213,13 +190,23 @@ def _describe_pool(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFram
     )
 
 
-def _list_buckets(pool: pl.DataFrame) -> list[pl.DataFrame]:
-    """One frame per bucket: the largest first, equal ones by name, `other` last."""
-    buckets = pool.partition_by("bucket", maintain_order=True)
-    return sorted(
-        buckets,
-        key=lambda frame: (frame["bucket"][0] == OTHER, -frame.height, frame["bucket"][0]),
+def _count_buckets(pool: pl.DataFrame) -> pl.DataFrame:
+    """The buckets' `questions`: the largest first, equal ones by name, `other` last."""
+    counts = pool.group_by("bucket").agg(questions=pl.len())
+    other = pl.col("bucket") == OTHER
+    return counts.sort(other, "questions", "bucket", descending=[False, True, False])
+
+
+def _describe_buckets(pool: pl.DataFrame, sampled: pl.DataFrame) -> pl.DataFrame:
+    """Each bucket's `questions`, and what was chosen of it: `quota`, `passes`, `mean units`."""
+    chosen = sampled.group_by("bucket").agg(
+        pl.len().alias("quota"),
+        pl.max("pass").alias("passes"),
+        pl.mean("units").alias("mean units"),
     )
+    buckets = _count_buckets(pool).join(chosen, on="bucket", how="left", maintain_order="left")
+    quota = pl.col("quota").fill_null(0)
+    return buckets.select("bucket", "questions", quota, "passes", "mean units")
 
 
 def _choose(bucket: pl.DataFrame, quota: int) -> pl.DataFrame:

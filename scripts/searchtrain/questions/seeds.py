@@ -1,7 +1,7 @@
 """The seeds made of question files.
 
-Invariant: no seed has the text of another seed, or of a dev or test
-question, or (n-gram overlap) a passage in common with one.
+Invariant: no seed has the text of another seed, or of a dev or test question, or (n-gram overlap) a
+passage in common with one.
 """
 
 import logging
@@ -25,9 +25,7 @@ SEPARATORS = r"[\p{P}\p{Sk}\p{Z}\p{C}\s]+"
 
 
 def make_seeds(
-    train: pl.DataFrame,
-    held_out: Mapping[str, pl.DataFrame],
-    settings: config.Seeds,
+    train: pl.DataFrame, held_out: Mapping[str, pl.DataFrame], settings: config.Seeds
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Free the training questions of duplicates and of whatever stands in a held-out set.
 
@@ -48,20 +46,19 @@ def make_seeds(
             for key, text in reversed(other)
             for ngram in _list_ngrams(text, settings.ngram)
         }
-        for row, text in enumerate(texts):
+        for row, (text, grams) in enumerate(zip(texts, ngrams, strict=True)):
             if text in equal:
                 reasons.setdefault(row, (f"equal_in_{split}", equal[text]))
-        for row, grams in enumerate(ngrams):
             hit = next((gram for gram in grams if gram in shared and gram not in phrases), None)
             if hit is not None:
                 reasons.setdefault(row, (f"ngram_in_{split}", shared[hit]))
     seeds = train.filter(~pl.int_range(pl.len()).is_in(list(reasons)))
     report = _make_report(train, seeds, reasons, held_out, settings)
-    logger.info("seeds:\n%s", _format_report(report))
+    dropped = {f"- {name}": count for name, count in report["reasons"].items()}
+    rows = {"in": train.height, **dropped, "out": seeds.height}.items()
+    logger.info("seeds:\n%s", format_table([{"questions": k, "rows": n} for k, n in rows]))
     if seeds.is_empty():
-        counts = ", ".join(
-            f"{reason} {count}" for reason, count in report["reasons"].items() if count
-        )
+        counts = ", ".join(f"{name} {count}" for name, count in report["reasons"].items() if count)
         raise InputError(
             f"no question is left of {train.height} ({counts});"
             " give other questions or change seeds.ngram or seeds.phrase_count"
@@ -96,14 +93,12 @@ def join_sources(
     rows = trees.filter(pl.col("kept") & (pl.col("split") == "train")).select(
         "id",
         "question",
-        pl.concat_list("answer", "aliases")
-        .list.unique(maintain_order=True)
-        .alias("golden_answers"),
-        pl.lit("trees").alias("source"),
-        pl.lit([], pl.List(pl.String)).alias("exclude_urls"),
-        pl.lit("tree").alias("origin"),
         "vertices",
         "levels",
+        golden_answers=pl.concat_list("answer", "aliases").list.unique(maintain_order=True),
+        source=pl.lit("trees"),
+        exclude_urls=pl.lit([], pl.List(pl.String)),
+        origin=pl.lit("tree"),
     )
     clean, decontamination = make_seeds(rows.select(list(QUESTION)), held_out, settings)
     rows = draw_questions(rows.filter(pl.col("id").is_in(clean["id"].implode())), most, 0)
@@ -165,16 +160,13 @@ def _make_report(
     held_out: Mapping[str, pl.DataFrame],
     settings: config.Seeds,
 ) -> dict[str, Any]:
-    names = [
-        "duplicate",
-        *(f"{kind}_in_{split}" for split in held_out for kind in ("equal", "ngram")),
-    ]
+    names = [f"{kind}_in_{split}" for split in held_out for kind in ("equal", "ngram")]
     counts = Counter(reason for reason, _ in reasons.values())
     ids = train["id"]
     return {
         "rows_in": train.height,
         "rows_out": seeds.height,
-        "reasons": {name: counts[name] for name in names},
+        "reasons": {name: counts[name] for name in ("duplicate", *names)},
         "ngram": settings.ngram,
         "phrase_count": settings.phrase_count,
         "dropped": [
@@ -182,12 +174,3 @@ def _make_report(
             for row, (reason, match) in sorted(reasons.items())
         ],
     }
-
-
-def _format_report(report: Mapping[str, Any]) -> str:
-    rows = [
-        {"questions": "in", "rows": report["rows_in"]},
-        *({"questions": f"- {name}", "rows": count} for name, count in report["reasons"].items()),
-        {"questions": "out", "rows": report["rows_out"]},
-    ]
-    return format_table(rows)

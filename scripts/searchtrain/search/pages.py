@@ -271,17 +271,11 @@ class PageReader:
             ):
                 return await self._receive(address, response, robots)
         except (TimeoutError, httpcore2.TimeoutException):
-            raise PageError(
-                f"{address}: not complete after {self.settings.timeout:g} s (web.pages.timeout)",
-                "timeout",
-                passing=True,
-            ) from None
+            kind = "timeout"
+            fault = f"not complete after {self.settings.timeout:g} s (web.pages.timeout)"
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError, ValueError) as error:
-            raise PageError(
-                f"{address}: no answer ({error or type(error).__name__})",
-                "connection",
-                passing=True,
-            ) from None
+            kind, fault = "connection", f"no answer ({error or type(error).__name__})"
+        raise PageError(f"{address}: {fault}", kind, passing=True)
 
     async def _receive(self, address: str, response: httpcore2.Response, robots: bool) -> Answer:
         headers = {
@@ -297,16 +291,18 @@ class PageReader:
         kind = kind.strip().lower()
         charset = CHARSET.search(parameters)
         max_bytes = ROBOTS_BYTES if robots else self.settings.max_bytes
-        if not robots:
-            if kind not in SNIFFED:
-                self._check_type(address, kind)
-            # Only a hint, but one that can save the whole transfer.
-            declared = headers.get("content-length", "")
-            if declared.isdecimal() and int(declared) > max_bytes:
-                raise too_large(address, max_bytes)
-        body = await receive_body(response, headers.get("content-encoding", ""), max_bytes, address)
-        if len(body) > max_bytes and not robots:
-            raise too_large(address, max_bytes)
+        if not robots and kind not in SNIFFED:
+            self._check_type(address, kind)
+        # What is declared is only a hint, but one that can save the whole transfer.
+        declared = headers.get("content-length", "")
+        size, body = int(declared) if declared.isdecimal() else 0, b""
+        if robots or size <= max_bytes:
+            encoding = headers.get("content-encoding", "")
+            body = await receive_body(response, encoding, max_bytes, address)
+        if not robots and max(size, len(body)) > max_bytes:
+            raise PageError(
+                f"{address}: more than {max_bytes} bytes (web.pages.max_bytes)", "too_large"
+            )
         return Answer(status, "", kind, charset[1] if charset else "", body[:max_bytes])
 
     def _check_type(self, address: str, kind: str) -> None:
@@ -378,7 +374,7 @@ class PageReader:
 
 
 class _Excluded(PageError):
-    """A redirect to what is excluded."""
+    """What is excluded, or redirects to `hop`, which is."""
 
     def __init__(self, hop: str) -> None:
         super().__init__(f"{hop}: excluded", "blocked")
@@ -433,11 +429,6 @@ def sniff(answer: Answer, allowed: list[str]) -> str:
     if answer.content_type in SNIFFED and HTML_TAG.search(answer.body[:SNIFFED_BYTES]):
         return HTML[0]
     return answer.content_type
-
-
-def too_large(address: str, max_bytes: int) -> PageError:
-    """The error for a page above the limit."""
-    return PageError(f"{address}: more than {max_bytes} bytes (web.pages.max_bytes)", "too_large")
 
 
 async def receive_body(

@@ -108,12 +108,8 @@ class RetrieverClient:
                 del self._open[topk]
             queries = list(batch.places)
             answers = await self._retrieve(queries, topk, self._attempts)
-            fault = answers[0]
-            if (
-                not isinstance(fault, SearchError)
-                or fault.kind in NOT_THE_QUERY
-                or len(answers) < 2
-            ):
+            fault = answers[0] if len(queries) > 1 else None
+            if not isinstance(fault, SearchError) or fault.kind in NOT_THE_QUERY:
                 return answers
             # Each query alone and once: the batch has had the attempts.
             return [(await self._retrieve([query], topk, 1))[0] for query in queries]

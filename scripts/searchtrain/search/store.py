@@ -38,11 +38,6 @@ class PassageIndex:
         self._offsets = np.load(index / OFFSETS, mmap_mode="r")
         self._corpus = np.memmap(corpus, mode="r")
 
-    @classmethod
-    def describe(cls) -> dict[str, str]:
-        """The manifest's entries about the engine."""
-        return {"engine": cls.ENGINE, "version": cls.VERSION}
-
     def __len__(self) -> int:
         return int(self.manifest["passages"])
 
