@@ -35,25 +35,22 @@ def load_questions(path: str | Path, answers: bool = True) -> pl.DataFrame:
     Raises InputError naming file, row (the first is 1), id, field, value and remedy.
     """
     path = Path(path)
-    rows = [
-        _read_question(row, f"{path}: row {number}", answers, path.stem)
-        for number, row in enumerate(_load_array(path), 1)
-    ]
+    rows = [_read_question(row, where, answers, path.stem) for where, row in _load_rows(path)]
     check_unique([row["id"] for row in rows], path)
     return pl.DataFrame(rows, schema=QUESTION)
 
 
 def load_ids(path: str | Path) -> list[str | int]:
     """The ids of a question file exactly as it has them, in its order."""
-    return [row["id"] for row in _load_array(Path(path))]
+    return [row["id"] for _, row in _load_rows(Path(path))]
 
 
 def load_answers(path: str | Path) -> pl.DataFrame:
     """Read an answer file, an array of `{id, golden_answers, type}`; `type` may be absent."""
     path = Path(path)
     rows: list[dict[str, Any]] = []
-    for number, row in enumerate(_load_array(path), 1):
-        key, where = read_id(row, f"{path}: row {number}")
+    for place, row in _load_rows(path):
+        key, where = read_id(row, place)
         answers = _read_answers(row, where)
         kind = row.get("type")
         if kind is not None and not isinstance(kind, str):
@@ -71,14 +68,15 @@ def load_types(path: str | Path) -> dict[str, str]:
     return types
 
 
-def _load_array(path: Path) -> list[Any]:
+def _load_rows(path: Path) -> list[tuple[str, Any]]:
+    """The rows of a file, each with its place."""
     rows = read_json(path)
     if not isinstance(rows, list):
         kind = "an object" if isinstance(rows, dict) else repr(rows)[:60]
         raise InputError(f"{path}: expected a JSON array of questions, got {kind}")
     if not rows:
         raise InputError(f"{path}: the array holds no questions; give at least one")
-    return rows
+    return [(f"{path}: row {number}", row) for number, row in enumerate(rows, 1)]
 
 
 def _read_question(row: Any, where: str, answers: bool, source: str) -> dict[str, Any]:

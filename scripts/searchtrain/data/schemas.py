@@ -5,7 +5,6 @@ keep the order in which its class names them.
 """
 
 from pathlib import Path
-from typing import TypeVar
 
 import pandera.polars as pa
 import polars as pl
@@ -240,10 +239,7 @@ class Judgements(Table):
         unique = ("split", "question_id")
 
 
-T = TypeVar("T", bound=Table)
-
-
-def read_table(path: str | Path, table: type[T]) -> pl.DataFrame:
+def read_table(path: str | Path, table: type[Table]) -> pl.DataFrame:
     """Read and validate an artefact; raises InputError naming file, column, row and value."""
     path = Path(path)
     if not path.exists():
@@ -255,7 +251,7 @@ def read_table(path: str | Path, table: type[T]) -> pl.DataFrame:
     return validate_table(frame, table, path)
 
 
-def write_table(frame: pl.DataFrame, path: str | Path, table: type[T]) -> pl.DataFrame:
+def write_table(frame: pl.DataFrame, path: str | Path, table: type[Table]) -> pl.DataFrame:
     """Validate and write an artefact atomically; returns the frame as written."""
     frame = validate_table(frame, table, path)
     with replace_file(path) as partial:
@@ -263,7 +259,7 @@ def write_table(frame: pl.DataFrame, path: str | Path, table: type[T]) -> pl.Dat
     return frame
 
 
-def validate_table(frame: pl.DataFrame, table: type[T], path: str | Path) -> pl.DataFrame:
+def validate_table(frame: pl.DataFrame, table: type[Table], path: str | Path) -> pl.DataFrame:
     """Validate a frame against its model; `path` is only for the message."""
     try:
         return table.validate(frame, lazy=True)
@@ -271,7 +267,7 @@ def validate_table(frame: pl.DataFrame, table: type[T], path: str | Path) -> pl.
         raise InputError(_describe(errors, frame, table, path)) from None
 
 
-def empty_table(table: type[T]) -> pl.DataFrame:
+def empty_table(table: type[Table]) -> pl.DataFrame:
     """A frame without rows that has the model's columns and types."""
     columns = table.to_schema().columns
     return pl.DataFrame(schema={name: column.dtype.type for name, column in columns.items()})

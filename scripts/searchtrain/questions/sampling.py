@@ -26,6 +26,7 @@ UNIT_WORDS = {"all": INTERROGATIVE + AUXILIARY, "interrogative": INTERROGATIVE}
 """`all` is what SimpleDeepSearcher's code counts, `interrogative` what its paper says."""
 
 OTHER = "other"
+WHEN = ("before", "after")
 TOP = 50
 """Key points that the report lists."""
 COMMON = 64
@@ -76,8 +77,8 @@ def describe_sampling(
             "after": sampled.height,
         },
         "mean_units": {
-            "before": _round(pool.select(pl.mean("units")).item()),
-            "after": _round(sampled.select(pl.mean("units")).item()),
+            when: _round(table.select(pl.mean("units")).item())
+            for when, table in zip(WHEN, (pool, sampled), strict=True)
         },
         "buckets": _describe_buckets(pool, sampled).drop("mean units").to_dicts(),
     }
@@ -85,10 +86,8 @@ def describe_sampling(
     for name, column in columns.items():
         counts = compare_labels(pool, sampled, column)
         report[name] = {
-            "distinct": {when: int((counts[when] > 0).sum()) for when in ("before", "after")},
-            "evenness": {
-                when: _round(measure_evenness(counts, when)) for when in ("before", "after")
-            },
+            "distinct": {when: int((counts[when] > 0).sum()) for when in WHEN},
+            "evenness": {when: _round(measure_evenness(counts, when)) for when in WHEN},
             "counts": counts.head(TOP if name == "key_points" else counts.height).to_dicts(),
         }
     return report
@@ -104,13 +103,13 @@ def compare_labels(before: pl.DataFrame, after: pl.DataFrame, column: str) -> pl
         labels = labels.explode(empty_as_null=False)
     counts = [
         table.select(labels).group_by("label").agg(pl.len().cast(pl.Int64).alias(name))
-        for name, table in (("before", before), ("after", after))
+        for name, table in zip(WHEN, (before, after), strict=True)
     ]
     return (
         counts[0]
         .join(counts[1], on="label", how="full", coalesce=True)
-        .with_columns(pl.col("before", "after").fill_null(0))
-        .sort("before", "after", "label", descending=[True, True, False])
+        .with_columns(pl.col(WHEN).fill_null(0))
+        .sort(*WHEN, "label", descending=[True, True, False])
     )
 
 
@@ -119,10 +118,10 @@ def measure_evenness(counts: pl.DataFrame, column: str) -> float | None:
 
     1 when all labels that are there are equally frequent; None when fewer than two are.
     """
-    present = [count for count in counts[column] if count]
-    if len(present) < 2:
+    total = counts[column].sum()
+    shares = [count / total for count in counts[column] if count]
+    if len(shares) < 2:
         return None
-    shares = [count / sum(present) for count in present]
     return -math.fsum(share * math.log(share) for share in shares) / math.log(len(shares))
 
 
@@ -176,17 +175,12 @@ def assign_passes(key_points: Sequence[Sequence[str]]) -> list[int]:
 def _describe_pool(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFrame:
     """Every question once, with `units` and `bucket`."""
     words = "|".join(UNIT_WORDS[settings.unit_words])
+    question = pl.col("question").str.to_lowercase()
+    large = pl.len().over("domain") >= settings.min_domain
     pool = tagged.unique("question", keep="first", maintain_order=True)
     return pool.with_columns(
-        pl.col("question")
-        .str.to_lowercase()
-        .str.count_matches(rf"\b(?:{words})\b")
-        .cast(pl.Int64)
-        .alias("units"),
-        pl.when(pl.len().over("domain") >= settings.min_domain)
-        .then("domain")
-        .otherwise(pl.lit(OTHER))
-        .alias("bucket"),
+        units=question.str.count_matches(rf"\b(?:{words})\b").cast(pl.Int64),
+        bucket=pl.when(large).then("domain").otherwise(pl.lit(OTHER)),
     )
 
 
@@ -199,11 +193,8 @@ def _count_buckets(pool: pl.DataFrame) -> pl.DataFrame:
 
 def _describe_buckets(pool: pl.DataFrame, sampled: pl.DataFrame) -> pl.DataFrame:
     """Each bucket's `questions`, and what was chosen of it: `quota`, `passes`, `mean units`."""
-    chosen = sampled.group_by("bucket").agg(
-        pl.len().alias("quota"),
-        pl.max("pass").alias("passes"),
-        pl.mean("units").alias("mean units"),
-    )
+    units = pl.mean("units").alias("mean units")
+    chosen = sampled.group_by("bucket").agg(units, quota=pl.len(), passes=pl.max("pass"))
     buckets = _count_buckets(pool).join(chosen, on="bucket", how="left", maintain_order="left")
     quota = pl.col("quota").fill_null(0)
     return buckets.select("bucket", "questions", quota, "passes", "mean units")

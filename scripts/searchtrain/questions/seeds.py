@@ -35,7 +35,12 @@ def make_seeds(
     Raises InputError when nothing is left.
     """
     texts = train.select(_fold_text("question"))["question"].to_list()
-    reasons = _find_duplicates(texts, train["id"].to_list())
+    first: dict[str, str] = {}
+    reasons = {
+        row: ("duplicate", first[text])
+        for row, (text, key) in enumerate(zip(texts, train["id"], strict=True))
+        if first.setdefault(text, key) != key
+    }
     ngrams = [_list_ngrams(text, settings.ngram) for text in texts]
     phrases = _find_phrases(ngrams, settings.phrase_count)
     for split, frame in held_out.items():
@@ -81,7 +86,7 @@ def join_sources(
     and a report `{seed: {rows}, tree: {rows, reasons}}`. Raises InputError when an id stands in
     both sources.
     """
-    columns = list(empty_table(Questions).columns)
+    columns = empty_table(Questions).columns
     seeds = sampled.select(list(QUESTION)).with_columns(
         origin=pl.lit("seed"),
         vertices=pl.lit(0, pl.Int64),
@@ -142,15 +147,6 @@ def _find_phrases(ngrams: list[list[str]], count: int | None) -> set[str]:
         return set()
     carriers = Counter(gram for grams in ngrams for gram in set(grams))
     return {gram for gram, number in carriers.items() if number >= count}
-
-
-def _find_duplicates(texts: list[str], ids: list[str]) -> dict[int, tuple[str, str]]:
-    first: dict[str, str] = {}
-    return {
-        row: ("duplicate", first[text])
-        for row, (text, key) in enumerate(zip(texts, ids, strict=True))
-        if first.setdefault(text, key) != key
-    }
 
 
 def _make_report(

@@ -99,9 +99,8 @@ def build_dense(
     devices = list_devices(gpus)
     encoder = Encoder(model, settings.max_tokens, devices[0])
     facts["width"] = encoder.width
-    prepare_partial(
-        partial, {**facts, "format": DenseIndex.VERSION, "corpus_sha256": corpus_sha256}
-    )
+    plan = {**facts, "format": DenseIndex.VERSION, "corpus_sha256": corpus_sha256}
+    prepare_partial(partial, plan)
     done = sum(len(np.load(file, mmap_mode="r")) for file in list_shards(partial))
     if done:
         logger.info("going on after %d passages", done)

@@ -232,7 +232,7 @@ class PageReader:
             )
         if not answer.body.strip():
             raise PageError(f"{here}: the page is empty", "empty")
-        content_type = sniff(answer, self.settings.content_types)
+        content_type = sniff(answer)
         self._check_type(here, content_type)
         title, text = await self._extractors.run(
             here, extract_page, answer.body, content_type, answer.charset, self.settings.pdf_pages
@@ -419,7 +419,7 @@ def check_excluded(address: str, excluded: Exclusion) -> None:
         raise _Excluded(address)
 
 
-def sniff(answer: Answer, allowed: list[str]) -> str:
+def sniff(answer: Answer) -> str:
     """The content type; where the header says nothing, by the first bytes (WHATWG MIME sniffing).
 
     A PDF is a PDF whatever the header says.

@@ -7,9 +7,8 @@ the URL, what happened and what to do; one bad query never fails its neighbours.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 import orjson
@@ -26,13 +25,12 @@ NOT_THE_QUERY = ("timeout", "connection", "http_429", "http_502", "http_503", "h
 Hits = list[dict[str, Any]]
 
 
-@dataclass(eq=False)
-class Batch:
+class Batch(NamedTuple):
     """Queries with the same `topk` that wait for a connection together."""
 
-    places: dict[str, int] = field(default_factory=dict)
+    places: dict[str, int]
     """Each query once, with its place in the request."""
-    task: asyncio.Task[list[Hits | SearchError]] | None = None
+    task: asyncio.Task[list[Hits | SearchError]]
 
 
 class RetrieverClient:
@@ -96,17 +94,17 @@ class RetrieverClient:
         """Put a query into the batch that still waits, or open one."""
         batch = self._open.get(topk)
         if batch is None or len(batch.places) >= self._batch_size:
-            batch = self._open[topk] = Batch()
-            batch.task = asyncio.create_task(self._send(batch, topk))
-        assert batch.task is not None
+            places: dict[str, int] = {}
+            task = asyncio.create_task(self._send(places, topk))
+            batch = self._open[topk] = Batch(places, task)
         return batch.task, batch.places.setdefault(query, len(batch.places))
 
-    async def _send(self, batch: Batch, topk: int) -> list[Hits | SearchError]:
+    async def _send(self, places: dict[str, int], topk: int) -> list[Hits | SearchError]:
         """Wait for a connection, close the batch to newcomers and get its answers."""
         async with self._slots:
-            if self._open.get(topk) is batch:
+            if topk in self._open and self._open[topk].places is places:
                 del self._open[topk]
-            queries = list(batch.places)
+            queries = list(places)
             answers = await self._retrieve(queries, topk, self._attempts)
             fault = answers[0] if len(queries) > 1 else None
             if not isinstance(fault, SearchError) or fault.kind in NOT_THE_QUERY:

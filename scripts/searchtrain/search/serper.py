@@ -111,22 +111,17 @@ class SerperClient:
         except httpx2.HTTPStatusError as error:
             raise self._classify(error.response) from None
         except (TimeoutError, httpx2.TimeoutException):
-            raise SearchError(
-                f"{self._name}: no answer within {timeout:g} s, {attempts} attempts;"
-                " check the engine or raise web.timeout",
-                "timeout",
-                passing=True,
-            ) from None
+            kind, passing = "timeout", True
+            fault = f"no answer within {timeout:g} s, {attempts} attempts"
+            fault += "; check the engine or raise web.timeout"
         except httpx2.HTTPError as error:
-            passing = isinstance(error, httpx2.TransportError)
+            kind, passing = "connection", isinstance(error, httpx2.TransportError)
             tries = f", {attempts} attempts" if passing else ""
-            raise SearchError(
-                f"{self._name}: no connection{tries}"
-                f" ({self._hide_key(str(error)) or type(error).__name__}); check web.endpoint",
-                "connection",
-                passing=passing,
-            ) from None
-        return parse_response(response.content, self._name)
+            said = self._hide_key(str(error)) or type(error).__name__
+            fault = f"no connection{tries} ({said}); check web.endpoint"
+        else:
+            return parse_response(response.content, self._name)
+        raise SearchError(f"{self._name}: {fault}", kind, passing=passing)
 
     def _classify(self, response: httpx2.Response) -> SearchTrainError:
         status = response.status_code

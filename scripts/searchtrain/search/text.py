@@ -46,21 +46,15 @@ def make_analyser(stopwords: str | list[str] | None, stemmer: str | None) -> Ana
     """Build an analyser.
 
     `stopwords`: a name of STOPWORDS, a list of words, or None for none. `stemmer`: a Snowball
-    language (`english`, `german`, ...), or None for none. Raises InputError for an unknown name.
+    language (`english`, `german`, ...), or None for none. Raises InputError for an unknown stemmer.
     """
-    if isinstance(stopwords, str):
-        if stopwords not in STOPWORDS:
-            raise InputError(
-                f"index.stopwords: {stopwords!r} is not known; use one of {', '.join(STOPWORDS)},"
-                " a list or null"
-            )
-        stopwords = list(STOPWORDS[stopwords])
+    words = STOPWORDS[stopwords] if isinstance(stopwords, str) else stopwords or ()
     if stemmer is not None and stemmer not in Stemmer.algorithms():
         raise InputError(
             f"index.stemmer: {stemmer!r} is not known; use one of {', '.join(Stemmer.algorithms())}"
         )
     return Analyser(
-        stopwords=frozenset(term for word in stopwords or () for term in TERM.findall(fold(word))),
+        stopwords=frozenset(term for word in words for term in TERM.findall(fold(word))),
         stem=str if stemmer is None else Stemmer.Stemmer(stemmer).stemWord,
     )
 
