@@ -5,6 +5,7 @@ passage in common with one.
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +43,9 @@ def make_seeds(
         if first.setdefault(text, key) != key
     }
     ngrams = [_list_ngrams(text, settings.ngram) for text in texts]
-    phrases = _find_phrases(ngrams, settings.phrase_count)
+    carriers = Counter(gram for grams in ngrams for gram in set(grams))
+    fewest = settings.phrase_count or math.inf
+    phrases = {gram for gram, number in carriers.items() if number >= fewest}
     for split, frame in held_out.items():
         other = frame.select("id", _fold_text("question")).rows()
         equal = {text: key for key, text in reversed(other)}
@@ -139,14 +142,6 @@ def _list_ngrams(text: str, words: int | None) -> list[str]:
         return []
     tokens = text.split(" ")
     return [" ".join(tokens[i : i + words]) for i in range(len(tokens) - words + 1)]
-
-
-def _find_phrases(ngrams: list[list[str]], count: int | None) -> set[str]:
-    """The n-grams that at least `count` questions have."""
-    if count is None:
-        return set()
-    carriers = Counter(gram for grams in ngrams for gram in set(grams))
-    return {gram for gram, number in carriers.items() if number >= count}
 
 
 def _make_report(

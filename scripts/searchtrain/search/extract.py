@@ -158,18 +158,15 @@ def extract_pdf(body: bytes, pages: int) -> tuple[str, str]:
     with pypdfium2.PdfDocument(body) as document:
         title = document.get_metadata_dict(skip_empty=True).get("Title", "")
         parts: list[str] = []
-        length = 0
         for number in range(min(pages, len(document))):
             page = document[number]
             sheet = page.get_textpage()
             parts.append(sheet.get_text_bounded())
             sheet.close()
             page.close()
-            length += len(parts[-1])
-            if length > TEXT_CHARS:
+            if sum(map(len, parts)) > TEXT_CHARS:
                 break
-    text = "\n\n".join(parts).replace("\r\n", "\n")
-    text = LINE_HYPHEN.sub("", text)
+    text = LINE_HYPHEN.sub("", "\n\n".join(parts).replace("\r\n", "\n"))
     return title.strip() or text.strip().partition("\n")[0], text
 
 

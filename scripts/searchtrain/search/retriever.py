@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from searchtrain.core.errors import SearchError
 from searchtrain.core.network import is_loopback
+from searchtrain.search import Search
 from searchtrain.search.retry import is_passing, is_passing_status
 
 LONGEST_WAIT_S = 30.0
@@ -33,8 +34,8 @@ class Batch(NamedTuple):
     task: asyncio.Task[list[Hits | SearchError]]
 
 
-class RetrieverClient:
-    """Implements `Search` over HTTP."""
+class RetrieverClient(Search):
+    """Search over HTTP; passages of one's own index cost nothing."""
 
     def __init__(
         self,
@@ -78,13 +79,6 @@ class RetrieverClient:
                 raise answer
             answers.append(answer)
         return answers
-
-    def stop(self) -> None:
-        """See `Search.stop`; passages of one's own index cost nothing."""
-
-    def report(self) -> dict[str, Any]:
-        """See `Search.report`."""
-        return {}
 
     async def close(self) -> None:
         """Close the connections."""

@@ -18,6 +18,7 @@ from searchtrain import config
 from searchtrain.core.errors import PageError
 from searchtrain.core.files import digest
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.search import Search
 from searchtrain.search.exclusion import Exclusion, make_exclusion
 from searchtrain.search.extract import Extractors
 from searchtrain.search.pages import PageReader, parse_address
@@ -33,11 +34,8 @@ CUT = ("...", "\u2026")
 Passage = dict[str, Any]
 
 
-class WebSearch:
-    """Implements `Search` over the web.
-
-    `usage` counts what SerperClient and PageReader count.
-    """
+class WebSearch(Search):
+    """Search over the web; `usage` counts what SerperClient and PageReader count."""
 
     def __init__(
         self,
