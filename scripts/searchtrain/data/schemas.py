@@ -6,7 +6,6 @@ keep the order in which its class names them.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 import pandera.polars as pa
 import polars as pl
@@ -18,18 +17,15 @@ from searchtrain.core.files import replace_file
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
 STRINGS = {"inner": pl.String}
 NODE = pl.Struct(
-    {
-        "id": pl.String,
-        "parent": pl.String,
-        "entity": pl.String,
-        "page": pl.String,
-        "kind": pl.String,
-        "claim": pl.String,
-        "candidates": pl.Int64,
-    }
+    dict.fromkeys(("id", "parent", "entity", "page", "kind", "claim"), pl.String)
+    | {"candidates": pl.Int64}
 )
 """A node of a research tree: `parent` and `claim` (of the parent on this child) are empty for the
 root, `entity` for an attribute; `candidates` fit all claims of an inner node, -1 is unknown."""
+LINEAGE = dict.fromkeys(("model", "revision", "prompt"), pl.String) | {"seed": pl.Int64}
+ANSWERED = ["answered", "forced_answer"]
+CUT_SHORT = ["turn_limit", "token_limit", "invalid_turn", "model_error", "search_error"]
+"""How a rollout ends: with an answer, or without."""
 SPLITS = ["dev", "test", "test_closed_book", "test_untrained", "benchmarks"]
 """The questions that a student answers: `benchmarks` holds the questions of all benchmark files."""
 
@@ -159,17 +155,7 @@ class Trajectories(Table):
     """The whole conversation, system prompt first; roles system, user, assistant, tool."""
     answer: str
     """The answer as the model gave it; empty when there is none."""
-    stop_reason: str = pa.Field(
-        isin=[
-            "answered",
-            "forced_answer",
-            "turn_limit",
-            "token_limit",
-            "invalid_turn",
-            "model_error",
-            "search_error",
-        ]
-    )
+    stop_reason: str = pa.Field(isin=[*ANSWERED, *CUT_SHORT])
     error: str
     """The kind of the failure that ended the rollout; empty when none did."""
     turns: int = pa.Field(ge=0)
@@ -185,16 +171,7 @@ class Trajectories(Table):
     """Queries whose refinement failed, so that the passages were shown as they came."""
     prompt_tokens: int = pa.Field(ge=0)
     completion_tokens: int = pa.Field(ge=0)
-    lineage: pl.Struct = pa.Field(
-        dtype_kwargs={
-            "fields": {
-                "model": pl.String,
-                "revision": pl.String,
-                "prompt": pl.String,
-                "seed": pl.Int64,
-            }
-        }
-    )
+    lineage: pl.Struct = pa.Field(dtype_kwargs={"fields": LINEAGE})
     """Which model and revision wrote it, the digest of its prompt, and its sampling seed."""
 
 
@@ -263,10 +240,7 @@ class Judgements(Table):
         unique = ("split", "question_id")
 
 
-T = TypeVar("T", bound=Table)
-
-
-def read_table(path: str | Path, table: type[T]) -> pl.DataFrame:
+def read_table(path: str | Path, table: type[Table]) -> pl.DataFrame:
     """Read and validate an artefact; raises InputError naming file, column, row and value."""
     path = Path(path)
     if not path.exists():
@@ -278,12 +252,12 @@ def read_table(path: str | Path, table: type[T]) -> pl.DataFrame:
     return validate_table(frame, table, path)
 
 
-def read_tables(paths: Iterable[str | Path], table: type[T]) -> pl.DataFrame:
+def read_tables(paths: Iterable[str | Path], table: type[Table]) -> pl.DataFrame:
     """The rows of several artefacts of one kind, one after the other; see `read_table`."""
     return pl.concat(read_table(path, table) for path in paths)
 
 
-def write_table(frame: pl.DataFrame, path: str | Path, table: type[T]) -> pl.DataFrame:
+def write_table(frame: pl.DataFrame, path: str | Path, table: type[Table]) -> pl.DataFrame:
     """Validate and write an artefact atomically; returns the frame as written."""
     frame = validate_table(frame, table, path)
     with replace_file(path) as partial:
@@ -291,7 +265,7 @@ def write_table(frame: pl.DataFrame, path: str | Path, table: type[T]) -> pl.Dat
     return frame
 
 
-def validate_table(frame: pl.DataFrame, table: type[T], path: str | Path) -> pl.DataFrame:
+def validate_table(frame: pl.DataFrame, table: type[Table], path: str | Path) -> pl.DataFrame:
     """Validate a frame against its model; `path` is only for the message."""
     try:
         return table.validate(frame, lazy=True)
@@ -299,7 +273,7 @@ def validate_table(frame: pl.DataFrame, table: type[T], path: str | Path) -> pl.
         raise InputError(_describe(errors, frame, table, path)) from None
 
 
-def empty_table(table: type[T]) -> pl.DataFrame:
+def empty_table(table: type[Table]) -> pl.DataFrame:
     """A frame without rows that has the model's columns and types."""
     columns = table.to_schema().columns
     return pl.DataFrame(schema={name: column.dtype.type for name, column in columns.items()})

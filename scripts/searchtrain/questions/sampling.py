@@ -26,6 +26,7 @@ UNIT_WORDS = {"all": INTERROGATIVE + AUXILIARY, "interrogative": INTERROGATIVE}
 """`all` is what SimpleDeepSearcher's code counts, `interrogative` what its paper says."""
 
 OTHER = "other"
+WHEN = ("before", "after")
 TOP = 50
 """Key points that the report lists."""
 COMMON = 64
@@ -38,7 +39,8 @@ def sample_questions(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFr
     `tagged`: `schemas.Tagged`. Largest domain first, `other` last; within a domain pass by pass.
     """
     pool = _describe_pool(tagged, settings)
-    buckets = _list_buckets(pool)
+    frames = pool.partition_by("bucket", maintain_order=True, as_dict=True)
+    buckets = [frames[(name,)] for name in _count_buckets(pool)["bucket"]]
     total = pool.height if settings.total is None else settings.total
     if total > pool.height:
         logger.warning(
@@ -46,25 +48,16 @@ def sample_questions(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFr
         )
     quotas = share_quota([bucket.height for bucket in buckets], total)
     parts = [_choose(bucket, quota) for bucket, quota in zip(buckets, quotas, strict=True)]
-    rows = [
-        {
-            "bucket": bucket["bucket"][0],
-            "questions": bucket.height,
-            "quota": quota,
-            "passes": part["pass"].max(),
-            "mean units": part["units"].mean(),
-        }
-        for bucket, quota, part in zip(buckets, quotas, parts, strict=True)
-    ]
+    sampled = validate_table(pl.concat(parts), Sampled, "sampled")
     repeated = tagged.height - pool.height
     logger.info(
         "%d of %d questions chosen%s\n%s",
         sum(quotas),
         pool.height,
         f" ({repeated} more repeat a question)" if repeated else "",
-        format_table(rows),
+        format_table(_describe_buckets(pool, sampled).to_dicts()),
     )
-    return validate_table(pl.concat(parts), Sampled, "sampled")
+    return sampled
 
 
 def describe_sampling(
@@ -75,18 +68,6 @@ def describe_sampling(
     `tagged`: `schemas.Tagged`; `sampled`: `sample_questions` of it.
     """
     pool = _describe_pool(tagged, settings)
-    chosen = sampled.group_by("bucket").agg(
-        pl.len().alias("quota"), pl.col("pass").max().alias("passes")
-    )
-    buckets = [
-        {"bucket": each["bucket"][0], "questions": each.height} for each in _list_buckets(pool)
-    ]
-    columns = {"bucket": pl.String, "questions": pl.Int64}
-    quotas = (
-        pl.DataFrame(buckets, schema=columns)
-        .join(chosen, on="bucket", how="left", maintain_order="left")
-        .with_columns(pl.col("quota").fill_null(0))
-    )
     report: dict[str, Any] = {
         "settings": settings.model_dump(),
         "questions": {
@@ -96,22 +77,17 @@ def describe_sampling(
             "after": sampled.height,
         },
         "mean_units": {
-            "before": _round(pool.select(pl.mean("units")).item()),
-            "after": _round(sampled.select(pl.mean("units")).item()),
+            when: _round(table.select(pl.mean("units")).item())
+            for when, table in zip(WHEN, (pool, sampled), strict=True)
         },
-        "buckets": quotas.to_dicts(),
+        "buckets": _describe_buckets(pool, sampled).drop("mean units").to_dicts(),
     }
-    for column, name in (
-        ("domain", "domains"),
-        ("key_points", "key_points"),
-        ("source", "sources"),
-    ):
+    columns = {"domains": "domain", "key_points": "key_points", "sources": "source"}
+    for name, column in columns.items():
         counts = compare_labels(pool, sampled, column)
         report[name] = {
-            "distinct": {when: int((counts[when] > 0).sum()) for when in ("before", "after")},
-            "evenness": {
-                when: _round(measure_evenness(counts, when)) for when in ("before", "after")
-            },
+            "distinct": {when: int((counts[when] > 0).sum()) for when in WHEN},
+            "evenness": {when: _round(measure_evenness(counts, when)) for when in WHEN},
             "counts": counts.head(TOP if name == "key_points" else counts.height).to_dicts(),
         }
     return report
@@ -127,13 +103,13 @@ def compare_labels(before: pl.DataFrame, after: pl.DataFrame, column: str) -> pl
         labels = labels.explode(empty_as_null=False)
     counts = [
         table.select(labels).group_by("label").agg(pl.len().cast(pl.Int64).alias(name))
-        for name, table in (("before", before), ("after", after))
+        for name, table in zip(WHEN, (before, after), strict=True)
     ]
     return (
         counts[0]
         .join(counts[1], on="label", how="full", coalesce=True)
-        .with_columns(pl.col("before", "after").fill_null(0))
-        .sort("before", "after", "label", descending=[True, True, False])
+        .with_columns(pl.col(WHEN).fill_null(0))
+        .sort(*WHEN, "label", descending=[True, True, False])
     )
 
 
@@ -142,10 +118,10 @@ def measure_evenness(counts: pl.DataFrame, column: str) -> float | None:
 
     1 when all labels that are there are equally frequent; None when fewer than two are.
     """
-    present = [count for count in counts[column] if count]
-    if len(present) < 2:
+    total = counts[column].sum()
+    shares = [count / total for count in counts[column] if count]
+    if len(shares) < 2:
         return None
-    shares = [count / sum(present) for count in present]
     return -math.fsum(share * math.log(share) for share in shares) / math.log(len(shares))
 
 
@@ -199,27 +175,29 @@ def assign_passes(key_points: Sequence[Sequence[str]]) -> list[int]:
 def _describe_pool(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFrame:
     """Every question once, with `units` and `bucket`."""
     words = "|".join(UNIT_WORDS[settings.unit_words])
+    question = pl.col("question").str.to_lowercase()
+    large = pl.len().over("domain") >= settings.min_domain
     pool = tagged.unique("question", keep="first", maintain_order=True)
     return pool.with_columns(
-        pl.col("question")
-        .str.to_lowercase()
-        .str.count_matches(rf"\b(?:{words})\b")
-        .cast(pl.Int64)
-        .alias("units"),
-        pl.when(pl.len().over("domain") >= settings.min_domain)
-        .then("domain")
-        .otherwise(pl.lit(OTHER))
-        .alias("bucket"),
+        units=question.str.count_matches(rf"\b(?:{words})\b").cast(pl.Int64),
+        bucket=pl.when(large).then("domain").otherwise(pl.lit(OTHER)),
     )
 
 
-def _list_buckets(pool: pl.DataFrame) -> list[pl.DataFrame]:
-    """One frame per bucket: the largest first, equal ones by name, `other` last."""
-    buckets = pool.partition_by("bucket", maintain_order=True)
-    return sorted(
-        buckets,
-        key=lambda frame: (frame["bucket"][0] == OTHER, -frame.height, frame["bucket"][0]),
-    )
+def _count_buckets(pool: pl.DataFrame) -> pl.DataFrame:
+    """The buckets' `questions`: the largest first, equal ones by name, `other` last."""
+    counts = pool.group_by("bucket").agg(questions=pl.len())
+    other = pl.col("bucket") == OTHER
+    return counts.sort(other, "questions", "bucket", descending=[False, True, False])
+
+
+def _describe_buckets(pool: pl.DataFrame, sampled: pl.DataFrame) -> pl.DataFrame:
+    """Each bucket's `questions`, and what was chosen of it: `quota`, `passes`, `mean units`."""
+    units = pl.mean("units").alias("mean units")
+    chosen = sampled.group_by("bucket").agg(units, quota=pl.len(), passes=pl.max("pass"))
+    buckets = _count_buckets(pool).join(chosen, on="bucket", how="left", maintain_order="left")
+    quota = pl.col("quota").fill_null(0)
+    return buckets.select("bucket", "questions", quota, "passes", "mean units")
 
 
 def _choose(bucket: pl.DataFrame, quota: int) -> pl.DataFrame:

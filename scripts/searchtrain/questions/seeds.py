@@ -1,10 +1,11 @@
 """The seeds made of question files.
 
-Invariant: no seed has the text of another seed, or of a dev or test
-question, or (n-gram overlap) a passage in common with one.
+Invariant: no seed has the text of another seed, or of a dev or test question, or (n-gram overlap) a
+passage in common with one.
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -25,9 +26,7 @@ SEPARATORS = r"[\p{P}\p{Sk}\p{Z}\p{C}\s]+"
 
 
 def make_seeds(
-    train: pl.DataFrame,
-    held_out: Mapping[str, pl.DataFrame],
-    settings: config.Seeds,
+    train: pl.DataFrame, held_out: Mapping[str, pl.DataFrame], settings: config.Seeds
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Free the training questions of duplicates and of whatever stands in a held-out set.
 
@@ -37,9 +36,16 @@ def make_seeds(
     Raises InputError when nothing is left.
     """
     texts = train.select(_fold_text("question"))["question"].to_list()
-    reasons = _find_duplicates(texts, train["id"].to_list())
+    first: dict[str, str] = {}
+    reasons = {
+        row: ("duplicate", first[text])
+        for row, (text, key) in enumerate(zip(texts, train["id"], strict=True))
+        if first.setdefault(text, key) != key
+    }
     ngrams = [_list_ngrams(text, settings.ngram) for text in texts]
-    phrases = _find_phrases(ngrams, settings.phrase_count)
+    carriers = Counter(gram for grams in ngrams for gram in set(grams))
+    fewest = settings.phrase_count or math.inf
+    phrases = {gram for gram, number in carriers.items() if number >= fewest}
     for split, frame in held_out.items():
         other = frame.select("id", _fold_text("question")).rows()
         equal = {text: key for key, text in reversed(other)}
@@ -48,20 +54,19 @@ def make_seeds(
             for key, text in reversed(other)
             for ngram in _list_ngrams(text, settings.ngram)
         }
-        for row, text in enumerate(texts):
+        for row, (text, grams) in enumerate(zip(texts, ngrams, strict=True)):
             if text in equal:
                 reasons.setdefault(row, (f"equal_in_{split}", equal[text]))
-        for row, grams in enumerate(ngrams):
             hit = next((gram for gram in grams if gram in shared and gram not in phrases), None)
             if hit is not None:
                 reasons.setdefault(row, (f"ngram_in_{split}", shared[hit]))
     seeds = train.filter(~pl.int_range(pl.len()).is_in(list(reasons)))
     report = _make_report(train, seeds, reasons, held_out, settings)
-    logger.info("seeds:\n%s", _format_report(report))
+    dropped = {f"- {name}": count for name, count in report["reasons"].items()}
+    rows = {"in": train.height, **dropped, "out": seeds.height}.items()
+    logger.info("seeds:\n%s", format_table([{"questions": k, "rows": n} for k, n in rows]))
     if seeds.is_empty():
-        counts = ", ".join(
-            f"{reason} {count}" for reason, count in report["reasons"].items() if count
-        )
+        counts = ", ".join(f"{name} {count}" for name, count in report["reasons"].items() if count)
         raise InputError(
             f"no question is left of {train.height} ({counts});"
             " give other questions or change seeds.ngram or seeds.phrase_count"
@@ -84,7 +89,7 @@ def join_sources(
     and a report `{seed: {rows}, tree: {rows, reasons}}`. Raises InputError when an id stands in
     both sources.
     """
-    columns = list(empty_table(Questions).columns)
+    columns = empty_table(Questions).columns
     seeds = sampled.select(list(QUESTION)).with_columns(
         origin=pl.lit("seed"),
         vertices=pl.lit(0, pl.Int64),
@@ -96,14 +101,12 @@ def join_sources(
     rows = trees.filter(pl.col("kept") & (pl.col("split") == "train")).select(
         "id",
         "question",
-        pl.concat_list("answer", "aliases")
-        .list.unique(maintain_order=True)
-        .alias("golden_answers"),
-        pl.lit("trees").alias("source"),
-        pl.lit([], pl.List(pl.String)).alias("exclude_urls"),
-        pl.lit("tree").alias("origin"),
         "vertices",
         "levels",
+        golden_answers=pl.concat_list("answer", "aliases").list.unique(maintain_order=True),
+        source=pl.lit("trees"),
+        exclude_urls=pl.lit([], pl.List(pl.String)),
+        origin=pl.lit("tree"),
     )
     clean, decontamination = make_seeds(rows.select(list(QUESTION)), held_out, settings)
     rows = draw_questions(rows.filter(pl.col("id").is_in(clean["id"].implode())), most, 0)
@@ -141,23 +144,6 @@ def _list_ngrams(text: str, words: int | None) -> list[str]:
     return [" ".join(tokens[i : i + words]) for i in range(len(tokens) - words + 1)]
 
 
-def _find_phrases(ngrams: list[list[str]], count: int | None) -> set[str]:
-    """The n-grams that at least `count` questions have."""
-    if count is None:
-        return set()
-    carriers = Counter(gram for grams in ngrams for gram in set(grams))
-    return {gram for gram, number in carriers.items() if number >= count}
-
-
-def _find_duplicates(texts: list[str], ids: list[str]) -> dict[int, tuple[str, str]]:
-    first: dict[str, str] = {}
-    return {
-        row: ("duplicate", first[text])
-        for row, (text, key) in enumerate(zip(texts, ids, strict=True))
-        if first.setdefault(text, key) != key
-    }
-
-
 def _make_report(
     train: pl.DataFrame,
     seeds: pl.DataFrame,
@@ -165,16 +151,13 @@ def _make_report(
     held_out: Mapping[str, pl.DataFrame],
     settings: config.Seeds,
 ) -> dict[str, Any]:
-    names = [
-        "duplicate",
-        *(f"{kind}_in_{split}" for split in held_out for kind in ("equal", "ngram")),
-    ]
+    names = [f"{kind}_in_{split}" for split in held_out for kind in ("equal", "ngram")]
     counts = Counter(reason for reason, _ in reasons.values())
     ids = train["id"]
     return {
         "rows_in": train.height,
         "rows_out": seeds.height,
-        "reasons": {name: counts[name] for name in names},
+        "reasons": {name: counts[name] for name in ("duplicate", *names)},
         "ngram": settings.ngram,
         "phrase_count": settings.phrase_count,
         "dropped": [
@@ -182,12 +165,3 @@ def _make_report(
             for row, (reason, match) in sorted(reasons.items())
         ],
     }
-
-
-def _format_report(report: Mapping[str, Any]) -> str:
-    rows = [
-        {"questions": "in", "rows": report["rows_in"]},
-        *({"questions": f"- {name}", "rows": count} for name, count in report["reasons"].items()),
-        {"questions": "out", "rows": report["rows_out"]},
-    ]
-    return format_table(rows)

@@ -70,7 +70,7 @@ def parse_tag(value: Any, aliases: Mapping[str, str] | None = None) -> tuple[str
     return domain, list(dict.fromkeys(labels))
 
 
-def compile_aliases(aliases: Mapping[str, str], setting: str = "tag.aliases") -> dict[str, str]:
+def compile_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
     """Make the config's alias table canonical: label -> label that stands for it.
 
     "movies: film" also folds "movie" and "Movie". Raises InputError for a blank label and for an
@@ -79,12 +79,12 @@ def compile_aliases(aliases: Mapping[str, str], setting: str = "tag.aliases") ->
     table: dict[str, str] = {}
     for label, target in aliases.items():
         if not isinstance(target, str) or not canonicalise(label) or not canonicalise(target):
-            raise InputError(f"{setting}: {label!r}: {target!r} is not usable; give two labels")
+            raise InputError(f"tag.aliases: {label!r}: {target!r} is not usable; give two labels")
         table[canonicalise(label)] = canonicalise(target)
     for label, target in table.items():
         if table.get(target, target) != target:
             raise InputError(
-                f"{setting}: {label!r} stands for {target!r}, which stands for"
+                f"tag.aliases: {label!r} stands for {target!r}, which stands for"
                 f" {table[target]!r}; name the last one in both"
             )
     return table

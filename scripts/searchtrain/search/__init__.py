@@ -24,12 +24,12 @@ class Search(Protocol):
 
     def stop(self) -> None:
         """Begin no further request that costs anything; those in flight still finish."""
-        ...
+        return
 
     def report(self) -> dict[str, Any]:
         """What was asked and what it cost, for a stage's report; empty where nothing costs."""
-        ...
+        return {}
 
     async def close(self) -> None:
         """Give back connections; a closed search is not used again."""
-        ...
+        return

@@ -18,6 +18,8 @@ from searchtrain.core.errors import InputError, PageError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+NOT_PUBLIC = ("is_multicast", "is_reserved", "is_unspecified", "is_site_local")
+"""What the standard library may call global all the same; IPv4 has no site-local addresses."""
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are an IPv4 address."""
 
@@ -53,7 +55,13 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             addresses, port = [target[0]], target[1]
         else:
             addresses = await look_up(host, port)
-            self._check(host, addresses)
+            for address in addresses:
+                if not self.allows(address):
+                    raise PageError(
+                        f"{host} leads to {address}, which is no public address; if that is meant,"
+                        " add its network to web.pages.allow_networks",
+                        "private_address",
+                    )
         for address in addresses:
             try:
                 return await self._sockets.connect_tcp(
@@ -71,15 +79,6 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         """Wait between two attempts."""
         await asyncio.sleep(seconds)
 
-    def _check(self, host: str, addresses: Iterable[Address]) -> None:
-        for address in addresses:
-            if not self.allows(address):
-                raise PageError(
-                    f"{host} leads to {address}, which is no public address; if that is meant,"
-                    " add its network to web.pages.allow_networks",
-                    "private_address",
-                )
-
     def allows(self, address: Address) -> bool:
         """Whether pages may be read from an address: each one that it stands for must be fit."""
         return all(
@@ -90,14 +89,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
 def is_public(address: Address) -> bool:
     """Whether an address belongs to the public internet (IANA's registries)."""
-    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not address.is_reserved
-        and not address.is_unspecified
-        and not site_local
-    )
+    return address.is_global and not any(getattr(address, kind, False) for kind in NOT_PUBLIC)
 
 
 def list_embedded(address: Address) -> list[Address]:

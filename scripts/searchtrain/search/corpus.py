@@ -40,11 +40,10 @@ def build_corpus(source: Path, out: Path) -> int:
             raise InputError(f"{source}: no passages; give one JSON object a line")
         check_unique_ids(source, ids)
         missing = find_missing(ids, links)
-        broken = 0
         if missing:
             stream.seek(0)
             stream.truncate()
-            broken = drop_links(source, stream, missing)
+        broken = drop_links(source, stream, missing) if missing else 0
     logger.info("%d passages, %d links", len(ids), len(links) - broken)
     return len(ids)
 
@@ -134,13 +133,11 @@ def drop_links(source: Path, stream: IO[bytes], missing: set[int]) -> int:
     broken, pages, first = 0, 0, ""
     for number, passage in read_rows(source):
         links = passage.get("links") or []
-        kept = [name for name in links if shorten(name) not in missing]
-        if len(kept) < len(links):
+        if lost := [name for name in links if shorten(name) in missing]:
             pages += 1
-            broken += len(links) - len(kept)
-            lost = next(name for name in links if shorten(name) in missing)
-            first = first or f"line {number} links to {lost!r}"
-            passage["links"] = kept
+            broken += len(lost)
+            first = first or f"line {number} links to {lost[0]!r}"
+            passage["links"] = [name for name in links if name not in lost]
         stream.write(orjson.dumps(passage) + b"\n")
     logger.warning(
         "%s: %d links of %d passages lead to no passage and are dropped; the first: %s",

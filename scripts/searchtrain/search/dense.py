@@ -28,9 +28,6 @@ from searchtrain.search.vectors import load_vectors
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "1"
-"""Of the folder; to be raised when older ones cannot be read."""
-PLAN = "plan.json"
 SHARD = 8_192
 """Passages in a file of vectors, for each process that encodes."""
 SAME = 0.99
@@ -41,7 +38,8 @@ class DenseIndex(PassageIndex):
     """A loaded index with its corpus and encoder."""
 
     ENGINE = "dense"
-    VERSION = FORMAT
+    VERSION = "1"
+    """Of the folder's format; to be raised when older ones cannot be read."""
 
     def __init__(self, index: Path, corpus: Path, model: Path | None, gpus: int = 0) -> None:
         """Load an index; `model` is the encoder's folder, `gpus` how many GPUs take the vectors.
@@ -101,7 +99,8 @@ def build_dense(
     devices = list_devices(gpus)
     encoder = Encoder(model, settings.max_tokens, devices[0])
     facts["width"] = encoder.width
-    prepare_partial(partial, {**facts, "format": FORMAT, "corpus_sha256": corpus_sha256})
+    plan = {**facts, "format": DenseIndex.VERSION, "corpus_sha256": corpus_sha256}
+    prepare_partial(partial, plan)
     done = sum(len(np.load(file, mmap_mode="r")) for file in list_shards(partial))
     if done:
         logger.info("going on after %d passages", done)
@@ -109,7 +108,8 @@ def build_dense(
     offsets = Offsets()
     texts = itertools.islice((row["contents"] for row in offsets.read(corpus)), done, None)
     with encoder.spread(processes) if gpus else contextlib.nullcontext():
-        batches = cut_batches(texts, SHARD * len(processes))
+        size = SHARD * len(processes)
+        batches = iter(lambda: list(itertools.islice(texts, size)), [])
         encode_all(encoder, settings.passage_prefix, batches, partial, done)
     if not len(offsets):
         raise InputError(f"{corpus}: no passages; give one JSON object a line")
@@ -143,7 +143,7 @@ def encode_all(
 
 def prepare_partial(partial: Path, plan: dict[str, Any]) -> None:
     """Keep what an interrupted build of the same plan has left, and nothing else."""
-    file = partial / PLAN
+    file = partial / "plan.json"
     if file.is_file() and read_json(file) == plan:
         return
     shutil.rmtree(partial, ignore_errors=True)
@@ -154,12 +154,6 @@ def prepare_partial(partial: Path, plan: dict[str, Any]) -> None:
 def list_shards(folder: Path) -> list[Path]:
     """The files of vectors in corpus order."""
     return sorted(folder.glob("vectors-*.npy"))
-
-
-def cut_batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
-    """Yield lists of `size` texts, the last one shorter."""
-    while batch := list(itertools.islice(texts, size)):
-        yield batch
 
 
 def need_model(model: Path | None) -> Path:

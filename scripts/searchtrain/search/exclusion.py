@@ -45,13 +45,11 @@ class Exclusion:
 
     def list_operators(self) -> list[str]:
         """A search engine's `-site:` operators for the set, sorted."""
-        sites = {f"{host}{path}" for host in self._paths for path, _ in self._paths[host]}
+        pages = [(host + path, query) for host, at in self._paths.items() for path, query in at]
         # An operator cannot tell queries apart: such a page is left to the filter.
-        unsayable = {
-            f"{host}{path}" for host in self._paths for path, query in self._paths[host] if query
-        }
-        spaced = {site for site in sites if re.search(r"\s", site)}
-        return sorted(f"-site:{site}" for site in self._hosts | (sites - unsayable - spaced))
+        unsayable = {site for site, query in pages if query or re.search(r"\s", site)}
+        sites = self._hosts | ({site for site, _ in pages} - unsayable)
+        return sorted(f"-site:{site}" for site in sites)
 
     def _excludes(self, url: str) -> bool:
         place = _split(url)

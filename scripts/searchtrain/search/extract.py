@@ -68,9 +68,13 @@ class Extractors:
 
     def __init__(self, workers: int, time_limit: float = TIME_LIMIT_S) -> None:
         """`time_limit`: seconds for one page, the wait for a free worker not counted."""
-        self._workers = workers
         self._time_limit = time_limit
-        self._pool: ProcessPool | None = None
+        self._pool = ProcessPool(
+            workers,
+            max_tasks=TASKS,
+            initializer=set_up_worker,
+            context=multiprocessing.get_context("spawn"),
+        )
 
     async def run(self, url: str, function: Callable[..., Result], *args: Any) -> Result:
         """Call a module-level function in a worker.
@@ -78,36 +82,25 @@ class Extractors:
         Raises PageError of kind `unreadable`, in passing when the worker died of something that
         may not have been the page's fault (a signal, the memory of the machine).
         """
-        if self._pool is None:
-            self._pool = ProcessPool(
-                self._workers,
-                max_tasks=TASKS,
-                initializer=set_up_worker,
-                context=multiprocessing.get_context("spawn"),
-            )
         future = self._pool.schedule(function, args=args, timeout=self._time_limit)
+        passing = False
         try:
             return await asyncio.wrap_future(future)
         except (WorkTimeout, TimeoutError):
             fault = f"no text after {self._time_limit:g} s"
         except ProcessExpired as error:
-            raise PageError(
-                f"{url}: its text cannot be extracted (the worker died: {error})",
-                "unreadable",
-                passing=True,
-            ) from None
+            fault, passing = f"the worker died: {error}", True
         except PageError:
             raise
         except Exception as error:
             fault = f"{type(error).__name__}: {error}"[:200]
-        raise PageError(f"{url}: its text cannot be extracted ({fault})", "unreadable")
+        message = f"{url}: its text cannot be extracted ({fault})"
+        raise PageError(message, "unreadable", passing=passing)
 
     def close(self) -> None:
         """Stop the workers; what they still do is lost."""
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
-            self._pool = None
+        self._pool.stop()
+        self._pool.join()
 
 
 def set_up_worker() -> None:
@@ -165,18 +158,15 @@ def extract_pdf(body: bytes, pages: int) -> tuple[str, str]:
     with pypdfium2.PdfDocument(body) as document:
         title = document.get_metadata_dict(skip_empty=True).get("Title", "")
         parts: list[str] = []
-        length = 0
         for number in range(min(pages, len(document))):
             page = document[number]
             sheet = page.get_textpage()
             parts.append(sheet.get_text_bounded())
             sheet.close()
             page.close()
-            length += len(parts[-1])
-            if length > TEXT_CHARS:
+            if sum(map(len, parts)) > TEXT_CHARS:
                 break
-    text = "\n\n".join(parts).replace("\r\n", "\n")
-    text = LINE_HYPHEN.sub("", text)
+    text = LINE_HYPHEN.sub("", "\n\n".join(parts).replace("\r\n", "\n"))
     return title.strip() or text.strip().partition("\n")[0], text
 
 

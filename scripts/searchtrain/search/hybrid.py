@@ -14,12 +14,9 @@ from searchtrain.search.bm25 import BM25Index
 from searchtrain.search.dense import DenseIndex
 from searchtrain.search.store import PassageIndex, Ranking
 
-PARTS = ("bm25", "dense")
-"""Folders inside a hybrid index, each an index of its own."""
-
 
 class HybridIndex(PassageIndex):
-    """Both indexes over one corpus."""
+    """Both indexes over one corpus, in the folders `bm25` and `dense`."""
 
     ENGINE = "hybrid"
     VERSION = "1"

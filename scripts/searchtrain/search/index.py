@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from searchtrain import config
-from searchtrain.core.files import link_tree
+from searchtrain.core.files import hash_file, link_tree
 from searchtrain.search.bm25 import BM25Index, build_bm25
-from searchtrain.search.manifest import describe_corpus, load_manifest, write_manifest
+from searchtrain.search.manifest import load_manifest, write_manifest
 from searchtrain.search.store import PassageIndex
 
 
@@ -28,7 +28,12 @@ def build_index(
     Raises InputError for a bad setting, encoder or corpus row.
     """
     mtime_ns, hybrid = corpus.stat().st_mtime_ns, settings.engine == "hybrid"
-    about = describe_corpus(corpus)
+    about = {"corpus_sha256": hash_file(corpus), "corpus_bytes": corpus.stat().st_size}
+
+    def describe(kind: type[PassageIndex], folder: Path, found: dict[str, Any]) -> None:
+        engine = {"engine": kind.ENGINE, "version": kind.VERSION}
+        write_manifest(folder, {**engine, **about, **found}, mtime_ns)
+
     fresh = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial = partial or fresh.with_suffix(".vectors")
     try:
@@ -36,21 +41,20 @@ def build_index(
             from searchtrain.search.dense import DenseIndex, build_dense
 
             embedder = embedder or config.Embedder()
-            folder, sha256 = fresh / "dense" if hybrid else fresh, about["corpus_sha256"]
+            folder, sha256 = fresh / "dense" if hybrid else fresh, str(about["corpus_sha256"])
             found = build_dense(corpus, sha256, folder, partial, model, embedder, gpus)
-            write_manifest(folder, {**DenseIndex.describe(), **about, **found}, mtime_ns)
+            describe(DenseIndex, folder, found)
         if settings.engine != "dense":
             folder = fresh / "bm25" if hybrid else fresh
             found = build_bm25(corpus, folder, settings)
             found["parameters"] = settings.model_dump(exclude={"engine"})
-            write_manifest(folder, {**BM25Index.describe(), **about, **found}, mtime_ns)
+            describe(BM25Index, folder, found)
         if hybrid:
             from searchtrain.search.hybrid import HybridIndex
             from searchtrain.search.store import OFFSETS
 
             link_tree(folder / OFFSETS, fresh / OFFSETS)
-            entries = {**HybridIndex.describe(), **about, "passages": found["passages"]}
-            write_manifest(fresh, entries, mtime_ns)
+            describe(HybridIndex, fresh, {"passages": found["passages"]})
         manifest = load_manifest(fresh)
         shutil.rmtree(out, ignore_errors=True)
         fresh.rename(out)

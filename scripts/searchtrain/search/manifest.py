@@ -18,11 +18,6 @@ MANIFEST = "manifest.json"
 REMEDY = "rebuild it with `snakemake --forcerun index`"
 
 
-def describe_corpus(corpus: Path) -> dict[str, Any]:
-    """The manifest's entries about the corpus."""
-    return {"corpus_sha256": hash_file(corpus), "corpus_bytes": corpus.stat().st_size}
-
-
 def write_manifest(index: Path, entries: dict[str, Any], mtime_ns: int) -> None:
     """Write an index's manifest; `mtime_ns` is the corpus's, from before it was hashed."""
     write_json(entries, index / MANIFEST)
@@ -42,7 +37,11 @@ def read_manifest(index: Path, corpus: Path, engine: str, version: str) -> dict[
             raise InputError(
                 f"{path}: built with {key} {manifest.get(key)!r}, this is {expected!r}; {REMEDY}"
             )
-    if not _is_built_from(index, manifest, corpus):
+    status = corpus.stat()
+    if manifest.get("corpus_bytes") != status.st_size or (
+        path.stat().st_mtime_ns != status.st_mtime_ns
+        and manifest.get("corpus_sha256") != hash_file(corpus)
+    ):
         raise InputError(f"{path}: built from another corpus than {corpus}; {REMEDY}")
     return manifest
 
@@ -56,12 +55,3 @@ def load_manifest(index: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise InputError(f"{path}: not a manifest; {REMEDY}")
     return manifest
-
-
-def _is_built_from(index: Path, manifest: dict[str, Any], corpus: Path) -> bool:
-    status = corpus.stat()
-    if manifest.get("corpus_bytes") != status.st_size:
-        return False
-    if (index / MANIFEST).stat().st_mtime_ns == status.st_mtime_ns:
-        return True
-    return bool(manifest.get("corpus_sha256") == hash_file(corpus))

@@ -9,10 +9,9 @@ import asyncio
 import re
 import time
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import httpcore2
 import httpx2
@@ -27,6 +26,7 @@ from searchtrain.models.request_cache import RequestCache
 from searchtrain.search.addresses import GuardedBackend
 from searchtrain.search.exclusion import HOST, NOTHING, Exclusion
 from searchtrain.search.extract import HTML, PDF, VERSION, Extractors, extract_page
+from searchtrain.search.retry import is_passing_status
 
 REDIRECTS = {301, 302, 303, 307, 308}
 ROBOTS_BYTES = 500 * 1024
@@ -40,6 +40,8 @@ SNIFFED = ("", "application/octet-stream", "binary/octet-stream")
 HTML_TAG = re.compile(rb"<(!doctype\s+html|html)\b", re.IGNORECASE)
 SNIFFED_BYTES = 1024
 CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+LIMITS = {"max_bytes", "redirects", "content_types", "robots", "allow_networks", "pdf_pages"}
+"""Settings that decide whether a page can be read."""
 KEPT_IDLE = 32
 """Connections that wait for another page of the same site."""
 KEPT_IDLE_S = 3.0
@@ -104,7 +106,9 @@ class PageReader:
         self._robots: dict[str, Protego | PageError | None] = {}
         self._robots_flights: SingleFlight[Protego | PageError | None] = SingleFlight()
         self._slots = Slots(settings.concurrency)
-        self._host_slots: dict[str, asyncio.Semaphore] = {}
+        self._host_slots: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(settings.per_host)
+        )
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=httpx2.create_ssl_context(),
             max_connections=None,
@@ -160,16 +164,20 @@ class PageReader:
             return page
         failure = self._recall_failure(self._failure_key(address))
         # Whether a redirect leads to something excluded depends on who asks.
-        if failure is not None and (not failure["hop"] or excluded.excludes(failure["hop"])):
+        if isinstance(failure, _Excluded) and not excluded.excludes(failure.hop):
+            failure = None
+        if failure is not None:
             self.usage["page_failures_cached"] += 1
-            raise PageError(failure["message"], failure["kind"], passing=failure["passing"])
+            raise failure
         return None
 
-    def _recall_failure(self, key: str) -> dict[str, Any] | None:
-        failure = self._cache.get(key)
-        if failure is not None and failure["passing"] and not self._offline:
-            return self._cache.get(key, since=time.time() - 3600 * self.settings.retry_after)
-        return failure
+    def _recall_failure(self, key: str) -> PageError | None:
+        stored = self._cache.get(key)
+        if stored is not None and stored["passing"] and not self._offline:
+            stored = self._cache.get(key, since=time.time() - 3600 * self.settings.retry_after)
+        if stored is None or stored["hop"]:
+            return stored and _Excluded(stored["hop"])
+        return PageError(stored["message"], stored["kind"], passing=stored["passing"])
 
     def _page_key(self, address: str) -> str:
         return digest(
@@ -178,18 +186,13 @@ class PageReader:
 
     def _failure_key(self, address: str) -> str:
         """A failure holds for the limits under which it came about."""
-        limits = dict(self.settings)
-        named = ("max_bytes", "redirects", "content_types", "robots", "allow_networks", "pdf_pages")
-        return digest({"page failure": address, **{name: limits[name] for name in named}})
+        return digest({"page failure": address, **self.settings.model_dump(include=LIMITS)})
 
     async def _buy(self, address: str, excluded: Exclusion) -> Page:
         """Fetch a page and commit what came of it to the cache."""
         self._slots.check()
         try:
             page = await self._fetch(address, excluded)
-        except _Excluded as error:
-            self._keep_failure(self._failure_key(address), error, error.hop)
-            raise
         except PageError as error:
             self._keep_failure(self._failure_key(address), error)
             raise
@@ -197,13 +200,9 @@ class PageReader:
         self.usage["pages"] += 1
         return page
 
-    def _keep_failure(self, key: str, error: PageError, hop: str = "") -> None:
-        failure = {
-            "kind": error.kind,
-            "message": str(error),
-            "passing": error.passing,
-            "hop": hop,
-        }
+    def _keep_failure(self, key: str, error: PageError) -> None:
+        hop = error.hop if isinstance(error, _Excluded) else ""
+        failure = {"kind": error.kind, "message": str(error), "passing": error.passing, "hop": hop}
         self._cache.put(key, failure, replace=True)
 
     async def _fetch(self, address: str, excluded: Exclusion) -> Page:
@@ -214,30 +213,29 @@ class PageReader:
         while True:
             here = hops[-1]
             await self._check_robots(here)
-            async with self._host_slot(here), self._slots.take():
+            async with self._host_slots[httpx2.URL(here).host], self._slots.take():
                 begun = loop.time()
-                answer = await self._get(here, left, self.settings.max_bytes)
+                answer = await self._get(here, left)
                 left -= loop.time() - begun
                 if answer.status not in REDIRECTS or not answer.location:
                     return await self._extract(hops, answer)
             hops.append(follow(hops, answer.location, self.settings.redirects))
-            if excluded.excludes(hops[-1]):
-                raise _Excluded(hops[-1])
+            check_excluded(hops[-1], excluded)
 
     async def _extract(self, hops: list[str], answer: Answer) -> Page:
         here = hops[-1]
-        check_status(here, answer.status)
+        if not 200 <= answer.status < 300:
+            raise PageError(
+                f"{here}: answered {answer.status}",
+                f"http_{answer.status}",
+                passing=is_passing_status(answer.status),
+            )
         if not answer.body.strip():
             raise PageError(f"{here}: the page is empty", "empty")
-        content_type = sniff(answer, self.settings.content_types)
+        content_type = sniff(answer)
         self._check_type(here, content_type)
         title, text = await self._extractors.run(
-            here,
-            extract_page,
-            answer.body,
-            content_type,
-            answer.charset,
-            self.settings.pdf_pages,
+            here, extract_page, answer.body, content_type, answer.charset, self.settings.pdf_pages
         )
         if not text:
             raise PageError(f"{here}: the page holds no text", "empty")
@@ -252,9 +250,7 @@ class PageReader:
             hops=tuple(hops),
         )
 
-    async def _get(
-        self, address: str, timeout: float, max_bytes: int, *, robots: bool = False
-    ) -> Answer:
+    async def _get(self, address: str, timeout: float, *, robots: bool = False) -> Answer:
         """One request, no redirect followed. Of a `robots` file what is too much is left out."""
         url = httpx2.URL(address)
         headers = {
@@ -273,23 +269,15 @@ class PageReader:
                     "GET", target, headers=[(k.encode(), v.encode()) for k, v in headers.items()]
                 ) as response,
             ):
-                return await self._receive(address, response, max_bytes, robots)
+                return await self._receive(address, response, robots)
         except (TimeoutError, httpcore2.TimeoutException):
-            raise PageError(
-                f"{address}: not complete after {self.settings.timeout:g} s (web.pages.timeout)",
-                "timeout",
-                passing=True,
-            ) from None
+            kind = "timeout"
+            fault = f"not complete after {self.settings.timeout:g} s (web.pages.timeout)"
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError, ValueError) as error:
-            raise PageError(
-                f"{address}: no answer ({error or type(error).__name__})",
-                "connection",
-                passing=True,
-            ) from None
+            kind, fault = "connection", f"no answer ({error or type(error).__name__})"
+        raise PageError(f"{address}: {fault}", kind, passing=True)
 
-    async def _receive(
-        self, address: str, response: httpcore2.Response, max_bytes: int, robots: bool
-    ) -> Answer:
+    async def _receive(self, address: str, response: httpcore2.Response, robots: bool) -> Answer:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.headers
@@ -302,16 +290,19 @@ class PageReader:
         kind, _, parameters = headers.get("content-type", "").partition(";")
         kind = kind.strip().lower()
         charset = CHARSET.search(parameters)
-        if not robots:
-            if kind not in SNIFFED:
-                self._check_type(address, kind)
-            # Only a hint, but one that can save the whole transfer.
-            declared = headers.get("content-length", "")
-            if declared.isdecimal() and int(declared) > max_bytes:
-                raise too_large(address, max_bytes)
-        body = await receive_body(response, headers.get("content-encoding", ""), max_bytes, address)
-        if len(body) > max_bytes and not robots:
-            raise too_large(address, max_bytes)
+        max_bytes = ROBOTS_BYTES if robots else self.settings.max_bytes
+        if not robots and kind not in SNIFFED:
+            self._check_type(address, kind)
+        # What is declared is only a hint, but one that can save the whole transfer.
+        declared = headers.get("content-length", "")
+        size, body = int(declared) if declared.isdecimal() else 0, b""
+        if robots or size <= max_bytes:
+            encoding = headers.get("content-encoding", "")
+            body = await receive_body(response, encoding, max_bytes, address)
+        if not robots and max(size, len(body)) > max_bytes:
+            raise PageError(
+                f"{address}: more than {max_bytes} bytes (web.pages.max_bytes)", "too_large"
+            )
         return Answer(status, "", kind, charset[1] if charset else "", body[:max_bytes])
 
     def _check_type(self, address: str, kind: str) -> None:
@@ -321,12 +312,6 @@ class PageReader:
                 " name it",
                 "content_type",
             )
-
-    def _host_slot(self, address: str) -> asyncio.Semaphore:
-        host = httpx2.URL(address).host
-        if host not in self._host_slots:
-            self._host_slots[host] = asyncio.Semaphore(self.settings.per_host)
-        return self._host_slots[host]
 
     async def _check_robots(self, address: str) -> None:
         """Raise PageError of kind `robots` when the site does not want the page read."""
@@ -347,69 +332,65 @@ class PageReader:
     async def _open_robots(self, origin: str) -> Protego | PageError | None:
         """A site's rules from the cache or the site: None if there are none.
 
-        A site whose rules cannot be had may not be read (RFC 9309, 2.3.1.4): then it is the error.
+        A site whose rules cannot be had, or that the parser chokes on, may not be read (RFC 9309,
+        2.3.1.4): then it is the error.
         """
         key = digest({"robots": origin})
         text = self._cache.get(key, since=time.time() - 3600 * ROBOTS_AGE_H)
         if text is None:
             failed = digest({"robots failure": origin, "networks": self.settings.allow_networks})
-            failure = self._recall_failure(failed)
-            if failure is not None:
-                return PageError(failure["message"], failure["kind"], passing=failure["passing"])
+            if failure := self._recall_failure(failed):
+                return failure
             try:
                 text = await self._fetch_robots(f"{origin}/robots.txt")
             except PageError as error:
                 if error.kind != "private_address":
-                    error = PageError(
-                        f"{error}; without its robots.txt a site is not read",
-                        "robots",
-                        passing=True,
-                    )
+                    message = f"{error}; without its robots.txt a site is not read"
+                    error = PageError(message, "robots", passing=True)
                 self._keep_failure(failed, error)
                 return error
             self._cache.put(key, text, replace=True)
-        return parse_robots(origin, text) if text else None
+        try:
+            return Protego.parse(text) if text else None
+        except Exception as error:
+            return PageError(f"{origin}/robots.txt cannot be parsed ({error!r:.100})", "robots")
 
     async def _fetch_robots(self, address: str) -> str:
         """The text of a robots.txt; "" when there is none (4xx, or too many redirects)."""
         self.usage["robots"] += 1
         for _ in range(ROBOTS_REDIRECTS + 1):
-            async with self._host_slot(address), self._slots.take():
-                answer = await self._get(address, self.settings.timeout, ROBOTS_BYTES, robots=True)
+            async with self._host_slots[httpx2.URL(address).host], self._slots.take():
+                answer = await self._get(address, self.settings.timeout, robots=True)
             if answer.status in REDIRECTS and answer.location:
                 try:
-                    address = parse_address(str(httpx2.URL(address).join(answer.location)))
-                except (PageError, httpx2.InvalidURL, ValueError):
+                    address = parse_address(answer.location, address)
+                except PageError:
                     return ""
                 continue
-            if answer.status == 429 or answer.status >= 500:
+            if is_passing_status(answer.status):
                 raise PageError(f"{address}: answered {answer.status}", f"http_{answer.status}")
             return answer.body.decode("utf-8", "replace")
         return ""
 
 
-def parse_robots(origin: str, text: str) -> Protego | PageError:
-    """A site's rules, or the error for a text that the parser chokes on: nothing is allowed."""
-    try:
-        return Protego.parse(text)
-    except Exception as error:
-        return PageError(f"{origin}/robots.txt cannot be parsed ({error!r:.100})", "robots")
-
-
 class _Excluded(PageError):
-    """A redirect to what is excluded."""
+    """What is excluded, or redirects to `hop`, which is."""
 
     def __init__(self, hop: str) -> None:
         super().__init__(f"{hop}: excluded", "blocked")
         self.hop = hop
 
 
-def parse_address(url: str) -> str:
-    """A URL in one spelling, without its fragment; raises PageError of kind `url`."""
+def parse_address(url: str, base: str = "") -> str:
+    """A URL in one spelling, without its fragment; raises PageError of kind `url`.
+
+    `base`: the page that redirects to it.
+    """
     try:
-        parsed = httpx2.URL(url.strip())
+        parsed = httpx2.URL(base).join(url) if base else httpx2.URL(url.strip())
     except (httpx2.InvalidURL, ValueError, TypeError):
-        raise PageError(f"{url[:200]!r} is no URL", "url") from None
+        whence = f"{base} redirects to this: " if base else ""
+        raise PageError(f"{whence}{url[:200]!r} is no URL", "url") from None
     named = HOST.fullmatch(parsed.raw_host.decode())
     if parsed.scheme not in ("http", "https") or not named or parsed.userinfo:
         raise PageError(
@@ -422,11 +403,7 @@ def parse_address(url: str) -> str:
 
 def follow(hops: list[str], location: str, limit: int) -> str:
     """The next URL of a redirect; raises PageError of kind `redirects` or `url`."""
-    try:
-        target = str(httpx2.URL(hops[-1]).join(location))
-    except (httpx2.InvalidURL, ValueError):
-        raise PageError(f"{hops[-1]}: redirects to {location[:200]!r}, no URL", "url") from None
-    target = parse_address(target)
+    target = parse_address(location, hops[-1])
     if target in hops:
         raise PageError(f"{hops[0]}: redirects in circles", "redirects")
     if len(hops) > limit:
@@ -442,17 +419,7 @@ def check_excluded(address: str, excluded: Exclusion) -> None:
         raise _Excluded(address)
 
 
-def check_status(address: str, status: int) -> None:
-    """Raise PageError of kind `http_<status>` unless the page was sent."""
-    if not 200 <= status < 300:
-        raise PageError(
-            f"{address}: answered {status}",
-            f"http_{status}",
-            passing=status == 429 or status >= 500,
-        )
-
-
-def sniff(answer: Answer, allowed: list[str]) -> str:
+def sniff(answer: Answer) -> str:
     """The content type; where the header says nothing, by the first bytes (WHATWG MIME sniffing).
 
     A PDF is a PDF whatever the header says.
@@ -462,11 +429,6 @@ def sniff(answer: Answer, allowed: list[str]) -> str:
     if answer.content_type in SNIFFED and HTML_TAG.search(answer.body[:SNIFFED_BYTES]):
         return HTML[0]
     return answer.content_type
-
-
-def too_large(address: str, max_bytes: int) -> PageError:
-    """The error for a page above the limit."""
-    return PageError(f"{address}: more than {max_bytes} bytes (web.pages.max_bytes)", "too_large")
 
 
 async def receive_body(

@@ -7,21 +7,16 @@ the URL, what happened and what to do; one bad query never fails its neighbours.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 import orjson
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from searchtrain.core.errors import SearchError
 from searchtrain.core.network import is_loopback
+from searchtrain.search import Search
 from searchtrain.search.retry import is_passing, is_passing_status
 
 LONGEST_WAIT_S = 30.0
@@ -31,17 +26,16 @@ NOT_THE_QUERY = ("timeout", "connection", "http_429", "http_502", "http_503", "h
 Hits = list[dict[str, Any]]
 
 
-@dataclass(eq=False)
-class Batch:
+class Batch(NamedTuple):
     """Queries with the same `topk` that wait for a connection together."""
 
-    places: dict[str, int] = field(default_factory=dict)
+    places: dict[str, int]
     """Each query once, with its place in the request."""
-    task: asyncio.Task[list[Hits | SearchError]] | None = None
+    task: asyncio.Task[list[Hits | SearchError]]
 
 
-class RetrieverClient:
-    """Implements `Search` over HTTP."""
+class RetrieverClient(Search):
+    """Search over HTTP; passages of one's own index cost nothing."""
 
     def __init__(
         self,
@@ -86,13 +80,6 @@ class RetrieverClient:
             answers.append(answer)
         return answers
 
-    def stop(self) -> None:
-        """See `Search.stop`; passages of one's own index cost nothing."""
-
-    def report(self) -> dict[str, Any]:
-        """See `Search.report`."""
-        return {}
-
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -101,48 +88,40 @@ class RetrieverClient:
         """Put a query into the batch that still waits, or open one."""
         batch = self._open.get(topk)
         if batch is None or len(batch.places) >= self._batch_size:
-            batch = self._open[topk] = Batch()
-            batch.task = asyncio.create_task(self._send(batch, topk))
-        assert batch.task is not None
+            places: dict[str, int] = {}
+            task = asyncio.create_task(self._send(places, topk))
+            batch = self._open[topk] = Batch(places, task)
         return batch.task, batch.places.setdefault(query, len(batch.places))
 
-    async def _send(self, batch: Batch, topk: int) -> list[Hits | SearchError]:
+    async def _send(self, places: dict[str, int], topk: int) -> list[Hits | SearchError]:
         """Wait for a connection, close the batch to newcomers and get its answers."""
         async with self._slots:
-            if self._open.get(topk) is batch:
+            if topk in self._open and self._open[topk].places is places:
                 del self._open[topk]
-            queries = list(batch.places)
-            answer = await self._retrieve(queries, topk)
-            if not isinstance(answer, SearchError):
-                return list(answer)
-            if len(queries) == 1 or answer.kind in NOT_THE_QUERY:
-                return [answer] * len(queries)
-            return [await self._retrieve_alone(query, topk) for query in queries]
-
-    async def _retrieve_alone(self, query: str, topk: int) -> Hits | SearchError:
-        """Send one query of a failed batch, once: the batch has had the attempts."""
-        answer = await self._retrieve([query], topk, attempts=1)
-        return answer if isinstance(answer, SearchError) else answer[0]
+            queries = list(places)
+            answers = await self._retrieve(queries, topk, self._attempts)
+            fault = answers[0] if len(queries) > 1 else None
+            if not isinstance(fault, SearchError) or fault.kind in NOT_THE_QUERY:
+                return answers
+            # Each query alone and once: the batch has had the attempts.
+            return [(await self._retrieve([query], topk, 1))[0] for query in queries]
 
     async def _retrieve(
-        self, queries: list[str], topk: int, attempts: int | None = None
-    ) -> list[Hits] | SearchError:
-        """Send one request, again if that can help; an error is returned, not raised."""
-        attempts = attempts or self._attempts
+        self, queries: list[str], topk: int, attempts: int
+    ) -> list[Hits | SearchError]:
+        """Send one request, again if that can help; each query's hits, or for each the error."""
         retrying = AsyncRetrying(
             stop=stop_after_attempt(attempts),
-            wait=wait_exponential_jitter(
-                initial=self._backoff, max=LONGEST_WAIT_S, jitter=self._backoff
-            ),
+            wait=wait_exponential_jitter(self._backoff, LONGEST_WAIT_S, jitter=self._backoff),
             retry=retry_if_exception(is_passing),
             reraise=True,
         )
         try:
-            return await retrying(self._post, queries, topk)
+            return list(await retrying(self._post, queries, topk))
         except httpx2.HTTPError as error:
-            return describe(error, self.url, attempts)
+            return [describe(error, self.url, attempts)] * len(queries)
         except SearchError as error:
-            return error
+            return [error] * len(queries)
 
     async def _post(self, queries: list[str], topk: int) -> list[Hits]:
         # Scores are always asked for: Search-R1's own server fails without them.
@@ -167,9 +146,11 @@ def parse_result(content: bytes, count: int, topk: int, url: str) -> list[Hits]:
     result = value.get("result") if isinstance(value, dict) else None
     if not isinstance(result, list) or len(result) != count:
         raise breach(url, f"answered {count} queries without a result list for each")
+    for hits in result:
+        if not isinstance(hits, list):
+            raise breach(url, f"returned {str(hits)[:60]!r} for a query, not a list of passages")
     return [
-        [parse_hit(hit, rank, url) for rank, hit in enumerate(check_list(hits, url)[:topk], 1)]
-        for hits in result
+        [parse_hit(hit, rank, url) for rank, hit in enumerate(hits[:topk], 1)] for hits in result
     ]
 
 
@@ -189,13 +170,6 @@ def parse_hit(hit: Any, rank: int, url: str) -> dict[str, Any]:
     }
 
 
-def check_list(hits: Any, url: str) -> list[Any]:
-    """One query's hits, if they are a list."""
-    if not isinstance(hits, list):
-        raise breach(url, f"returned {str(hits)[:60]!r} for a query, not a list of passages")
-    return hits
-
-
 def breach(url: str, what: str) -> SearchError:
     """The error for a server that does not speak the contract."""
     return SearchError(
@@ -209,21 +183,13 @@ def describe(error: httpx2.HTTPError, url: str, attempts: int) -> SearchError:
         status = error.response.status_code
         said = " ".join(error.response.text.split())[:200]
         tries = f" {attempts} times" if is_passing_status(status) else ""
-        remedy = (
-            "see the retriever's log"
-            if status >= 500
-            else "lower the concurrency of rollouts"
-            if status == 429
-            else "check that the endpoint is a Search-R1 retriever"
-        )
+        remedy = "check that the endpoint is a Search-R1 retriever"
+        if status >= 500:
+            remedy = "see the retriever's log"
+        remedy = {429: "lower the concurrency of rollouts"}.get(status, remedy)
         return SearchError(f"{url}: answered {status}{tries}: {said}; {remedy}", f"http_{status}")
     if isinstance(error, httpx2.TimeoutException):
-        return SearchError(
-            f"{url}: no answer in time, {attempts} times; see the retriever's log",
-            "timeout",
-        )
-    return SearchError(
-        f"{url}: no connection, {attempts} times ({error or type(error).__name__});"
-        " check that the retriever runs",
-        "connection",
-    )
+        said = f"{url}: no answer in time, {attempts} times; see the retriever's log"
+        return SearchError(said, "timeout")
+    said = f"{url}: no connection, {attempts} times ({error or type(error).__name__})"
+    return SearchError(f"{said}; check that the retriever runs", "connection")

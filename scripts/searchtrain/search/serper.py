@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import orjson
 
+from searchtrain import config
 from searchtrain.core.errors import InputError, SearchError, SearchTrainError, ServiceError
 from searchtrain.core.files import digest
 from searchtrain.core.network import is_loopback
@@ -36,50 +37,35 @@ class SerperClient:
     def __init__(
         self,
         url: str,
+        settings: config.Web,
         cache: RequestCache,
-        *,
-        api_key_env: str = "",
-        country: str | None = None,
-        language: str | None = None,
-        results: int = 10,
-        offline: bool = False,
-        concurrency: int = 8,
-        timeout: float = 20,
-        attempts: int = 5,
-        backoff: float = 0.5,
-        usage: Counter[str] | None = None,
+        usage: Counter[str],
+        backoff: float,
     ) -> None:
         """Make a client; nothing is sent yet.
 
-        `url`: the engine's, /search is added when it has no path. `api_key_env`: environment
-        variable with the key; "" sends none. `country`, `language`: Serper's gl and hl. `timeout`
-        (one attempt) and `backoff` (the longest first wait, which then doubles) are in seconds.
-        Raises InputError when the variable is not set.
+        `url`: the engine's, /search is added when it has no path. `backoff`: the longest first
+        wait in seconds, which then doubles. Raises InputError when the key's variable is not set.
         """
         parts = urlsplit(url)
-        self.url = urlunsplit(parts if parts.path.strip("/") else parts._replace(path="/search"))
-        self.usage: Counter[str] = Counter() if usage is None else usage
-        self._name = urlunsplit(urlsplit(self.url)._replace(query=""))
-        self._locale = {"gl": country, "hl": language}
-        self._results = results
-        self._offline = offline
-        self._timeout = timeout
-        self._attempts = attempts
+        parts = parts if parts.path.strip("/") else parts._replace(path="/search")
+        self._url = urlunsplit(parts)
+        self._name = urlunsplit(parts._replace(query=""))
+        self._settings = settings
         self._purchaser = Purchaser(
             cache,
-            self.usage,
-            concurrency=concurrency,
-            attempts=attempts,
+            usage,
+            concurrency=settings.concurrency,
+            attempts=settings.attempts,
             backoff=backoff,
             counts=Counts("searches", "search_cached", "search_retries"),
         )
-        self._key_env = api_key_env
-        self._key = "" if offline else read_key(api_key_env)
+        self._key = "" if settings.offline else read_key(settings.api_key_env)
         self._http = httpx2.AsyncClient(
-            timeout=timeout,
-            limits=httpx2.Limits(max_connections=concurrency),
+            timeout=settings.timeout,
+            limits=httpx2.Limits(max_connections=settings.concurrency),
             # A proxy from the environment must not be asked for this machine's own servers.
-            trust_env=not is_loopback(self.url),
+            trust_env=not is_loopback(url),
         )
 
     async def search(self, query: str) -> dict[str, Any]:
@@ -87,13 +73,14 @@ class SerperClient:
 
         Raises SearchError, and ServiceError when the engine refuses everyone.
         """
-        body = {"q": query, "num": self._results}
-        body |= {name: value for name, value in self._locale.items() if value is not None}
+        locale = {"gl": self._settings.country, "hl": self._settings.language}
+        body = {"q": query, "num": self._settings.results}
+        body |= {name: value for name, value in locale.items() if value is not None}
         key = digest({"web search": body})
         stored = self._purchaser.recall(key)
         if stored is not None:
             return stored
-        if self._offline:
+        if self._settings.offline:
             raise SearchError(
                 f"the search for {query!r} is not in the cache; set web.offline to false to ask the"
                 " engine",
@@ -114,51 +101,40 @@ class SerperClient:
         headers = {"content-type": "application/json"}
         if self._key:
             headers["x-api-key"] = self._key
+        timeout, attempts = self._settings.timeout, self._settings.attempts
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(timeout):
                 response = await self._http.post(
-                    self.url, content=orjson.dumps(body), headers=headers
+                    self._url, content=orjson.dumps(body), headers=headers
                 )
             response.raise_for_status()
         except httpx2.HTTPStatusError as error:
             raise self._classify(error.response) from None
         except (TimeoutError, httpx2.TimeoutException):
-            raise SearchError(
-                f"{self._name}: no answer within {self._timeout:g} s, {self._attempts} attempts;"
-                " check the engine or raise web.timeout",
-                "timeout",
-                passing=True,
-            ) from None
+            kind, passing = "timeout", True
+            fault = f"no answer within {timeout:g} s, {attempts} attempts"
+            fault += "; check the engine or raise web.timeout"
         except httpx2.HTTPError as error:
-            passing = isinstance(error, httpx2.TransportError)
-            tries = f", {self._attempts} attempts" if passing else ""
-            raise SearchError(
-                f"{self._name}: no connection{tries}"
-                f" ({self._hide_key(str(error)) or type(error).__name__}); check web.endpoint",
-                "connection",
-                passing=passing,
-            ) from None
-        return parse_response(response.content, self._name)
+            kind, passing = "connection", isinstance(error, httpx2.TransportError)
+            tries = f", {attempts} attempts" if passing else ""
+            said = self._hide_key(str(error)) or type(error).__name__
+            fault = f"no connection{tries} ({said}); check web.endpoint"
+        else:
+            return parse_response(response.content, self._name)
+        raise SearchError(f"{self._name}: {fault}", kind, passing=passing)
 
     def _classify(self, response: httpx2.Response) -> SearchTrainError:
         status = response.status_code
         said = self._hide_key(" ".join(response.text.split()))[:200]
         if status in REFUSED:
-            remedy = (
-                f"check the key in the environment variable {self._key_env}"
-                if self._key_env
-                else "name the environment variable with the key in web.api_key_env"
-            )
+            remedy = "name the environment variable with the key in web.api_key_env"
+            if self._settings.api_key_env:
+                remedy = f"check the key in the environment variable {self._settings.api_key_env}"
             return ServiceError(f"{self._name}: HTTP {status}: {said}; {remedy}")
         passing = is_passing_status(status)
-        tries = f" after {self._attempts} attempts" if passing else ""
-        remedy = (
-            "lower web.concurrency"
-            if status == 429
-            else "try again later"
-            if status >= 500
-            else "check web.endpoint and the account"
-        )
+        tries = f" after {self._settings.attempts} attempts" if passing else ""
+        remedy = "try again later" if status >= 500 else "check web.endpoint and the account"
+        remedy = {429: "lower web.concurrency"}.get(status, remedy)
         return SearchError(
             f"{self._name}: HTTP {status}{tries}: {said}; {remedy}",
             f"http_{status}",

@@ -48,7 +48,7 @@ def make_app(index: PassageIndex) -> Starlette:
             Route("/retrieve", retrieve, methods=["POST"]),
             Route("/health", report_health, methods=["GET"]),
         ],
-        exception_handlers={HTTPException: answer_fault, Exception: answer_crash},
+        exception_handlers={HTTPException: answer_fault, Exception: answer_fault},
     )
     app.state.index = index
     app.state.scoring = asyncio.Semaphore(index.REQUESTS)
@@ -71,13 +71,9 @@ async def report_health(request: Request) -> Response:
 
 
 async def answer_fault(request: Request, error: Exception) -> Response:
-    """Turn a refused request into JSON."""
-    assert isinstance(error, HTTPException)
-    return encode({"error": error.detail}, error.status_code)
-
-
-async def answer_crash(request: Request, error: Exception) -> Response:
-    """Turn a failure of the server itself into JSON; starlette logs the traceback."""
+    """Turn a refused request, or a failure whose traceback starlette logs, into JSON."""
+    if isinstance(error, HTTPException):
+        return encode({"error": error.detail}, error.status_code)
     return encode({"error": f"{type(error).__name__}: {error}"}, 500)
 
 

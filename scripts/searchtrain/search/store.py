@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from searchtrain.search import Search
 from searchtrain.search.corpus import read_passages
 from searchtrain.search.manifest import read_manifest
 
@@ -20,8 +21,8 @@ Ranking = list[tuple[int, float]]
 """Places in the corpus and scores (higher is better), best first; equal scores by place."""
 
 
-class PassageIndex:
-    """What every engine's index shares; implements `Search` in this process."""
+class PassageIndex(Search):
+    """What every engine's index shares: search in this process, which costs nothing."""
 
     ENGINE = ""
     """The engine's name in manifests."""
@@ -37,11 +38,6 @@ class PassageIndex:
         self.manifest = read_manifest(index, corpus, self.ENGINE, self.VERSION)
         self._offsets = np.load(index / OFFSETS, mmap_mode="r")
         self._corpus = np.memmap(corpus, mode="r")
-
-    @classmethod
-    def describe(cls) -> dict[str, str]:
-        """The manifest's entries about the engine."""
-        return {"engine": cls.ENGINE, "version": cls.VERSION}
 
     def __len__(self) -> int:
         return int(self.manifest["passages"])
@@ -67,16 +63,6 @@ class PassageIndex:
             [{**orjson.loads(self.read_line(place)), "score": score} for place, score in ranking]
             for ranking in self.rank_all(queries, topk)
         ]
-
-    def stop(self) -> None:
-        """See `Search.stop`; passages of one's own index cost nothing."""
-
-    def report(self) -> dict[str, Any]:
-        """See `Search.report`."""
-        return {}
-
-    async def close(self) -> None:
-        """Nothing is held that the garbage collector does not give back."""
 
 
 class Offsets:

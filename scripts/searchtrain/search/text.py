@@ -20,18 +20,8 @@ TERM = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W\u3040-\u30ff\
 STOPWORDS = {"english": STOPWORDS_EN, "english_plus": STOPWORDS_EN_PLUS}
 """Lucene's 33 words, and NLTK's 179 with pronouns and question words."""
 
-UNDECOMPOSED = str.maketrans(
-    {
-        "ø": "o",
-        "ł": "l",
-        "đ": "d",
-        "ð": "d",
-        "ħ": "h",
-        "\u0131": "i",
-        "æ": "ae",
-        "œ": "oe",
-        "þ": "th",
-    }
+UNDECOMPOSED = str.maketrans("øłđðħ\u0131", "olddhi") | str.maketrans(
+    {"æ": "ae", "œ": "oe", "þ": "th"}
 )
 """Letters that Unicode does not take apart into a base letter and an accent."""
 
@@ -41,7 +31,7 @@ class Analyser:
     """Fold, split, drop stop words, stem."""
 
     stopwords: frozenset[str]
-    stem: Callable[[str], str] | None = field(repr=False)
+    stem: Callable[[str], str] = field(repr=False)
 
     def split(self, text: str) -> list[str]:
         """The index terms of a text, in order, repeated as often as they occur."""
@@ -49,31 +39,23 @@ class Analyser:
 
     def reduce(self, word: str) -> str:
         """The index term of one of `split_words`' words; empty for a stop word."""
-        if word in self.stopwords:
-            return ""
-        return word if self.stem is None else self.stem(word)
+        return "" if word in self.stopwords else self.stem(word)
 
 
 def make_analyser(stopwords: str | list[str] | None, stemmer: str | None) -> Analyser:
     """Build an analyser.
 
     `stopwords`: a name of STOPWORDS, a list of words, or None for none. `stemmer`: a Snowball
-    language (`english`, `german`, ...), or None for none. Raises InputError for an unknown name.
+    language (`english`, `german`, ...), or None for none. Raises InputError for an unknown stemmer.
     """
-    if isinstance(stopwords, str):
-        if stopwords not in STOPWORDS:
-            raise InputError(
-                f"index.stopwords: {stopwords!r} is not known; use one of {', '.join(STOPWORDS)},"
-                " a list or null"
-            )
-        stopwords = list(STOPWORDS[stopwords])
+    words = STOPWORDS[stopwords] if isinstance(stopwords, str) else stopwords or ()
     if stemmer is not None and stemmer not in Stemmer.algorithms():
         raise InputError(
             f"index.stemmer: {stemmer!r} is not known; use one of {', '.join(Stemmer.algorithms())}"
         )
     return Analyser(
-        stopwords=frozenset(term for word in stopwords or () for term in TERM.findall(fold(word))),
-        stem=None if stemmer is None else Stemmer.Stemmer(stemmer).stemWord,
+        stopwords=frozenset(term for word in words for term in TERM.findall(fold(word))),
+        stem=str if stemmer is None else Stemmer.Stemmer(stemmer).stemWord,
     )
 
 

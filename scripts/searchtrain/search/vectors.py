@@ -45,14 +45,12 @@ class VectorSearch:
         when there are fewer vectors.
         """
         topk = min(topk, len(self))
-        parts = [
-            self._find_some(queries[start : start + QUERIES], topk)
-            for start in range(0, len(queries), QUERIES)
-        ]
-        if not parts:
-            return np.zeros((0, topk), np.int64), np.zeros((0, topk), np.float32)
-        places, scores = zip(*parts, strict=True)
-        return np.concatenate(places), np.concatenate(scores)
+        places = np.empty((len(queries), topk), dtype=np.int64)
+        scores = np.empty((len(queries), topk), dtype=np.float32)
+        for start in range(0, len(queries), QUERIES):
+            some = slice(start, start + QUERIES)
+            places[some], scores[some] = self._find_some(queries[some], topk)
+        return places, scores
 
     @torch.inference_mode()
     def _find_some(self, queries: np.ndarray, topk: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import asyncio
 import html
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from searchtrain import config
 from searchtrain.core.errors import PageError
 from searchtrain.core.files import digest
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.search import Search
 from searchtrain.search.exclusion import Exclusion, make_exclusion
 from searchtrain.search.extract import Extractors
 from searchtrain.search.pages import PageReader, parse_address
@@ -33,11 +34,8 @@ CUT = ("...", "\u2026")
 Passage = dict[str, Any]
 
 
-class WebSearch:
-    """Implements `Search` over the web.
-
-    `usage` counts what SerperClient and PageReader count.
-    """
+class WebSearch(Search):
+    """Search over the web; `usage` counts what SerperClient and PageReader count."""
 
     def __init__(
         self,
@@ -57,21 +55,8 @@ class WebSearch:
         self.settings = settings
         self.usage: Counter[str] = Counter()
         self._excluded = (*settings.exclude, *settings.benchmark_hosts)
-        make_exclusion(self._excluded)
-        self._engine = SerperClient(
-            url,
-            cache,
-            api_key_env=settings.api_key_env,
-            country=settings.country,
-            language=settings.language,
-            results=settings.results,
-            offline=settings.offline,
-            concurrency=settings.concurrency,
-            timeout=settings.timeout,
-            attempts=settings.attempts,
-            backoff=backoff,
-            usage=self.usage,
-        )
+        make_exclusion(self._excluded)  # raises for a bad entry
+        self._engine = SerperClient(url, settings, cache, self.usage, backoff)
         self._pages = PageReader(
             settings.pages,
             cache,
@@ -164,9 +149,9 @@ class Hit:
     """The engine's own words."""
     url: str
     """"" if it has none."""
-    links: tuple[str, ...] = ()
+    links: tuple[str, ...]
     """Every URL that it comes from."""
-    date: str = ""
+    date: str
 
     @property
     def id(self) -> str:
@@ -183,48 +168,33 @@ class Hit:
 
 def list_hits(response: Mapping[str, Any], answer_box: bool, knowledge_graph: bool) -> list[Hit]:
     """The hits of a response in the order in which a result page shows them, each URL once."""
-    hits: list[Hit] = []
-    if answer_box:
-        hits += read_answer_box(response.get("answerBox"))
-    if knowledge_graph:
-        hits += read_knowledge_graph(response.get("knowledgeGraph"))
-    seen: set[str] = set()
+    hits: dict[str, Hit] = {}
+    box, graph = response.get("answerBox"), response.get("knowledgeGraph")
+    if answer_box and isinstance(box, Mapping):
+        said = strip_fields(box, "answer", "snippet")
+        hits["box"] = make_hit("answer_box", box, dict.fromkeys(said), "link")
+    if knowledge_graph and isinstance(graph, Mapping):
+        said = strip_fields(graph, "type", "description")
+        attributes = graph.get("attributes")
+        if isinstance(attributes, Mapping):
+            said += [f"{name}: {strip_markup(value)}" for name, value in attributes.items()]
+        hits["graph"] = make_hit("knowledge_graph", graph, said, "descriptionLink", "website")
     for row in response.get("organic", ()):
-        link = read_link(row.get("link"))
-        if link and link not in seen:
-            seen.add(link)
-            title, text, date = (strip_markup(row.get(key)) for key in ("title", "snippet", "date"))
-            hits.append(Hit("organic", title, text, link, (link,), date))
-    return hits
+        hit = make_hit("organic", row, strip_fields(row, "snippet"), "link")
+        hits.setdefault(hit.url, hit)
+    return [hit for hit in hits.values() if (hit.url if hit.kind == "organic" else hit.text)]
 
 
-def read_answer_box(box: Any) -> Iterator[Hit]:
-    """The engine's own answer, if it has text."""
-    if not isinstance(box, Mapping):
-        return
-    said = [strip_markup(box.get(key)) for key in ("answer", "snippet")]
-    link = read_link(box.get("link"))
-    text = "\n".join(dict.fromkeys(filter(None, said)))
-    if text:
-        title = strip_markup(box.get("title"))
-        date = strip_markup(box.get("date"))
-        yield Hit("answer_box", title, text, link, (link,) if link else (), date)
+def make_hit(kind: str, shown: Mapping[str, Any], said: Iterable[str], *links: str) -> Hit:
+    """A hit that says the lines `said`; `links`: its fields with links, the main one first."""
+    found = tuple(filter(None, (read_link(shown.get(key)) for key in links)))
+    title, date = strip_fields(shown, "title", "date")
+    return Hit(kind, title, "\n".join(filter(None, said)), found[0] if found else "", found, date)
 
 
-def read_knowledge_graph(graph: Any) -> Iterator[Hit]:
-    """What the engine knows of a thing: its type, a description, and attributes."""
-    if not isinstance(graph, Mapping):
-        return
-    said = [strip_markup(graph.get(key)) for key in ("type", "description")]
-    attributes = graph.get("attributes")
-    if isinstance(attributes, Mapping):
-        said += [f"{name}: {strip_markup(value)}" for name, value in attributes.items()]
-    links = [read_link(graph.get(key)) for key in ("descriptionLink", "website")]
-    links = [link for link in links if link]
-    text = "\n".join(filter(None, said))
-    if text:
-        title = strip_markup(graph.get("title"))
-        yield Hit("knowledge_graph", title, text, links[0] if links else "", tuple(links))
+def strip_fields(shown: Mapping[str, Any], *keys: str) -> list[str]:
+    """The plain text of some fields."""
+    return [strip_markup(shown.get(key)) for key in keys]
 
 
 def read_link(value: Any) -> str:
