@@ -73,13 +73,7 @@ async def _grow(
     settings: Trees,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     models = [planner.model, browser.model]
-    quality = Quality(
-        search,
-        pages,
-        topk=settings.topk,
-        term_share=settings.term_share,
-        trace_share=settings.trace_share,
-    )
+    quality = Quality(search, pages, settings)
     grower = growth.Grower(planner, browser, quality, pages, settings)
     try:
         roots: list[Page] = (
@@ -89,8 +83,6 @@ async def _grow(
         )
         frame = await growth.grow_trees(roots, grower, models, search, settings)
     finally:
-        for model in models:
-            await model.close()
         await search.close()
     report = growth.report_growth(
         frame, grower.refused, draw.passed_over, pages.broken_links, models

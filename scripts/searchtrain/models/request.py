@@ -85,6 +85,16 @@ def is_too_long(status: int, text: str) -> bool:
     return status == 400 and "context length" in text.lower()
 
 
+def make_object_schema(**properties: Any) -> dict[str, Any]:
+    """JSON Schema of an object that has all of these properties and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 def parse_object(
     text: str, schema: Mapping[str, Any], max_chars: int | None = None
 ) -> dict[str, Any]:

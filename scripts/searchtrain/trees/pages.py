@@ -8,6 +8,7 @@ out and counted.
 from array import array
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,11 @@ class PageStore:
     def __contains__(self, name: str) -> bool:
         return self._locate(name) is not None
 
+    def __getitem__(self, name: str) -> Page:
+        page = self.read(name)
+        assert page is not None  # nodes and links lead to pages of the corpus only
+        return page
+
     @property
     def broken_links(self) -> int:
         """Links met so far that lead nowhere."""
@@ -103,15 +109,8 @@ class PageStore:
 
     def list_links(self, page: Page, without: Collection[str], most: int) -> list[Link]:
         """The first `most` links of a page that do not lead to pages in `without`."""
-        links: list[Link] = []
-        for name in page.links:
-            if len(links) == most:
-                break
-            if name not in without:
-                target = self.read(name)
-                assert target is not None  # broken links are no links
-                links.append(Link(target.id, target.title))
-        return links
+        targets = (self[name] for name in page.links if name not in without)
+        return [Link(target.id, target.title) for target in islice(targets, most)]
 
     def _locate(self, name: str) -> int | None:
         key = shorten(name)
