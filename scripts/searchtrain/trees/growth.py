@@ -214,7 +214,6 @@ class Grower:
         tree, settings = sapling.tree, self._settings
         if tree is None:
             return {INITIALISE: [], QUIT: []}
-        legal: dict[str, list[str]] = {}
         room = settings.max_vertices - len(sapling.nodes)
         used = sapling.pages
         inner = list_inner(tree)
@@ -228,10 +227,8 @@ class Grower:
             for node in grown * (room >= 1)
             if not used.issuperset(self._pages[node.page].links)
         ]
-        if blur:
-            legal[BLUR] = sorted(blur)
-        if extend:
-            legal[EXTEND] = sorted(extend)
+        aims = {BLUR: sorted(blur), EXTEND: sorted(extend)}
+        legal = {name: targets for name, targets in aims.items() if targets}
         if len(sapling.nodes) >= settings.min_vertices and not vague:
             legal[DONE] = []
         legal[QUIT] = []
@@ -284,15 +281,10 @@ def report_growth(
             for client in clients
         },
     }
-    logger.info(
-        "trees:\n%s",
-        format_table([{"status": key, "trees": count} for key, count in report["status"].items()]),
-    )
-    for name in ("truncated_by", "refused_steps"):
-        if report[name]:
-            logger.info(
-                "%s: %s",
-                name.replace("_", " "),
-                ", ".join(f"{kind} {count}" for kind, count in report[name].items()),
-            )
+    rows = [
+        {"counted": name.replace("_", " "), "kind": kind, "number": count}
+        for name in ("status", "truncated_by", "refused_steps")
+        for kind, count in report[name].items()
+    ]
+    logger.info("trees:\n%s", format_table(rows))
     return report
