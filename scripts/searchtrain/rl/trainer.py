@@ -232,8 +232,18 @@ class Trainer:
     def _roll_out(self, prompts: Sequence[str], trainer: GRPOTrainer) -> dict[str, list[Any]]:
         """TRL's rollout function: `prompts` are this process's, group after group."""
         begun = time.monotonic()
+        # Its first one's place among those of all processes.
         first = trainer.accelerator.process_index * len(prompts)
-        attempts = self._make_attempts(prompts, trainer.state.global_step, first)
+        step, size = trainer.state.global_step, self.settings.group_size
+        asked = self._questions[[int(prompt) for prompt in prompts]]
+        attempts = [
+            replace(
+                attempt,
+                rollout=place % size,
+                seed=int(digest([attempt.seed, step, place])[:7], 16),
+            )
+            for place, attempt in enumerate(loop.make_attempts(asked, 1, self.settings.seed), first)
+        ]
         rollouts = self._runner.run(
             roll_out(attempts, self._harness, self._search, self.model, self._match)
         )
@@ -241,7 +251,7 @@ class Trainer:
         failures = FailureLimit(len(every), self.settings.max_failed_share, "grpo.max_failed_share")
         for rollout in every:
             failures.count(rollout.error)
-        self._measured |= measure_rollouts(every, self.settings.group_size)
+        self._measured |= measure_rollouts(every, size)
         self._measured["rollout_seconds"] = time.monotonic() - begun
         tokens = [rollout.tokens for rollout in rollouts]
         return {
@@ -251,18 +261,6 @@ class Trainer:
             "env_mask": [each.mask for each in tokens],
             "reward": [rollout.reward for rollout in rollouts],
         }
-
-    def _make_attempts(self, prompts: Sequence[str], step: int, first: int) -> list[loop.Attempt]:
-        """One attempt per prompt; `first`: its place among those of all processes."""
-        size = self.settings.group_size
-        asked = self._questions[[int(prompt) for prompt in prompts]]
-        attempts = loop.make_attempts(asked, 1, self.settings.seed)
-        return [
-            replace(
-                attempt, rollout=place % size, seed=int(digest([attempt.seed, step, place])[:7], 16)
-            )
-            for place, attempt in enumerate(attempts, first)
-        ]
 
 
 def read_reward(reward: Sequence[float | None], **_: Any) -> list[float | None]:

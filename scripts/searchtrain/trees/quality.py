@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from searchtrain import config
@@ -74,11 +75,8 @@ class Quality:
         sets = await asyncio.gather(*(self._find([condition]) for condition in conditions))
         if len(conditions) > 1 or node.children[0].entity is None:
             self._check_blurring(node, conditions, sets)
-        joint = set(sets[0])
-        if len(conditions) > 1:
-            fitting = {name for found in sets for name in found if self._fits_all(name, conditions)}
-            joint = fitting.union(await self._find(conditions))
-        return len(joint | {node.page})
+        fitting = {name for found in sets for name in found if self._fits_all(name, conditions)}
+        return len(fitting.union(await self._find(conditions), {node.page}))
 
     def state_condition(self, node: Node, child: Node, claim: str) -> Condition:
         """What a claim asks of a page; raises TreeFault `untraceable` if its own page fails.
@@ -111,7 +109,7 @@ class Quality:
     def _check_blurring(
         self, node: Node, conditions: Sequence[Condition], sets: Sequence[tuple[str, ...]]
     ) -> None:
-        claims = [node.claim_on(child) for child in node.children]
+        claims = list(map(node.claim_on, node.children))
         for claim, found in zip(claims, sets, strict=True):
             if set(found) <= {node.page}:
                 raise TreeFault(
@@ -170,12 +168,9 @@ class Quality:
 
 def _list_specific(claim: str, letters: set[str]) -> list[str]:
     """Numbers and capitalised words, without letters of nodes and the claim's first word."""
-    words = [
-        (match.start(), match[0]) for pattern in (TERM, NUMBER) for match in pattern.finditer(claim)
-    ]
     return [
-        word
-        for start, word in words
-        if word not in letters
-        and (any(sign.isdigit() for sign in word) or (start > 0 and word[0].isupper()))
+        word[0]
+        for word in chain(TERM.finditer(claim), NUMBER.finditer(claim))
+        if word[0] not in letters
+        and (any(map(str.isdigit, word[0])) or (word.start() > 0 and word[0][0].isupper()))
     ]
