@@ -8,7 +8,7 @@ out and counted.
 from array import array
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import islice
+from itertools import filterfalse, islice
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,6 @@ import orjson
 from searchtrain.core.errors import InputError
 from searchtrain.search.contents import split_contents
 from searchtrain.search.corpus import read_passages, shorten
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Where a link leads: id and title of a page."""
-
-    id: str
-    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +99,9 @@ class PageStore:
             aliases=tuple(map(str, aliases)) if isinstance(aliases, list) else (),
         )
 
-    def list_links(self, page: Page, without: Collection[str], most: int) -> list[Link]:
-        """The first `most` links of a page that do not lead to pages in `without`."""
-        targets = (self[name] for name in page.links if name not in without)
-        return [Link(target.id, target.title) for target in islice(targets, most)]
+    def list_links(self, page: Page, without: Collection[str], most: int) -> list[Page]:
+        """Where the first `most` links of a page lead that do not lead to pages in `without`."""
+        return [self[name] for name in islice(filterfalse(without.__contains__, page.links), most)]
 
     def _locate(self, name: str) -> int | None:
         key = shorten(name)

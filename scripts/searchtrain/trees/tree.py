@@ -16,7 +16,7 @@ from typing import Any
 from searchtrain.core.errors import ToldToModel
 from searchtrain.models.request import make_object_schema
 from searchtrain.trees.names import find_name, list_names
-from searchtrain.trees.pages import Link, Page
+from searchtrain.trees.pages import Page
 
 IDS = string.ascii_uppercase
 """Node ids in order of creation; a tree has no more nodes than there are letters."""
@@ -168,7 +168,7 @@ def name_next(root: Node | None) -> str:
 
 
 def check_step(
-    old: Node | None, new: Node, action: str, target: str, page: Page, links: Sequence[Link]
+    old: Node | None, new: Node, action: str, target: str, page: Page, links: Sequence[Page]
 ) -> Node:
     """Check that `new` is `old` and one step, and return it with children in order of creation.
 
@@ -264,7 +264,7 @@ def _check_attribute(child: Node, page: Page) -> None:
         raise TreeFault(f"An attribute has its parent's page, {page.id!r}.", "link_not_on_page")
 
 
-def _check_entity(child: Node, page: Page, links: Sequence[Link]) -> None:
+def _check_entity(child: Node, page: Page, links: Sequence[Page]) -> None:
     if child.entity is None or child.kind in ("", ATTRIBUTE):
         raise TreeFault(
             "This step adds an entity: a linked page with its title, and a kind that says what"

@@ -73,9 +73,7 @@ def list_gold_ids(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def select_open(trees: pl.DataFrame) -> pl.DataFrame:
     """The trees that have a question to judge: finished, written and free of hidden names."""
-    return trees.filter(
-        (pl.col("status") == "done") & (pl.col("question") != "") & (pl.col("leak") == "")
-    )
+    return trees.filter(pl.col("question") != "", status="done", leak="")
 
 
 async def verify_trees(
@@ -90,7 +88,11 @@ async def verify_trees(
     """
     rows = select_open(trees).to_dicts()
     for row in rows:
-        _check_pages(row, pages)
+        if missing := next((key for key in list_gold_ids(row["nodes"]) if key not in pages), None):
+            raise InputError(
+                f"tree {row['id']!r}: its page {missing!r} is not in the corpus; grow the trees"
+                " again from the present one"
+            )
     failures = FailureLimit(len(rows), settings.max_failed_share, "verify.max_failed_share")
 
     async def check(row: Mapping[str, Any]) -> tuple[dict[str, Any], BoundaryError | None]:
@@ -184,7 +186,14 @@ def make_report(
         "errors": dict(sorted(errors.items())),
         "statistics": list(statistics),
         "models": {
-            client.role.name: _describe(client) for client in (panel.solver, panel.verifier)
+            client.role.name: {
+                "model": client.role.model,
+                "revision": client.role.revision,
+                **client.usage,
+                "dollars": round(client.cost(), 6),
+                "all_dollars": round(client.cost(cached=True), 6),
+            }
+            for client in (panel.solver, panel.verifier)
         },
         "search": panel.search.report(),
     }
@@ -267,15 +276,6 @@ def _list_claims(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield " ".join(claim.split())
 
 
-def _check_pages(row: Mapping[str, Any], pages: PageStore) -> None:
-    missing = next((key for key in list_gold_ids(row["nodes"]) if key not in pages), None)
-    if missing is not None:
-        raise InputError(
-            f"tree {row['id']!r}: its page {missing!r} is not in the corpus; grow the trees again"
-            " from the present one"
-        )
-
-
 def _read_answer(value: Mapping[str, Any]) -> str:
     return " ".join(value["answer"].split())
 
@@ -324,13 +324,3 @@ def _collect(
 def _count_reasons(frame: pl.DataFrame) -> dict[str, int]:
     counts = Counter(map(name_reason, frame.iter_rows(named=True)))
     return {name: counts[name] for name in REASONS}
-
-
-def _describe(client: Model) -> dict[str, Any]:
-    return {
-        "model": client.role.model,
-        "revision": client.role.revision,
-        **client.usage,
-        "dollars": round(client.cost(), 6),
-        "all_dollars": round(client.cost(cached=True), 6),
-    }
