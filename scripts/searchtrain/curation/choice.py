@@ -131,7 +131,9 @@ def judge_questions(
     questions = judged.group_by("question_id", maintain_order=True).agg(
         pl.len().alias("rollouts"), pl.col("correct").mean().alias("difficulty")
     )
-    measured = [Question(*row, seed=seed) for row in questions.iter_rows()]
+    measured = [
+        Question(key, rollouts, share, seed) for key, rollouts, share in questions.iter_rows()
+    ]
     columns: list[pl.Series] = []
     for name, threshold in rules.items():
         rule = QUESTION_RULES[name]

@@ -85,9 +85,9 @@ def publish(run_dir: Path, out: Path, facts: Mapping[str, Any]) -> None:
     partial.replace(out)
 
 
-def read_loss(log: Path) -> list[dict[str, float]]:
+def read_loss(log: Path) -> list[dict[str, Any]]:
     """The loss curve from the trainer's log: one `{step, loss, lr}` per logged step."""
-    curve: dict[int, dict[str, float]] = {}
+    curve: dict[int, dict[str, Any]] = {}
     for _, entry in read_jsonl(log):
         if "loss" in entry:
             step = entry["current_steps"]

@@ -263,7 +263,7 @@ def report_growth(
     """`trees_report.json`: how trees ended and why, what was refused, and what it cost.
 
     `trees`: `schemas.Trees`; `refused`: steps by kind of fault; `passed_over`: pages that could be
-    no root, by reason. `models` counts what was bought now, `dollars_in_all` cached answers, too.
+    no root, by reason. `models` counts what is paid now, `dollars_in_all` cached answers, too.
     """
     done = trees.filter(status=DONE)
     report: dict[str, Any] = {

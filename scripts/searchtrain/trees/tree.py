@@ -39,7 +39,7 @@ NODE_SCHEMA = make_object_schema(
 
 
 class TreeFault(ToldToModel):
-    """A step that is not accepted; the message tells the model what to mend.
+    """A step that is not accepted; the message tells the model what to fix.
 
     Kinds: `illegal_action`, `illegal_target`, `root_dropped`, `old_node_changed`, `nodes_added`,
     `duplicate_id`, `wrong_id`, `link_not_on_page`, `broken_link`, `claim_mismatch`, `leaf_leaks`;
