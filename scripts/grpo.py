@@ -9,12 +9,11 @@ from importlib import metadata
 from searchtrain.agent import setup
 from searchtrain.config.command import Parser
 from searchtrain.core import cli
-from searchtrain.core.files import digest, hash_file
+from searchtrain.core.files import digest, hash_file, write_jsonl
 from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.report.training_chart import draw_history
-from searchtrain.rl.history import write_history
 from searchtrain.rl.trainer import Trainer, write_loss
 from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.training import trainer as sft
@@ -57,7 +56,7 @@ def main() -> None:
         return
     write_loss(history, model / "trainer_log.jsonl")
     sft.publish(model, args.out, facts)
-    write_history(history, args.history)
+    write_jsonl(history, args.history)
     draw_history(history, args.picture)
 
 

@@ -49,13 +49,7 @@ def main() -> None:
         )
     )
     search = setup.open_search(config, args.servers, "trees", "retriever")
-    quality = Quality(
-        search,
-        pages,
-        topk=settings.topk,
-        term_share=settings.term_share,
-        trace_share=settings.trace_share,
-    )
+    quality = Quality(search, pages, settings)
     grower = growth.Grower(planner, browser, quality, pages, settings)
     draw = RootDraw(pages, held_out, settings.min_text)
     models = [planner.model, browser.model]
@@ -83,8 +77,6 @@ async def _grow(
         )
         return await growth.grow_trees(roots, grower, models, search, settings)
     finally:
-        for model in models:
-            await model.close()
         await search.close()
 
 

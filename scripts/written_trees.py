@@ -1,7 +1,6 @@
 """Turn finished research trees into questions (rule written_trees)."""
 
 import asyncio
-import json
 
 from searchtrain.agent import setup
 from searchtrain.config.command import Parser
@@ -35,8 +34,7 @@ def main() -> None:
     frame, report = asyncio.run(writing.write_questions(trees, writer, pages, config.trees))
     schemas.write_table(frame, args.out, schemas.WrittenTrees)
     if args.infoseek:
-        rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in make_infoseek_rows(frame)]
-        files.write_text("".join(rows), args.infoseek)
+        files.write_jsonl(make_infoseek_rows(frame), args.infoseek)
     files.write_json(report, args.report)
 
 

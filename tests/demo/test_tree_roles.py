@@ -114,7 +114,7 @@ def grow(
         Asker(Scripted(name, rates), "Grow.", schema, settings.max_reply_chars)
         for name, schema in (("planner", growth.PLAN_SCHEMA), ("browser", growth.BROWSE_SCHEMA))
     ]
-    quality = Quality(index, pages, topk=settings.topk, term_share=1, trace_share=0.5)
+    quality = Quality(index, pages, settings)
     grower = growth.Grower(*askers, quality, pages, settings)
     roots = RootDraw(pages, HeldOut([]), 10).draw_from_corpus(count, 1)
     clients = [asker.model for asker in askers]

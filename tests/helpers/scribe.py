@@ -7,7 +7,7 @@ from searchtrain.agent import loop
 from searchtrain.config.limits import Limits
 from searchtrain.rl.generation import Generated, Sampling
 from searchtrain.rl.local import LocalModel
-from searchtrain.rl.rewards import find_match
+from searchtrain.rl.rewards import MATCHES
 from searchtrain.rl.rollouts import roll_out
 
 
@@ -45,5 +45,5 @@ def roll(scribe, tokenizer, library=None, **limits):
         for place, seed in enumerate(scribe.left)
     ]
     model = LocalModel("tiny", scribe, tokenizer)
-    match = find_match("strict")
+    match = MATCHES["strict"]
     return asyncio.run(roll_out(attempts, harness, library or Library(), model, match))

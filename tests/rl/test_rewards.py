@@ -1,11 +1,14 @@
 """What a rollout earns."""
 
+from typing import get_args
+
 import pytest
+from pydantic import ValidationError
 
 from helpers.library import ANSWER, SEARCH, TASK
 from searchtrain.agent import grammar
-from searchtrain.core.errors import InputError
-from searchtrain.rl.rewards import find_match, score_rollout
+from searchtrain.config import Grpo
+from searchtrain.rl.rewards import MATCHES, score_rollout
 
 
 def make_row(*said, stop_reason="answered", golden=("Norway",)):
@@ -37,12 +40,13 @@ NOTICE = grammar.render_notice("That turn was not valid.")
     ],
 )
 def test_only_a_valid_rollout_with_the_right_answer_is_rewarded(row, reward):
-    assert score_rollout(row, find_match("strict")) == reward
+    assert score_rollout(row, MATCHES["strict"]) == reward
 
 
 def test_a_reward_may_be_normalised():
     row = make_row(ANSWER, golden=("the Norway!",))
-    assert score_rollout(row, find_match("normalised")) == 1
-    assert score_rollout(row, find_match("strict")) == 0
-    with pytest.raises(InputError, match="strict, normalised"):
-        find_match("fuzzy")
+    assert score_rollout(row, MATCHES["normalised"]) == 1
+    assert score_rollout(row, MATCHES["strict"]) == 0
+    with pytest.raises(ValidationError, match="'strict' or 'normalised'"):
+        Grpo(reward="fuzzy")
+    assert MATCHES.keys() == set(get_args(Grpo.model_fields["reward"].annotation))

@@ -196,7 +196,7 @@ class Garden:
         self.grower = Grower(
             Asker(self.planner, "Plan.", PLAN_SCHEMA, limit),
             Asker(self.browser, "Browse.", BROWSE_SCHEMA, limit),
-            Quality(self.search, pages, topk=self.settings.topk, term_share=1.0, trace_share=0.5),
+            Quality(self.search, pages, self.settings),
             pages,
             self.settings,
         )
@@ -324,7 +324,7 @@ def test_what_one_claim_implies_is_refused(corpus, pages, index):
         ("A lies at longitude 30 E.", attribute("B", "fville")),
         ("A lies at latitude 50 N and longitude 30 E.", attribute("C", "fville")),
     )  # fmt: skip
-    quality = Quality(index, pages, topk=10, term_share=1.0, trace_share=0.5)
+    quality = Quality(index, pages, Trees(topk=10))
     with pytest.raises(TreeFault) as caught:
         asyncio.run(quality.count_candidates(node))
     assert caught.value.kind == "over_determined"
@@ -352,9 +352,7 @@ def test_a_number_is_more_than_its_digits(tmp_path):
         ("A lies at longitude 9.0 E.", attribute("C", "p")),
     )  # fmt: skip
     pages = PageStore(corpus)
-    quality = Quality(
-        BM25Index(tmp_path / "index", corpus), pages, topk=10, term_share=1.0, trace_share=0.5
-    )
+    quality = Quality(BM25Index(tmp_path / "index", corpus), pages, Trees(topk=10))
     with pytest.raises(TreeFault, match=r"longitude 9\.0 E\.' alone fits a single page"):
         asyncio.run(quality.count_candidates(node))
     wrong = "A lies at latitude 45.0 N."
@@ -369,7 +367,7 @@ def test_candidates_link_to_the_page_that_a_claim_names(pages, index):
         ("A is a city in B.", entity("B", "Norland", "norland", "country")),
     )  # fmt: skip
     search = Counted(index)
-    quality = Quality(search, pages, topk=10, term_share=1.0, trace_share=0.5)
+    quality = Quality(search, pages, Trees(topk=10))
     assert asyncio.run(quality.count_candidates(node)) == 4
     assert search.queries == ["is a city in Norland."]
     asyncio.run(quality.count_candidates(node))

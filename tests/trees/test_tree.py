@@ -10,7 +10,7 @@ from searchtrain.core.errors import ModelError
 from searchtrain.models.request import parse_object
 from searchtrain.trees.growth import BROWSE_SCHEMA
 from searchtrain.trees.names import find_name, list_names
-from searchtrain.trees.pages import Link, Page
+from searchtrain.trees.pages import Page
 from searchtrain.trees.tree import (
     Claim,
     TreeFault,
@@ -24,9 +24,9 @@ from searchtrain.trees.tree import (
 )
 
 LYON = Page("lyon", "Lyon", "A city in France.", ("france", "rhone"), broken=("gone",))
-LINKS = [Link("france", "France"), Link("rhone", "Rhône")]
+LINKS = [Page("france", "France", ""), Page("rhone", "Rhône", "")]
 FRANCE = Page("france", "France", "Borders Spain.", ("spain",))
-SPAIN = [Link("spain", "Spain")]
+SPAIN = [Page("spain", "Spain", "")]
 
 B = entity("B", "France", "france", "country")
 BEGUN = entity("A", "Lyon", "lyon", "city", ("A is a city in B.", B))
@@ -149,7 +149,7 @@ def test_a_leaf_whose_name_gives_an_inner_node_away_is_refused():
                                  children=(city,)),)
     )  # fmt: skip
     with pytest.raises(TreeFault, match="The name of C holds 'France'") as caught:
-        check_step(BEGUN, new, "extend", "B", FRANCE, [Link("new", "New France")])
+        check_step(BEGUN, new, "extend", "B", FRANCE, [Page("new", "New France", "")])
     assert caught.value.kind == "leaf_leaks"
 
 

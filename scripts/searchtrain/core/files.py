@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,13 @@ def write_text(text: str, path: str | Path) -> None:
     """Write a UTF-8 text file, atomically."""
     with replace_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_jsonl(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
+    """Write rows as UTF-8 JSON Lines, atomically."""
+    with replace_file(path) as partial:
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        partial.write_text("".join(lines), encoding="utf-8")
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

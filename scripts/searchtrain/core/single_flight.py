@@ -1,7 +1,7 @@
 """Single flight: callers that want the same thing at the same time share one piece of work."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -11,9 +11,9 @@ class SingleFlight(Generic[Result]):
     """Work under way by key; nothing is remembered once it is done (that is the cache's job)."""
 
     def __init__(self) -> None:
-        self._flights: dict[str, asyncio.Task[Result]] = {}
+        self._flights: dict[Hashable, asyncio.Task[Result]] = {}
 
-    async def join(self, key: str, work: Callable[[], Awaitable[Result]]) -> Result:
+    async def join(self, key: Hashable, work: Callable[[], Awaitable[Result]]) -> Result:
         """Wait for the work that goes under `key`, which the first caller begins.
 
         Its error reaches every caller; a caller that is cancelled leaves the work to the others.

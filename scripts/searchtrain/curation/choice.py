@@ -10,7 +10,7 @@ import io
 import logging
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -26,7 +26,6 @@ from searchtrain.curation.rules import (
     CORRECTNESS,
     QUESTION_RULES,
     RULES,
-    QuestionRule,
     Rule,
     Threshold,
     select_rules,
@@ -69,10 +68,8 @@ def curate_rollouts(
     Returns `schemas.Curated` and `schemas.Verdicts`. Raises InputError when nothing is left, if
     that is not allowed, or the questions or verdicts do not belong to the rollouts.
     """
-    rules = select_rules(dict(settings.rules), RULES, "curate.rules")
-    question_rules = select_rules(
-        dict(settings.question_rules), QUESTION_RULES, "curate.question_rules"
-    )
+    rules = select_rules(settings.rules, RULES)
+    question_rules = select_rules(settings.question_rules, QUESTION_RULES)
     joined = _join_trees(trajectories, rules, questions, shortcuts)
     judged = judge_rollouts(joined, rules, workers)
     judged = judge_questions(judged, question_rules, settings.seed)
@@ -99,11 +96,11 @@ def curate_rollouts(
 
 def make_acceptance(rules: config.Rules) -> Callable[[Mapping[str, Any]], bool]:
     """A test of one row of `schemas.Trajectories`: does it pass every rule that is on?"""
-    thresholds = select_rules(dict(rules), RULES, "curate.rules")
+    thresholds = select_rules(rules, RULES)
 
     def accept(row: Mapping[str, Any]) -> bool:
         rollout = Rollout(row)
-        return all(RULES[name].judge(rollout, value)[0] for name, value in thresholds.items())
+        return all(RULES[name].passes(rollout, value) for name, value in thresholds.items())
 
     return accept
 
@@ -134,12 +131,13 @@ def judge_questions(
     questions = judged.group_by("question_id", maintain_order=True).agg(
         pl.len().alias("rollouts"), pl.col("correct").mean().alias("difficulty")
     )
-    measured = [Question(*row) for row in questions.iter_rows()]
+    measured = [
+        Question(key, rollouts, share, seed) for key, rollouts, share in questions.iter_rows()
+    ]
     columns: list[pl.Series] = []
     for name, threshold in rules.items():
         rule = QUESTION_RULES[name]
-        values = [rule.measure(question, seed) for question in measured]
-        columns += _make_columns(name, rule, threshold, values)
+        columns += _make_columns(name, rule, threshold, list(map(rule.measure, measured)))
     return judged.join(
         questions.drop("rollouts").with_columns(columns),
         on="question_id",
@@ -210,7 +208,8 @@ def _judge_slice(trajectories: pl.DataFrame, rules: Mapping[str, Threshold]) -> 
     steps = [(RULES[name].measure, column.append) for name, column in values.items()]
     exact_match = RULES["exact_match"].measure
     words, matches = [], []
-    for rollout in _read_rollouts(trajectories):
+    rows = (row for chunk in trajectories.iter_slices(CHUNK) for row in chunk.to_dicts())
+    for rollout in map(Rollout, rows):
         words.append(rollout.words)
         matches.append(exact_match(rollout))
         for measure, add_value in steps:
@@ -225,17 +224,11 @@ def _judge_slice(trajectories: pl.DataFrame, rules: Mapping[str, Threshold]) -> 
 
 
 def _make_columns(
-    name: str, rule: Rule | QuestionRule, threshold: Threshold, values: list[float | None]
+    name: str, rule: Rule[Any], threshold: Threshold, values: list[float | None]
 ) -> list[pl.Series]:
     measured = pl.Series(f"{name}_value", values, dtype=pl.Float64)
     passed: pl.Series = rule.bound(measured, float(threshold))
     return [passed.fill_null(True).alias(name), measured]
-
-
-def _read_rollouts(trajectories: pl.DataFrame) -> Iterator[Rollout]:
-    for chunk in trajectories.iter_slices(CHUNK):
-        for row in chunk.to_dicts():
-            yield Rollout(row)
 
 
 def _list_verdicts(ranked: pl.DataFrame, thresholds: Mapping[str, Threshold]) -> pl.DataFrame:

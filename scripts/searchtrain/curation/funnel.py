@@ -11,7 +11,7 @@ import polars as pl
 
 from searchtrain.core.text_table import format_table
 from searchtrain.curation.ranking import BEST, CAP
-from searchtrain.curation.rules import QUESTION_RULES, RULES, QuestionRule, Rule
+from searchtrain.curation.rules import QUESTION_RULES, RULES, Rule
 
 
 def format_funnel(ranked: pl.DataFrame, rules: Iterable[str]) -> str:
@@ -40,7 +40,7 @@ def format_funnel(ranked: pl.DataFrame, rules: Iterable[str]) -> str:
 def _make_line(
     name: str, failed: int | None, alone: int | None, left: pl.DataFrame
 ) -> dict[str, Any]:
-    rule: Rule | QuestionRule | None = RULES.get(name) or QUESTION_RULES.get(name)
+    rule: Rule[Any] | None = RULES.get(name) or QUESTION_RULES.get(name)
     return {
         "rule": name,
         "dimension": rule.dimension if rule else None,

@@ -6,6 +6,7 @@ and, in a draw, the seed.
 """
 
 import hashlib
+from itertools import chain
 
 from searchtrain.agent import grammar
 from searchtrain.core.errors import ProtocolError
@@ -142,8 +143,7 @@ def measure_looping(rollout: Rollout) -> float:
 
 def count_searches(rollout: Rollout) -> int:
     """Turns that search."""
-    searches: int = rollout.row["searches"]
-    return searches
+    return int(rollout.row["searches"])
 
 
 def measure_distinct_sources(rollout: Rollout) -> float | None:
@@ -152,14 +152,13 @@ def measure_distinct_sources(rollout: Rollout) -> float | None:
     By id, which is the URL on the web (the published code counts titles, and divides by ten hits a
     search however many came). None without hits: `min_searches` judges that.
     """
-    hits = [hit for turn in rollout.row["retrieved_ids"] for hit in turn]
+    hits = list(chain.from_iterable(rollout.row["retrieved_ids"]))
     return len(set(hits)) / len(hits) if hits else None
 
 
 def count_fallbacks(rollout: Rollout) -> int:
     """Queries whose passages were shown as they came, not refined."""
-    fallbacks: int = rollout.row["fallbacks"]
-    return fallbacks
+    return int(rollout.row["fallbacks"])
 
 
 def measure_levels_reached(rollout: Rollout) -> float | None:
@@ -170,7 +169,7 @@ def measure_levels_reached(rollout: Rollout) -> float | None:
     levels = rollout.row.get("levels")
     if not levels:
         return None
-    found = {hit for turn in rollout.row["retrieved_ids"] for hit in turn}
+    found = set(chain.from_iterable(rollout.row["retrieved_ids"]))
     return sum(found.issuperset(level) for level in levels) / len(levels)
 
 
@@ -193,19 +192,18 @@ def check_genuine(rollout: Rollout) -> bool | None:
     return rollout.row.get("genuine") is True if rollout.row.get("levels") else None
 
 
-def draw_question(question: Question, seed: int) -> float | None:
+def draw_question(question: Question) -> float | None:
     """The number drawn for a question whose rollouts are all right.
 
     None for any other, and for one that has a single rollout: that one was right says too little of
     how hard the question is, and as a rule of all questions it would drop nearly all that there is
     to keep.
     """
-    if question.share < 1 or question.rollouts < 2:
-        return None
-    return draw_number(question.id, seed)
+    undrawn = question.share < 1 or question.rollouts < 2
+    return None if undrawn else draw_number(question.id, question.seed)
 
 
-def measure_correct_share(question: Question, _: int) -> float:
+def measure_correct_share(question: Question) -> float:
     """The share of the question's rollouts that are right."""
     return question.share
 

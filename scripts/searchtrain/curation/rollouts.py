@@ -77,6 +77,8 @@ class Question:
     rollouts: int
     share: float
     """Of the rollouts that are right."""
+    seed: int
+    """For a draw."""
 
 
 def list_grams(words: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:

@@ -22,15 +22,11 @@ from searchtrain.data.schemas import Shortcuts, empty_table, validate_table
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
 from searchtrain.models.model import Model
+from searchtrain.models.request import make_object_schema
 
 logger = logging.getLogger(__name__)
 
-GENUINE_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"reason": {"type": "string"}, "genuine": {"type": "boolean"}},
-    "required": ["reason", "genuine"],
-    "additionalProperties": False,
-}
+GENUINE_SCHEMA = make_object_schema(reason={"type": "string"}, genuine={"type": "boolean"})
 """What the judge must answer; the reason comes first, so that the verdict can follow from it."""
 
 

@@ -1,20 +1,56 @@
-"""One JSON answer of a model to each of many requests.
+"""The rows of a stage that asks models, and one JSON answer to each of many requests.
 
-Invariant: every request has an answer or the error that it failed with, in the order of the
-requests, and more failures than the stage allows end it.
+Invariant: every row has a result or the error that it failed with, in the order of the rows, and
+more failures than the stage allows end it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from searchtrain import config
 from searchtrain.core.errors import BoundaryError
 from searchtrain.models.asker import Asker
 from searchtrain.models.failures import attribute_failures
+from searchtrain.models.model import Model
 from searchtrain.models.pool import FailureLimit, run_pool
 from searchtrain.models.progress import StageProgress
 
+Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+async def work_through(
+    items: Sequence[Item],
+    work: Callable[[Item], Awaitable[tuple[Answer, BoundaryError | None]]],
+    failures: FailureLimit,
+    models: Sequence[Model],
+    *stops: Callable[[], None],
+) -> list[Answer]:
+    """Do the work on every item, as many at a time as the models take together, with progress.
+
+    `work` returns a result and the error that counts against `failures`. `stops` are called beside
+    the models' own when the stage must end early; the models are closed afterwards. Raises
+    SearchTrainError when more fail than allowed.
+    """
+    progress = StageProgress(len(items), models)
+
+    async def take(item: Item) -> Answer:
+        result, error = await work(item)
+        progress.advance(failed=error is not None)
+        failures.count(error)
+        return result
+
+    def stop() -> None:
+        for halt in (*(model.stop for model in models), *stops):
+            halt()
+
+    workers = sum(model.role.concurrency for model in models)
+    try:
+        return await run_pool(items, take, workers=workers, stop=stop)
+    finally:
+        progress.finish()
+        for model in models:
+            await model.close()
 
 
 async def ask_each(
@@ -31,22 +67,12 @@ async def ask_each(
     requests fail than that.
     """
     failures = FailureLimit(len(requests), settings.max_failed_share, f"{section}.max_failed_share")
-    model = asker.model
-    progress = StageProgress(len(requests), [model])
 
-    async def ask(request: str) -> Answer | BoundaryError:
+    async def ask(request: str) -> tuple[Answer | BoundaryError, BoundaryError | None]:
         try:
             with attribute_failures():
-                answer: Answer | BoundaryError = await asker.ask(request, read, seed=settings.seed)
-            error = None
-        except BoundaryError as caught:
-            answer = error = caught
-        progress.advance(failed=error is not None)
-        failures.count(error)
-        return answer
+                return await asker.ask(request, read, seed=settings.seed), None
+        except BoundaryError as error:
+            return error, error
 
-    try:
-        return await run_pool(requests, ask, workers=model.role.concurrency, stop=model.stop)
-    finally:
-        progress.finish()
-        await model.close()
+    return await work_through(requests, ask, failures, [asker.model])

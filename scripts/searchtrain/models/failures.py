@@ -5,11 +5,13 @@ Invariant: what leaves it is a BoundaryError, for the row's record, or ends the 
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from searchtrain.core.errors import InternalError, SearchTrainError
+from searchtrain.core.errors import BoundaryError, InternalError, SearchTrainError
 
+Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 _logged: set[tuple[str, str, int | None]] = set()
@@ -35,3 +37,12 @@ def attribute_failures() -> Iterator[None]:
             _logged.add(place)
             logger.error("a row failed by a fault of the program", exc_info=error)
         raise InternalError(f"{name}: {error} (see the log)", "internal") from error
+
+
+async def settle(work: Awaitable[Result], failed: Result) -> tuple[Result, BoundaryError | None]:
+    """What the work on one row comes to, or `failed` and the error that cost the row."""
+    try:
+        with attribute_failures():
+            return await work, None
+    except BoundaryError as error:
+        return failed, error

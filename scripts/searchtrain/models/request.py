@@ -80,6 +80,16 @@ def read_reply(reply: Any) -> dict[str, Any] | None:
     }
 
 
+def make_object_schema(**properties: Any) -> dict[str, Any]:
+    """JSON Schema of an object that has all of these properties and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 def parse_object(
     text: str, schema: Mapping[str, Any], max_chars: int | None = None
 ) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Request:
     stop: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Generated:
     """A turn as the model wrote it."""
 
@@ -98,23 +98,22 @@ class TransformersGenerator:
                 model.train(training)
 
     def _decode(self, model: Any, requests: Sequence[Request]) -> list[Generated]:
-        sampling, device = self.sampling, model.device
+        sampling, device, most = self.sampling, model.device, self.sampling.max_new_tokens
         lengths = [len(request.ids) for request in requests]
         width = max(lengths)
         ids = torch.zeros((len(requests), width), dtype=torch.long)
-        mask = torch.zeros((len(requests), width + sampling.max_new_tokens), dtype=torch.long)
+        mask = torch.zeros((len(requests), width + most), dtype=torch.long)
         for row, request in enumerate(requests):
             ids[row, width - lengths[row] :] = torch.tensor(request.ids)
             mask[row, width - lengths[row] :] = 1
         ids, mask = ids.to(device), mask.to(device)
         positions = (mask[:, :width].cumsum(1) - 1).clamp(min=0)
-        chances = torch.from_numpy(
-            np.stack([self._draw_chances(request.seed) for request in requests])
-        ).to(device)
-        turns = [_Turn(self, request) for request in requests]
+        draws = [np.random.default_rng(request.seed).random(most) for request in requests]
+        chances = torch.from_numpy(np.stack(draws)).to(device)
+        turns = [Generated([], [], "", "") for _ in requests]
         rows = list(range(len(requests)))  # request of each row of the batch that is left
         cache = Cache(layer_class_to_replicate=GrowingLayer)
-        for step in range(sampling.max_new_tokens):
+        for step in range(most):
             seen = width + step
             logits = model(
                 input_ids=ids,
@@ -126,7 +125,7 @@ class TransformersGenerator:
             ).logits[:, -1]
             tokens, logprobs = draw_tokens(logits, chances[:, step], sampling)
             for row, token, logprob in zip(rows, tokens.tolist(), logprobs.tolist(), strict=True):
-                turns[row].add(token, logprob)
+                self._add(turns[row], requests[row].stop, token, logprob)
             left = [place for place, row in enumerate(rows) if not turns[row].finish_reason]
             if not left:
                 break
@@ -138,56 +137,32 @@ class TransformersGenerator:
                 ids, mask, positions = ids[chosen], mask[chosen], positions[chosen]
                 chances = chances[chosen]
                 rows = [rows[place] for place in left]
-        return [turn.close() for turn in turns]
+        for turn in turns:
+            turn.text = turn.text or self._read(turn)
+        return turns
 
-    def _draw_chances(self, seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).random(self.sampling.max_new_tokens)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of a turn."""
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
-
-    def may_stop(self, token: int, stop: Sequence[str]) -> bool:
-        """Whether a stop string may end in this token: a cheap look before decoding the turn."""
+    def _add(self, turn: Generated, stop: Sequence[str], token: int, logprob: float) -> None:
+        """Add a token to a turn; those that come after its end are not its own."""
+        if turn.finish_reason:
+            return
+        turn.ids.append(token)
+        turn.logprobs.append(logprob)
+        if token in self._ends:
+            turn.finish_reason = "stop"
+            return
         if token not in self._texts:
             self._texts[token] = self._tokenizer.decode([token])
-        return any(end[-1] in self._texts[token] for end in stop)
+        # A cheap look before decoding the turn: may a stop string end in this token?
+        if any(end[-1] in self._texts[token] for end in stop):
+            text = self._read(turn)
+            if cuts := [text.find(end) + len(end) for end in stop if end in text]:
+                turn.finish_reason, turn.text = "stop", text[: min(cuts)]
+                return
+        if len(turn.ids) == self.sampling.max_new_tokens:
+            turn.finish_reason = "length"
 
-    def ends_turn(self, token: int) -> bool:
-        """Whether the model ends its turn with this token."""
-        return token in self._ends
-
-
-class _Turn:
-    """One turn while it is written; tokens that come after its end are not its own."""
-
-    def __init__(self, generator: TransformersGenerator, request: Request) -> None:
-        self.finish_reason = ""
-        self._generator = generator
-        self._stop = request.stop
-        self._ids: list[int] = []
-        self._logprobs: list[float] = []
-        self._text: str | None = None
-
-    def add(self, token: int, logprob: float) -> None:
-        if self.finish_reason:
-            return
-        self._ids.append(token)
-        self._logprobs.append(logprob)
-        generator = self._generator
-        if generator.ends_turn(token):
-            self.finish_reason = "stop"
-        elif generator.may_stop(token, self._stop):
-            text = generator.decode(self._ids)
-            cuts = [text.find(end) + len(end) for end in self._stop if end in text]
-            if cuts:
-                self.finish_reason, self._text = "stop", text[: min(cuts)]
-        if not self.finish_reason and len(self._ids) == generator.sampling.max_new_tokens:
-            self.finish_reason = "length"
-
-    def close(self) -> Generated:
-        text = self._generator.decode(self._ids) if self._text is None else self._text
-        return Generated(self._ids, self._logprobs, text, self.finish_reason)
+    def _read(self, turn: Generated) -> str:
+        return str(self._tokenizer.decode(turn.ids, skip_special_tokens=True))
 
 
 def draw_tokens(

@@ -4,11 +4,11 @@ Invariant: one line per step, in order, also where a run was interrupted and wen
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from searchtrain.core.files import read_jsonl, write_text
+from searchtrain.core.files import read_jsonl, write_jsonl
 
 
 class History:
@@ -23,7 +23,7 @@ class History:
         self.rows = [row for row in found if row["step"] <= steps]
         self.file = file
         if file:
-            write_history(self.rows, file)
+            write_jsonl(self.rows, file)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a step."""
@@ -31,8 +31,3 @@ class History:
         if self.file:
             with self.file.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
-
-
-def write_history(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    """Write the steps as JSON Lines, atomically."""
-    write_text("".join(json.dumps(row) + "\n" for row in rows), path)

@@ -46,8 +46,8 @@ class LocalModel:
         self.usage: Counter[str] = Counter()
         self.fault: Exception | None = None
         """What broke the generator: then no rollout can go on."""
-        self._tokenizer = tokenizer
-        self._special = frozenset(tokenizer.all_special_ids)
+        self.tokenizer = tokenizer
+        self.special = frozenset(tokenizer.all_special_ids)
         self._open = 0
         self._waiting: list[tuple[Request, asyncio.Future[Generated]]] = []
 
@@ -60,24 +60,6 @@ class LocalModel:
         """Wait no longer for a session that is closed."""
         self._open -= 1
         self._write_turns()
-
-    def render(self, messages: Sequence[Message], **options: Any) -> str:
-        """The conversation as the chat template writes it."""
-        sent = [dict(message) for message in messages]
-        return str(self._tokenizer.apply_chat_template(sent, tokenize=False, **options))
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a text."""
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    @property
-    def turn_end(self) -> int:
-        """The id that ends a turn."""
-        return int(self._tokenizer.eos_token_id)
-
-    def is_special(self, token: int) -> bool:
-        """Whether a token is none of a text's."""
-        return token in self._special
 
     async def ask(self, request: Request) -> Generated:
         """Have one turn written; raises ModelError `context_length` when there is no room for it.
@@ -155,7 +137,7 @@ class Session:
         """
         if schema is not None:
             raise InputError(f"{self.role.model}: the model that is trained takes no JSON schema")
-        text = self._model.render(messages, add_generation_prompt=True) + prefill
+        text = self._render(messages, add_generation_prompt=True) + prefill
         self._continue(messages, text)
         if not self._turns:
             self._prompt = len(self._ids)
@@ -187,9 +169,9 @@ class Session:
         is the environment's.
         """
         if messages and messages[-1]["role"] == grammar.ASSISTANT:
-            self._continue(messages, self._model.render(messages), ends=True)
+            self._continue(messages, self._render(messages), ends=True)
         if len(self._ids) == self._prompt or not self._turns:
-            self._add([self._model.turn_end])
+            self._add([self._model.tokenizer.eos_token_id])
             self._prompt = len(self._ids) - 1
         return Tokens(
             self._ids[: self._prompt],
@@ -197,6 +179,10 @@ class Session:
             self._logprobs[self._prompt :],
             self._mask[self._prompt :],
         )
+
+    def _render(self, messages: Sequence[Message], **options: Any) -> str:
+        sent = [dict(message) for message in messages]
+        return str(self._model.tokenizer.apply_chat_template(sent, tokenize=False, **options))
 
     def _continue(self, messages: Sequence[Message], text: str, ends: bool = False) -> None:
         """Make the ids those of `messages`, rendered as `text`; `ends`: up to the turn's end."""
@@ -210,10 +196,11 @@ class Session:
                 f"{self.role.model}: the chat template changes turns that it has written before;"
                 " training needs one that only adds to them"
             )
-        added = self._model.encode(text[len(written) :])
-        if ends and self._model.turn_end in added:
-            added = added[: added.index(self._model.turn_end) + 1]
-        if self._turn and self._ids and self._model.is_special(self._ids[-1]):
+        tokenizer = self._model.tokenizer
+        added = list(tokenizer(text[len(written) :], add_special_tokens=False)["input_ids"])
+        if ends and tokenizer.eos_token_id in added:
+            added = added[: added.index(tokenizer.eos_token_id) + 1]
+        if self._turn and self._ids and self._ids[-1] in self._model.special:
             # The model ended the turn itself. That is the template's end, or else (a closing tag
             # comes first) what a server would not have shown it again.
             if added[:1] == self._ids[-1:]:

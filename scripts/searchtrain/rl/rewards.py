@@ -7,28 +7,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from searchtrain.agent import grammar
-from searchtrain.core.errors import InputError, ProtocolError
+from searchtrain.core.errors import ProtocolError
 from searchtrain.data.answers import match_normalised, match_strict
 
-MATCHES: dict[str, Callable[[str, Iterable[str]], bool]] = {
-    "strict": match_strict,
-    "normalised": match_normalised,
-}
+Match = Callable[[str, Iterable[str]], bool]
+MATCHES: dict[str, Match] = {"strict": match_strict, "normalised": match_normalised}
 """When an answer is right: the values of `grpo.reward`."""
 FAILED = ("model_error", "search_error")
 """Stop reasons for which the model is not to blame."""
 
 
-def find_match(name: str) -> Callable[[str, Iterable[str]], bool]:
-    """The comparison of `grpo.reward`; raises InputError for an unknown one."""
-    if name not in MATCHES:
-        raise InputError(f"grpo.reward: {name!r} is not known; known are {', '.join(MATCHES)}")
-    return MATCHES[name]
-
-
-def score_rollout(
-    row: Mapping[str, Any], match: Callable[[str, Iterable[str]], bool]
-) -> float | None:
+def score_rollout(row: Mapping[str, Any], match: Match) -> float | None:
     """The reward of a row of `schemas.Trajectories`; None when the environment failed."""
     if row["stop_reason"] in FAILED:
         return None

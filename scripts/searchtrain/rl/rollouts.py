@@ -5,14 +5,14 @@ Invariant: a rollout differs from one of the student's in nothing but who writes
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from searchtrain.agent import loop
 from searchtrain.core.errors import BoundaryError
 from searchtrain.rl.local import LocalModel, Session, Tokens
-from searchtrain.rl.rewards import count_valid_turns, score_rollout
+from searchtrain.rl.rewards import Match, count_valid_turns, score_rollout
 from searchtrain.search import Search
 
 
@@ -33,7 +33,7 @@ async def roll_out(
     harness: loop.Harness,
     search: Search,
     model: LocalModel,
-    match: Callable[[str, Iterable[str]], bool],
+    match: Match,
 ) -> list[Rollout]:
     """Run all rollouts at once, in the order of the attempts.
 

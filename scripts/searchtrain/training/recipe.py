@@ -41,12 +41,7 @@ def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[st
         raise InputError(
             f"train.args: {', '.join(owned)}: the workflow sets this itself; take it out"
         )
-    return {
-        "model_name_or_path": str(base),
-        "dataset_dir": str(dataset.parent),
-        **OWNED,
-        **args,
-    }
+    return {"model_name_or_path": str(base), "dataset_dir": str(dataset.parent), **OWNED, **args}
 
 
 def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> dict[str, int]:
@@ -63,19 +58,17 @@ def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> d
     records = read_json(dataset)
     lengths = [len(tokenize_record(record, tokenizer)) for record in records]
     long = sum(length > cutoff for length in lengths)
-    logger.info(
-        "%d records, %d tokens, longest %d, %d longer than cutoff_len %d",
-        len(records), sum(lengths), max(lengths), long, cutoff,
-    )  # fmt: skip
+    facts = {
+        "records": len(records),
+        "tokens": sum(lengths),
+        "longest": max(lengths),
+        "longer_than_cutoff": long,
+    }
+    logger.info("cutoff_len %d: %s", cutoff, facts)
     if long > max_share * len(records):
         raise InputError(
             f"{dataset}: {long} of {len(records)} records are longer than cutoff_len {cutoff}"
             f" (longest {max(lengths)}) and would lose their answer; raise train.args.cutoff_len or"
             " train.max_cut_share"
         )
-    return {
-        "records": len(records),
-        "tokens": sum(lengths),
-        "longest": max(lengths),
-        "longer_than_cutoff": long,
-    }
+    return facts

@@ -4,7 +4,6 @@ The trainer works in a folder of its own, named by a fingerprint of all that goe
 that was interrupted goes on from its last saved state and a changed setting never mixes with it.
 """
 
-import json
 import logging
 import shutil
 import sys
@@ -17,7 +16,7 @@ import yaml
 
 from searchtrain.config import Train
 from searchtrain.core.errors import Interrupted, SearchTrainError
-from searchtrain.core.files import digest, hash_file, write_json
+from searchtrain.core.files import digest, hash_file, read_jsonl, write_json
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.serving import process
 from searchtrain.serving.gpu_lease import Lease
@@ -40,14 +39,7 @@ LEFT_OUT = (
 """What the trainer writes beside the model."""
 
 
-def train(
-    dataset: Path,
-    info: Path,
-    base: Path,
-    work: Path,
-    settings: Train,
-    lease: Lease,
-) -> Path:
+def train(dataset: Path, info: Path, base: Path, work: Path, settings: Train, lease: Lease) -> Path:
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
     `lease`: the devices of the run; they stay taken until the trainer is gone. Returns the folder
@@ -82,10 +74,7 @@ def publish(run_dir: Path, out: Path, facts: Mapping[str, Any]) -> None:
         shutil.rmtree(out)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(
-        run_dir, partial,
-        ignore=shutil.ignore_patterns(*LEFT_OUT),
-    )  # fmt: skip
+    shutil.copytree(run_dir, partial, ignore=shutil.ignore_patterns(*LEFT_OUT))
     manifest = {
         "weights": hash_model(partial),
         "packages": list_versions(),
@@ -96,17 +85,13 @@ def publish(run_dir: Path, out: Path, facts: Mapping[str, Any]) -> None:
     partial.replace(out)
 
 
-def read_loss(log: Path) -> list[dict[str, float]]:
+def read_loss(log: Path) -> list[dict[str, Any]]:
     """The loss curve from the trainer's log: one `{step, loss, lr}` per logged step."""
-    curve: dict[int, dict[str, float]] = {}
-    for line in log.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
+    curve: dict[int, dict[str, Any]] = {}
+    for _, entry in read_jsonl(log):
         if "loss" in entry:
-            curve[entry["current_steps"]] = {
-                "step": entry["current_steps"],
-                "loss": entry["loss"],
-                "lr": entry.get("lr"),
-            }
+            step = entry["current_steps"]
+            curve[step] = {"step": step, "loss": entry["loss"], "lr": entry.get("lr")}
     return [curve[step] for step in sorted(curve)]
 
 

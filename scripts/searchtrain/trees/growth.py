@@ -19,10 +19,11 @@ from searchtrain.core.files import digest
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Trees, empty_table
 from searchtrain.models.asker import Asker, Bill
-from searchtrain.models.failures import attribute_failures
+from searchtrain.models.batch import work_through
+from searchtrain.models.failures import settle
 from searchtrain.models.model import Model
-from searchtrain.models.pool import FailureLimit, run_pool
-from searchtrain.models.progress import StageProgress
+from searchtrain.models.pool import FailureLimit
+from searchtrain.models.request import make_object_schema
 from searchtrain.search import Search
 from searchtrain.trees.names import list_names
 from searchtrain.trees.pages import Page, PageStore
@@ -46,23 +47,15 @@ INITIALISE, BLUR, EXTEND, DONE, QUIT = ACTIONS = ("initialise", "blur", "extend"
 
 Result = TypeVar("Result")
 
-PLAN_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "reason": {"type": "string"},
-        "action": {"type": "string", "enum": list(ACTIONS)},
-        "target": {"type": "string"},
-    },
-    "required": ["reason", "action", "target"],
-    "additionalProperties": False,
-}
+PLAN_SCHEMA = make_object_schema(
+    reason={"type": "string"},
+    action={"type": "string", "enum": list(ACTIONS)},
+    target={"type": "string"},
+)
 """What a Planner is asked for; `target` is empty where the action has none."""
 
-BROWSE_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"reason": {"type": "string"}, "tree": {"$ref": "#/$defs/node"}},
-    "required": ["reason", "tree"],
-    "additionalProperties": False,
+BROWSE_SCHEMA = {
+    **make_object_schema(reason={"type": "string"}, tree={"$ref": "#/$defs/node"}),
     "$defs": {"node": NODE_SCHEMA},
 }
 """What a Browser is asked for: the complete new tree."""
@@ -80,11 +73,12 @@ class _Sapling:
         self.bill = Bill()
 
     @property
-    def vertices(self) -> int:
-        return sum(1 for _ in self.tree.walk()) if self.tree else 0
+    def nodes(self) -> list[Node]:
+        return list(self.tree.walk()) if self.tree else []
 
-    def list_pages(self) -> set[str]:
-        return {node.page for node in self.tree.walk()} if self.tree else {self.root.id}
+    @property
+    def pages(self) -> set[str]:
+        return {self.root.id, *(node.page for node in self.nodes)}
 
 
 class Grower:
@@ -102,14 +96,12 @@ class Grower:
         self._settings = settings
 
     async def grow(self, root: Page) -> tuple[dict[str, Any], BoundaryError | None]:
-        """Grow one tree; returns its row (`schemas.Trees`) and the failure that truncated it."""
+        """Grow one tree; returns its row (`schemas.Trees`) and the failure that truncated it.
+
+        That its steps were refused too often is no failure.
+        """
         sapling = _Sapling(root, self._settings.seed)
-        error: BoundaryError | None = None
-        try:
-            with attribute_failures():
-                status = await self._take_steps(sapling)
-        except BoundaryError as caught:
-            error, status = caught, "truncated"
+        status, error = await settle(self._take_steps(sapling), "truncated")
         tree = sapling.tree
         row = {
             "id": f"tree-{root.id}",
@@ -118,13 +110,13 @@ class Grower:
             "page": root.id,
             "answer": root.title,
             "aliases": list_names(root.title, root.aliases)[1:],
-            "vertices": sapling.vertices,
+            "vertices": len(sapling.nodes),
             "nodes": flatten(tree, sapling.candidates) if tree else [],
             "levels": list_levels(tree) if tree else [],
             "steps": sapling.steps,
             "cost": sapling.bill.dollars,
         }
-        return row, error
+        return row, None if isinstance(error, TreeFault) else error
 
     async def _take_steps(self, sapling: _Sapling) -> str:
         while True:
@@ -172,9 +164,8 @@ class Grower:
     async def _browse(self, sapling: _Sapling, action: str, target: str) -> None:
         """Let the Browser take one step on the target's page."""
         old = sapling.tree
-        page = self._pages.read(old.find(target).page) if old else sapling.root
-        assert page is not None  # nodes stand on pages of the corpus only
-        links = self._pages.list_links(page, sapling.list_pages(), self._settings.max_links)
+        page = self._pages[old.find(target).page] if old else sapling.root
+        links = self._pages.list_links(page, sapling.pages, self._settings.max_links)
         request: dict[str, Any] = {
             "action": action,
             "target": target if old else None,
@@ -223,29 +214,25 @@ class Grower:
         tree, settings = sapling.tree, self._settings
         if tree is None:
             return {INITIALISE: [], QUIT: []}
-        legal: dict[str, list[str]] = {}
-        room = settings.max_vertices - sapling.vertices
-        used = sapling.list_pages()
+        room = settings.max_vertices - len(sapling.nodes)
+        used = sapling.pages
         inner = list_inner(tree)
         vague = [node.id for node in inner if sapling.candidates.get(node.id) != 1]
-        leaves = [node for node in tree.walk() if node.entity is not None and not node.children]
+        leaves = [node for node in sapling.nodes if node.entity is not None and not node.children]
         # One weak fact singles no leaf out, so that blurring one takes two steps at least.
         blur = vague * (room >= 1) + [node.id for node in leaves] * (room >= 2)
         grown = [node for node in inner if node.id in vague] + leaves
-        extend = [node.id for node in grown * (room >= 1) if self._leads_on(node, used)]
-        if blur:
-            legal[BLUR] = sorted(blur)
-        if extend:
-            legal[EXTEND] = sorted(extend)
-        if sapling.vertices >= settings.min_vertices and not vague:
+        extend = [
+            node.id
+            for node in grown * (room >= 1)
+            if not used.issuperset(self._pages[node.page].links)
+        ]
+        aims = {BLUR: sorted(blur), EXTEND: sorted(extend)}
+        legal = {name: targets for name, targets in aims.items() if targets}
+        if len(sapling.nodes) >= settings.min_vertices and not vague:
             legal[DONE] = []
         legal[QUIT] = []
         return legal
-
-    def _leads_on(self, node: Node, used: set[str]) -> bool:
-        page = self._pages.read(node.page)
-        assert page is not None  # nodes stand on pages of the corpus only
-        return any(name not in used for name in page.links)
 
 
 async def grow_trees(
@@ -257,30 +244,12 @@ async def grow_trees(
 ) -> pl.DataFrame:
     """Grow a tree from every root; returns `schemas.Trees` in the order of the roots.
 
-    `clients`: whom the grower asks. Raises SearchTrainError when more trees than
+    `clients`: whom the grower asks, closed afterwards. Raises SearchTrainError when more trees than
     `settings.max_failed_share` end in a failure of a model (no answer, or none that can be read),
     of the search or of the program. A step whose tree was refused too often is no such failure.
     """
     failures = FailureLimit(len(roots), settings.max_failed_share, "trees.max_failed_share")
-    progress = StageProgress(len(roots), clients)
-
-    async def work(root: Page) -> dict[str, Any]:
-        row, error = await grower.grow(root)
-        failure = None if isinstance(error, TreeFault) else error
-        progress.advance(failed=failure is not None)
-        failures.count(failure)
-        return row
-
-    def stop() -> None:
-        for client in clients:
-            client.stop()
-        search.stop()
-
-    workers = sum(client.role.concurrency for client in clients)
-    try:
-        rows = await run_pool(roots, work, workers=workers, stop=stop)
-    finally:
-        progress.finish()
+    rows = await work_through(roots, grower.grow, failures, clients, search.stop)
     return pl.DataFrame(rows, schema=empty_table(Trees).schema)
 
 
@@ -294,15 +263,12 @@ def report_growth(
     """`trees_report.json`: how trees ended and why, what was refused, and what it cost.
 
     `trees`: `schemas.Trees`; `refused`: steps by kind of fault; `passed_over`: pages that could be
-    no root, by reason. `models` counts what was paid for now, `dollars_in_all` cached answers, too.
+    no root, by reason. `models` counts what is paid now, `dollars_in_all` cached answers, too.
     """
-    done = trees.filter(pl.col("status") == "done")
+    done = trees.filter(status=DONE)
     report: dict[str, Any] = {
         "trees": trees.height,
-        "status": {
-            status: trees.filter(pl.col("status") == status).height
-            for status in ("done", "quit", "truncated")
-        },
+        "status": {name: trees.filter(status=name).height for name in (DONE, QUIT, "truncated")},
         "truncated_by": dict(sorted(Counter(filter(None, trees["fault"])).items())),
         "refused_steps": dict(sorted(refused.items())),
         "steps": int(trees["steps"].sum()),
@@ -315,15 +281,10 @@ def report_growth(
             for client in clients
         },
     }
-    logger.info(
-        "trees:\n%s",
-        format_table([{"status": key, "trees": count} for key, count in report["status"].items()]),
-    )
-    for name in ("truncated_by", "refused_steps"):
-        if report[name]:
-            logger.info(
-                "%s: %s",
-                name.replace("_", " "),
-                ", ".join(f"{kind} {count}" for kind, count in report[name].items()),
-            )
+    rows = [
+        {"counted": name.replace("_", " "), "kind": kind, "number": count}
+        for name in ("status", "truncated_by", "refused_steps")
+        for kind, count in report[name].items()
+    ]
+    logger.info("trees:\n%s", format_table(rows))
     return report

@@ -8,6 +8,7 @@ out and counted.
 from array import array
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import filterfalse, islice
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,6 @@ import orjson
 from searchtrain.core.errors import InputError
 from searchtrain.search.contents import split_contents
 from searchtrain.search.corpus import read_passages, shorten
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Where a link leads: id and title of a page."""
-
-    id: str
-    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +65,11 @@ class PageStore:
     def __contains__(self, name: str) -> bool:
         return self._locate(name) is not None
 
+    def __getitem__(self, name: str) -> Page:
+        page = self.read(name)
+        assert page is not None  # nodes and links lead to pages of the corpus only
+        return page
+
     @property
     def broken_links(self) -> int:
         """Links met so far that lead nowhere."""
@@ -101,17 +99,9 @@ class PageStore:
             aliases=tuple(map(str, aliases)) if isinstance(aliases, list) else (),
         )
 
-    def list_links(self, page: Page, without: Collection[str], most: int) -> list[Link]:
-        """The first `most` links of a page that do not lead to pages in `without`."""
-        links: list[Link] = []
-        for name in page.links:
-            if len(links) == most:
-                break
-            if name not in without:
-                target = self.read(name)
-                assert target is not None  # broken links are no links
-                links.append(Link(target.id, target.title))
-        return links
+    def list_links(self, page: Page, without: Collection[str], most: int) -> list[Page]:
+        """Where the first `most` links of a page lead that do not lead to pages in `without`."""
+        return [self[name] for name in islice(filterfalse(without.__contains__, page.links), most)]
 
     def _locate(self, name: str) -> int | None:
         key = shorten(name)

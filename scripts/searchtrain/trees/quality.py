@@ -15,14 +15,16 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+from searchtrain import config
 from searchtrain.core.single_flight import SingleFlight
 from searchtrain.search import Search
 from searchtrain.search.contents import split_contents
 from searchtrain.search.text import TERM, make_analyser
 from searchtrain.trees.pages import Page, PageStore
-from searchtrain.trees.tree import Node, TreeFault, find_letter
+from searchtrain.trees.tree import Node, TreeFault, replace_letter
 
 NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)+")
 """A number of several parts ("45.1", "12,500", "3:15"), which stands for more than its parts."""
@@ -41,11 +43,6 @@ class Condition:
     link: str
     """The page that a candidate must link to; empty for an attribute."""
 
-    @property
-    def key(self) -> str:
-        """Equal for equal conditions."""
-        return "\n".join((self.query, self.link, *sorted(self.terms)))
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -58,18 +55,12 @@ class Facts:
 class Quality:
     """Candidates by retrieval; whatever was found once is remembered."""
 
-    def __init__(
-        self, search: Search, pages: PageStore, *, topk: int, term_share: float, trace_share: float
-    ) -> None:
-        """`topk`: candidates asked for; `term_share`: share of a claim's terms that a candidate
-        must hold; `trace_share`: share of a claim's words that its own page must hold."""
+    def __init__(self, search: Search, pages: PageStore, settings: config.Trees) -> None:
         self._search = search
         self._pages = pages
-        self._topk = topk
-        self._term_share = term_share
-        self._trace_share = trace_share
+        self._settings = settings
         self._analyser = make_analyser("english", "english")
-        self._known: dict[str, tuple[str, ...]] = {}
+        self._known: dict[tuple[Condition, ...], tuple[str, ...]] = {}
         self._flights: SingleFlight[tuple[str, ...]] = SingleFlight()
         self._read_facts = functools.lru_cache(maxsize=REMEMBERED)(self._read_facts_uncached)
 
@@ -84,44 +75,41 @@ class Quality:
         sets = await asyncio.gather(*(self._find([condition]) for condition in conditions))
         if len(conditions) > 1 or node.children[0].entity is None:
             self._check_blurring(node, conditions, sets)
-        joint = set(sets[0])
-        if len(conditions) > 1:
-            fitting = {name for found in sets for name in found if self._fits_all(name, conditions)}
-            joint = fitting.union(await self._find(conditions))
-        return len(joint | {node.page})
+        fitting = {name for found in sets for name in found if self._fits_all(name, conditions)}
+        return len(fitting.union(await self._find(conditions), {node.page}))
 
     def state_condition(self, node: Node, child: Node, claim: str) -> Condition:
         """What a claim asks of a page; raises TreeFault `untraceable` if its own page fails.
 
         The page must hold most words of the claim, and of numbers and names every one.
         """
-        page = self._pages.read(node.page)
-        assert page is not None  # every node's page was read when it was added
+        page = self._pages[node.page]
         held = self._facts_of(page).terms
-        bare = _replace_letter(claim, node.id, "")
+        bare = replace_letter(claim, node.id, "")
         title = child.entity or ""
-        own = _replace_letter(bare, child.id, "") if title else bare
+        own = replace_letter(bare, child.id, "") if title else bare
         words = set(self._split(own))
+        letters = {node.id, child.id} if title else {node.id}
         strange = {
             word
-            for word in _list_specific(claim, {node.id, child.id} if title else {node.id})
-            if not set(self._split(word)) <= held
+            for word in _list_specific(claim, letters)
+            if not held.issuperset(self._split(word))
         }
-        enough = len(words & held) >= self._trace_share * len(words)
+        enough = len(words & held) >= self._settings.trace_share * len(words)
         if strange or not enough or not (words or title):
             what = f", which does not hold {', '.join(sorted(strange))}" if strange else ""
             raise TreeFault(
                 f"The claim {claim[:80]!r} does not follow from page {page.id!r}{what}.",
                 "untraceable",
             )
-        query = _replace_letter(bare, child.id, title) if title else bare
+        query = replace_letter(bare, child.id, title) if title else bare
         terms = words.union(self._split(title)) & held
         return Condition(" ".join(query.split()), frozenset(terms), child.page if title else "")
 
     def _check_blurring(
         self, node: Node, conditions: Sequence[Condition], sets: Sequence[tuple[str, ...]]
     ) -> None:
-        claims = [node.claim_on(child) for child in node.children]
+        claims = list(map(node.claim_on, node.children))
         for claim, found in zip(claims, sets, strict=True):
             if set(found) <= {node.page}:
                 raise TreeFault(
@@ -140,16 +128,14 @@ class Quality:
 
     async def _find(self, conditions: Sequence[Condition]) -> tuple[str, ...]:
         """Ids of the pages that one query of all the conditions finds and that fit them all."""
-        key = "\n\n".join(condition.key for condition in conditions)
-        found = self._known.get(key)
-        if found is None:
-            found = await self._flights.join(key, lambda: self._ask(conditions))
-            self._known[key] = found
-        return found
+        key = tuple(conditions)
+        if key not in self._known:
+            self._known[key] = await self._flights.join(key, lambda: self._ask(conditions))
+        return self._known[key]
 
     async def _ask(self, conditions: Sequence[Condition]) -> tuple[str, ...]:
         query = " ".join(condition.query for condition in conditions)
-        (hits,) = await self._search.search([query], self._topk)
+        (hits,) = await self._search.search([query], self._settings.topk)
         return tuple(hit["id"] for hit in hits if self._fits_all(hit["id"], conditions, hit))
 
     def _fits_all(
@@ -167,7 +153,7 @@ class Quality:
         if condition.link and condition.link not in facts.links:
             return False
         held = len(condition.terms & facts.terms)
-        return held >= math.ceil(self._term_share * len(condition.terms) - 1e-9)
+        return held >= math.ceil(self._settings.term_share * len(condition.terms) - 1e-9)
 
     def _facts_of(self, page: Page) -> Facts:
         return Facts(frozenset(self._split(page.text)), frozenset(page.links))
@@ -180,23 +166,11 @@ class Quality:
         return None if page is None else self._facts_of(page)
 
 
-def _replace_letter(claim: str, letter: str, text: str) -> str:
-    """Put a text in the place where the claim first speaks of the node.
-
-    Only there: the E of "E lies at longitude 4 E" that comes second is no node.
-    """
-    found = find_letter(claim, letter)
-    return claim if found is None else claim[: found.start()] + text + claim[found.end() :]
-
-
 def _list_specific(claim: str, letters: set[str]) -> list[str]:
     """Numbers and capitalised words, without letters of nodes and the claim's first word."""
-    words = [
-        (match.start(), match[0]) for pattern in (TERM, NUMBER) for match in pattern.finditer(claim)
-    ]
     return [
-        word
-        for start, word in words
-        if word not in letters
-        and (any(sign.isdigit() for sign in word) or (start > 0 and word[0].isupper()))
+        word[0]
+        for word in chain(TERM.finditer(claim), NUMBER.finditer(claim))
+        if word[0] not in letters
+        and (any(map(str.isdigit, word[0])) or (word.start() > 0 and word[0][0].isupper()))
     ]

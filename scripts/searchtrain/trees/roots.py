@@ -10,6 +10,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -92,21 +93,18 @@ class RootDraw:
         return next((page for page in pages if wanted and find_name(page.text, [answer])), None)
 
     def _accept(self, page: Page) -> bool:
-        fault = (
-            "short_text"
-            if len(page.text) <= self._min_text
-            else "no_links"
-            if not page.links
-            else "in_held_out_question"
-            if self._held_out.names(page)
-            else ""
-        )
+        faults = {
+            "short_text": len(page.text) <= self._min_text,
+            "no_links": not page.links,
+            "in_held_out_question": self._held_out.names(page),
+        }
+        fault = next((name for name, holds in faults.items() if holds), "")
         if fault:
             self.passed_over[fault] += 1
         return not fault
 
     def _take(self, valid: Iterator[Page], count: int, what: str) -> list[Page]:
-        roots = [page for page, _ in zip(valid, range(count), strict=False)]
+        roots = list(islice(valid, count))
         if len(roots) < count:
             passed = ", ".join(f"{kind} {n}" for kind, n in self.passed_over.most_common()) or "-"
             if not roots:

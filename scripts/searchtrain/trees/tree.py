@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from searchtrain.core.errors import ToldToModel
+from searchtrain.models.request import make_object_schema
 from searchtrain.trees.names import find_name, list_names
-from searchtrain.trees.pages import Link, Page
+from searchtrain.trees.pages import Page
 
 IDS = string.ascii_uppercase
 """Node ids in order of creation; a tree has no more nodes than there are letters."""
@@ -23,27 +24,17 @@ ROOT = IDS[0]
 ATTRIBUTE = "attribute"
 """The kind of a node that is no entity but a fact about its parent."""
 
-NODE_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "string"},
-        "entity": {"type": ["string", "null"]},
-        "page": {"type": "string"},
-        "kind": {"type": "string"},
-        "claims": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"target_id": {"type": "string"}, "claim": {"type": "string"}},
-                "required": ["target_id", "claim"],
-                "additionalProperties": False,
-            },
-        },
-        "children": {"type": "array", "items": {"$ref": "#/$defs/node"}},
+NODE_SCHEMA = make_object_schema(
+    id={"type": "string"},
+    entity={"type": ["string", "null"]},
+    page={"type": "string"},
+    kind={"type": "string"},
+    claims={
+        "type": "array",
+        "items": make_object_schema(target_id={"type": "string"}, claim={"type": "string"}),
     },
-    "required": ["id", "entity", "page", "kind", "claims", "children"],
-    "additionalProperties": False,
-}
+    children={"type": "array", "items": {"$ref": "#/$defs/node"}},
+)
 """A node with all below it; the schema that uses it has it under `$defs/node`."""
 
 
@@ -116,37 +107,33 @@ def read_node(value: Mapping[str, Any]) -> Node:
 
 def flatten(root: Node, candidates: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
     """The rows of `schemas.NODE` in order of creation; `candidates`: id -> pages, where known."""
-    rows = []
-    for parent, node in _pair_parents(root):
-        rows.append(
-            {
-                "id": node.id,
-                "parent": parent.id if parent else "",
-                "entity": node.entity or "",
-                "page": node.page,
-                "kind": node.kind,
-                "claim": parent.claim_on(node) if parent else "",
-                "candidates": (candidates or {}).get(node.id, -1),
-            }
-        )
+    rows = [
+        {
+            "id": node.id,
+            "parent": parent.id if parent else "",
+            "entity": node.entity or "",
+            "page": node.page,
+            "kind": node.kind,
+            "claim": parent.claim_on(node) if parent else "",
+            "candidates": (candidates or {}).get(node.id, -1),
+        }
+        for parent, node in _pair_parents(root)
+    ]
     return sorted(rows, key=lambda row: IDS.index(row["id"]))
 
 
 def unflatten(rows: Sequence[Mapping[str, Any]]) -> Node:
     """Build the tree of its rows, or of the first of them, which are an earlier state."""
-    below: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        below.setdefault(row["parent"], []).append(row)
 
     def build(row: Mapping[str, Any]) -> Node:
-        rows_below = below.get(row["id"], [])
+        below = [child for child in rows if child["parent"] == row["id"]]
         return Node(
             id=row["id"],
             entity=None if row["kind"] == ATTRIBUTE else row["entity"],
             page=row["page"],
             kind=row["kind"],
-            claims=tuple(Claim(child["id"], child["claim"]) for child in rows_below),
-            children=tuple(map(build, rows_below)),
+            claims=tuple(Claim(child["id"], child["claim"]) for child in below),
+            children=tuple(map(build, below)),
         )
 
     return build(rows[0])
@@ -159,12 +146,10 @@ def list_inner(root: Node) -> list[Node]:
 
 def list_levels(root: Node) -> list[list[str]]:
     """Pages of the root and the inner nodes, level by level, the deepest first, the root last."""
-    levels: list[list[str]] = []
-    level = [root]
-    while level:
-        levels.append([node.page for node in level])
-        level = [child for node in level for child in node.children if child.children]
-    return levels[::-1]
+    levels = [[root]]
+    while inner := [child for node in levels[0] for child in node.children if child.children]:
+        levels.insert(0, inner)
+    return [[node.page for node in level] for level in levels]
 
 
 def hide_names(node: Node, root: bool = True) -> Node:
@@ -183,7 +168,7 @@ def name_next(root: Node | None) -> str:
 
 
 def check_step(
-    old: Node | None, new: Node, action: str, target: str, page: Page, links: Sequence[Link]
+    old: Node | None, new: Node, action: str, target: str, page: Page, links: Sequence[Page]
 ) -> Node:
     """Check that `new` is `old` and one step, and return it with children in order of creation.
 
@@ -279,7 +264,7 @@ def _check_attribute(child: Node, page: Page) -> None:
         raise TreeFault(f"An attribute has its parent's page, {page.id!r}.", "link_not_on_page")
 
 
-def _check_entity(child: Node, page: Page, links: Sequence[Link]) -> None:
+def _check_entity(child: Node, page: Page, links: Sequence[Page]) -> None:
     if child.entity is None or child.kind in ("", ATTRIBUTE):
         raise TreeFault(
             "This step adds an entity: a linked page with its title, and a kind that says what"
@@ -305,7 +290,7 @@ def _check_wording(new: Node, parent: Node, child: Node) -> None:
     text = parent.claim_on(child)
     wanted = [parent.id] if child.entity is None else [parent.id, child.id]
     for letter in wanted:
-        if not find_letter(text, letter):
+        if replace_letter(text, letter, "") == text:
             raise TreeFault(
                 f"The claim {text[:80]!r} does not speak of {letter}.", "claim_mismatch"
             )
@@ -332,9 +317,12 @@ def _check_leaves(new: Node) -> None:
                 )
 
 
-def find_letter(claim: str, letter: str) -> re.Match[str] | None:
-    """Where a claim first speaks of a node."""
-    return re.search(rf"(?<!\w){letter}(?!\w)", claim)
+def replace_letter(claim: str, letter: str, text: str) -> str:
+    """Put a text in the place where the claim first speaks of the node.
+
+    Only there: the E of "E lies at longitude 4 E" that comes second is no node.
+    """
+    return re.sub(rf"(?<!\w){letter}(?!\w)", lambda _: text, claim, count=1)
 
 
 def _pair_parents(root: Node) -> Iterator[tuple[Node | None, Node]]:

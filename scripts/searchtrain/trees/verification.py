@@ -23,33 +23,23 @@ from searchtrain.core.text_table import format_table
 from searchtrain.data.answers import match_normalised, normalise_answer
 from searchtrain.data.schemas import TreeQuestions, empty_table, validate_table
 from searchtrain.models.asker import Asker
-from searchtrain.models.failures import attribute_failures
+from searchtrain.models.batch import work_through
+from searchtrain.models.failures import settle
 from searchtrain.models.model import Model
-from searchtrain.models.pool import FailureLimit, run_pool
-from searchtrain.models.progress import StageProgress
+from searchtrain.models.pool import FailureLimit
+from searchtrain.models.request import make_object_schema
 from searchtrain.search import Search
 from searchtrain.search.contents import split_contents
 from searchtrain.trees.pages import PageStore
-from searchtrain.trees.tree import find_letter
+from searchtrain.trees.tree import replace_letter
 
 logger = logging.getLogger(__name__)
 
-SOLVER_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"reason": {"type": "string"}, "answer": {"type": "string"}},
-    "required": ["reason", "answer"],
-    "additionalProperties": False,
-}
+SOLVER_SCHEMA = make_object_schema(reason={"type": "string"}, answer={"type": "string"})
 """What the solver is asked for, without a document."""
-VERIFIER_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "reason": {"type": "string"},
-        "answers": {"type": "array", "items": {"type": "string"}},
-    },
-    "required": ["reason", "answers"],
-    "additionalProperties": False,
-}
+VERIFIER_SCHEMA = make_object_schema(
+    reason={"type": "string"}, answers={"type": "array", "items": {"type": "string"}}
+)
 """What the verifier is asked for: every answer that fits the question by the documents."""
 
 REASONS = {
@@ -75,16 +65,6 @@ class Panel:
     verify_prompt: str
     search: Search
 
-    def stop(self) -> None:
-        """Begin no further request."""
-        for part in (self.solver, self.verifier, self.search):
-            part.stop()
-
-    async def close(self) -> None:
-        """Give back connections."""
-        for part in (self.solver, self.verifier, self.search):
-            await part.close()
-
 
 def list_gold_ids(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
     """The passages of a tree's entities (`nodes` in flat form), each once, the root's first."""
@@ -93,16 +73,11 @@ def list_gold_ids(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def select_open(trees: pl.DataFrame) -> pl.DataFrame:
     """The trees that have a question to judge: finished, written and free of hidden names."""
-    return trees.filter(
-        (pl.col("status") == "done") & (pl.col("question") != "") & (pl.col("leak") == "")
-    )
+    return trees.filter(pl.col("question") != "", status="done", leak="")
 
 
 async def verify_trees(
-    trees: pl.DataFrame,
-    pages: PageStore,
-    panel: Panel,
-    settings: config.Verify,
+    trees: pl.DataFrame, pages: PageStore, panel: Panel, settings: config.Verify
 ) -> pl.DataFrame:
     """Put every question before both filters; returns `schemas.TreeQuestions` in their order.
 
@@ -113,26 +88,24 @@ async def verify_trees(
     """
     rows = select_open(trees).to_dicts()
     for row in rows:
-        _check_pages(row, pages)
+        if missing := next((key for key in list_gold_ids(row["nodes"]) if key not in pages), None):
+            raise InputError(
+                f"tree {row['id']!r}: its page {missing!r} is not in the corpus; grow the trees"
+                " again from the present one"
+            )
     failures = FailureLimit(len(rows), settings.max_failed_share, "verify.max_failed_share")
-    progress = StageProgress(len(rows), [panel.solver, panel.verifier])
 
-    async def check(row: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            with attribute_failures():
-                verdict, error = await _check_question(row, pages, panel, settings)
-        except BoundaryError as caught:
-            verdict, error = _make_verdict(row, error=caught), caught
-        progress.advance(failed=error is not None)
-        failures.count(error)
-        return verdict
+    async def check(row: Mapping[str, Any]) -> tuple[dict[str, Any], BoundaryError | None]:
+        checking = _check_question(row, pages, panel, settings)
+        (verdict, error), fault = await settle(checking, ({}, None))
+        error = error or fault
+        return {"id": row["id"], **verdict, "error": error.kind if error else ""}, error
 
-    workers = panel.solver.role.concurrency + panel.verifier.role.concurrency
+    models = [panel.solver, panel.verifier]
     try:
-        verdicts = await run_pool(rows, check, workers=workers, stop=panel.stop)
+        verdicts = await work_through(rows, check, failures, models, panel.search.stop)
     finally:
-        progress.finish()
-        await panel.close()
+        await panel.search.close()
     return _collect(trees, verdicts, settings)
 
 
@@ -167,29 +140,26 @@ def list_held_out(questions: pl.DataFrame) -> list[dict[str, Any]]:
     """The questions set aside, as the rows of a benchmark file `{id, question, answer}`."""
     return [
         {"id": row["id"], "question": row["question"], "answer": _list_golds(row)}
-        for row in questions.filter(pl.col("split") == "test").iter_rows(named=True)
+        for row in questions.filter(split="test").iter_rows(named=True)
     ]
 
 
 def name_reason(row: Mapping[str, Any]) -> str:
     """Why a row of `schemas.TreeQuestions` is not kept, one of `REASONS`; empty for a kept one."""
-    if row["kept"]:
-        return ""
-    if row["status"] != "done":
-        return "not_done"
-    if not row["question"]:
-        return "no_question"
-    if row["leak"]:
-        return "leak"
     golds = _list_golds(row)
-    if any(match_normalised(answer, golds) for answer in row["closed_book"]):
-        return "closed_book"
-    if row["error"]:
-        return "error"
     distinct = _list_distinct(row["found"], golds)
-    if len(distinct) > 1:
-        return "several_answers"
-    return "wrong_answer" if distinct else "no_answer"
+    reasons = {
+        "": row["kept"],
+        "not_done": row["status"] != "done",
+        "no_question": not row["question"],
+        "leak": row["leak"],
+        "closed_book": any(match_normalised(answer, golds) for answer in row["closed_book"]),
+        "error": row["error"],
+        "no_answer": not distinct,
+        "wrong_answer": len(distinct) == 1,
+        "several_answers": True,
+    }
+    return next(name for name, holds in reasons.items() if holds)
 
 
 def make_report(
@@ -200,26 +170,30 @@ def make_report(
     `questions`: `schemas.TreeQuestions`; `statistics`: the table in InfoSeek's shape. Requests,
     tokens and `dollars` are those paid for now, `all_dollars` as if nothing had been cached.
     """
-    counts = _count_reasons(questions)
+    counts, splits = _count_reasons(questions), Counter(questions["split"])
     rows: list[dict[str, Any]] = [
         {"questions": "trees", "rows": questions.height},
         *({"questions": f"- {name}", "rows": count} for name, count in counts.items()),
-        *(
-            {"questions": name, "rows": questions.filter(pl.col("split") == name).height}
-            for name in ("train", "test")
-        ),
+        *({"questions": name, "rows": splits[name]} for name in ("train", "test")),
     ]
     logger.info("tree questions:\n%s\n%s", format_table(rows), format_table(statistics))
     errors = Counter(kind for kind in questions["error"] if kind)
     return {
         "trees": questions.height,
         "kept": int(questions["kept"].sum()),
-        "test": questions.filter(pl.col("split") == "test").height,
+        "test": splits["test"],
         "reasons": counts,
         "errors": dict(sorted(errors.items())),
         "statistics": list(statistics),
         "models": {
-            client.role.name: _describe(client) for client in (panel.solver, panel.verifier)
+            client.role.name: {
+                "model": client.role.model,
+                "revision": client.role.revision,
+                **client.usage,
+                "dollars": round(client.cost(), 6),
+                "all_dollars": round(client.cost(cached=True), 6),
+            }
+            for client in (panel.solver, panel.verifier)
         },
         "search": panel.search.report(),
     }
@@ -230,10 +204,14 @@ async def _check_question(
 ) -> tuple[dict[str, Any], BoundaryError | None]:
     """Both filters on one question; the verdict's columns, and the failure that left it open."""
     golds = _list_golds(row)
-    tries = range(settings.tries)
+    solver = Asker(panel.solver, panel.solve_prompt, SOLVER_SCHEMA, repairs=1)
+    request = {"question": row["question"]}
+    tries = (
+        settle(solver.ask(request, _read_answer, seed=settings.seed + number), "")
+        for number in range(settings.tries)
+    )
     (found, fault), answers = await asyncio.gather(
-        _verify(row, pages, panel, settings),
-        asyncio.gather(*(_solve(row["question"], panel, settings.seed + n) for n in tries)),
+        settle(_verify(row, pages, panel, settings), []), asyncio.gather(*tries)
     )
     closed_book = [answer for answer, _ in answers]
     known = any(match_normalised(answer, golds) for answer in closed_book)
@@ -241,54 +219,24 @@ async def _check_question(
     unsolved = None if known else next((error for _, error in answers if error), None)
     difficult = not known and unsolved is None
     verifiable = fault is None and _list_distinct(found, golds) == [golds[0]]
-    error = unsolved or fault
-    return _make_verdict(row, closed_book, found, difficult, verifiable, error), error
-
-
-def _make_verdict(
-    row: Mapping[str, Any],
-    closed_book: Sequence[str] = (),
-    found: Sequence[str] = (),
-    difficult: bool = False,
-    verifiable: bool = False,
-    error: BoundaryError | None = None,
-) -> dict[str, Any]:
-    """The columns that verification adds to a row."""
-    return {
-        "id": row["id"],
-        "closed_book": list(closed_book),
+    verdict = {
+        "closed_book": closed_book,
         "difficult": difficult,
-        "found": list(found),
+        "found": found,
         "verifiable": verifiable,
-        "error": error.kind if error else "",
         "kept": difficult and verifiable,
     }
-
-
-async def _solve(question: str, panel: Panel, seed: int) -> tuple[str, BoundaryError | None]:
-    """One answer without searching, blank when there is none, and why."""
-    solver = Asker(panel.solver, panel.solve_prompt, SOLVER_SCHEMA, repairs=1)
-    try:
-        with attribute_failures():
-            answer = await solver.ask({"question": question}, _read_answer, seed=seed)
-    except BoundaryError as error:
-        return "", error
-    return answer, None
+    return verdict, unsolved or fault
 
 
 async def _verify(
     row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: config.Verify
-) -> tuple[list[str], BoundaryError | None]:
-    """The answers that the verifier finds in gold pages and distractors, or why there are none."""
+) -> list[str]:
+    """The answers that the verifier finds in gold pages and distractors."""
     verifier = Asker(panel.verifier, panel.verify_prompt, VERIFIER_SCHEMA, repairs=1)
-    try:
-        with attribute_failures():
-            documents = await _gather_documents(row, pages, panel.search, settings)
-            request = {"question": row["question"], "documents": documents}
-            answers = await verifier.ask(request, _read_answers, seed=settings.seed)
-    except BoundaryError as error:
-        return [], error
-    return answers, None
+    documents = await _gather_documents(row, pages, panel.search, settings)
+    request = {"question": row["question"], "documents": documents}
+    return await verifier.ask(request, _read_answers, seed=settings.seed)
 
 
 async def _gather_documents(
@@ -301,19 +249,15 @@ async def _gather_documents(
     """
     documents = {}
     for key in list_gold_ids(row["nodes"]):
-        page = pages.read(key)
-        assert page is not None  # checked before anything was asked
+        page = pages[key]
         documents[key] = (page.title, page.text)
     wanted = len(documents) + settings.distractors
     if settings.distractors:
         queries = [row["question"], *_list_claims(row["nodes"])]
         found = await search.search(queries, wanted)
-        for passage in chain.from_iterable(zip_longest(*found)):
-            if len(documents) == wanted:
-                break
-            if passage is not None:
-                documents.setdefault(str(passage["id"]), split_contents(passage))
-    order = list(documents.values())
+        for passage in filter(None, chain.from_iterable(zip_longest(*found))):
+            documents.setdefault(str(passage["id"]), split_contents(passage))
+    order = list(documents.values())[:wanted]
     random.Random(digest([settings.seed, row["id"]])).shuffle(order)
     return [
         {"number": number, "title": title, "text": text[: settings.max_document_chars]}
@@ -326,21 +270,10 @@ def _list_claims(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for node in nodes:
         claim = node["claim"]
         names = [(node["parent"], "")] + [(node["id"], node["entity"])] * bool(node["entity"])
-        for letter, name in names if claim else ():
-            # Only where the letter comes first: the E of "E lies at longitude 4 E" is no node.
-            if found := find_letter(claim, letter):
-                claim = claim[: found.start()] + name + claim[found.end() :]
+        for letter, name in names:
+            claim = replace_letter(claim, letter, name)
         if claim:
             yield " ".join(claim.split())
-
-
-def _check_pages(row: Mapping[str, Any], pages: PageStore) -> None:
-    missing = next((key for key in list_gold_ids(row["nodes"]) if key not in pages), None)
-    if missing is not None:
-        raise InputError(
-            f"tree {row['id']!r}: its page {missing!r} is not in the corpus; grow the trees again"
-            " from the present one"
-        )
 
 
 def _read_answer(value: Mapping[str, Any]) -> str:
@@ -370,7 +303,7 @@ def _collect(
     """Put the verdicts beside the trees and split what is kept."""
     columns = empty_table(TreeQuestions).schema
     names = ("id", "closed_book", "difficult", "found", "verifiable", "error", "kept")
-    judged = pl.DataFrame(list(verdicts), schema={name: columns[name] for name in names})
+    judged = pl.DataFrame(verdicts, schema={name: columns[name] for name in names})
     frame = trees.join(judged, on="id", how="left", maintain_order="left").with_columns(
         pl.col("difficult", "verifiable", "kept").fill_null(value=False),
         pl.col("error").fill_null(""),
@@ -391,13 +324,3 @@ def _collect(
 def _count_reasons(frame: pl.DataFrame) -> dict[str, int]:
     counts = Counter(map(name_reason, frame.iter_rows(named=True)))
     return {name: counts[name] for name in REASONS}
-
-
-def _describe(client: Model) -> dict[str, Any]:
-    return {
-        "model": client.role.model,
-        "revision": client.role.revision,
-        **client.usage,
-        "dollars": round(client.cost(), 6),
-        "all_dollars": round(client.cost(cached=True), 6),
-    }

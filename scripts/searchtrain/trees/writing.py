@@ -6,8 +6,9 @@ twice.
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -17,21 +18,17 @@ from searchtrain.core.errors import BoundaryError, ReplyError
 from searchtrain.core.files import digest
 from searchtrain.data.schemas import WrittenTrees, empty_table
 from searchtrain.models.asker import Asker, Bill
-from searchtrain.models.failures import attribute_failures
-from searchtrain.models.pool import FailureLimit, run_pool
-from searchtrain.models.progress import StageProgress
+from searchtrain.models.batch import work_through
+from searchtrain.models.failures import settle
+from searchtrain.models.pool import FailureLimit
+from searchtrain.models.request import make_object_schema
 from searchtrain.trees.names import find_name, list_names, split_words
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.tree import Node, hide_names, list_inner, unflatten
 
 logger = logging.getLogger(__name__)
 
-QUESTION_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"question": {"type": "string"}},
-    "required": ["question"],
-    "additionalProperties": False,
-}
+QUESTION_SCHEMA = make_object_schema(question={"type": "string"})
 """What a writer is asked for."""
 
 MAX_REPLY_CHARS = 4000
@@ -49,29 +46,19 @@ async def write_questions(
     leaks after the last attempt has `leak`, one whose writer failed nothing; both have no question.
     Raises SearchTrainError when the writer fails for more than `settings.max_failed_share`.
     """
-    done = trees.filter(pl.col("status") == "done").to_dicts()
+    done = trees.filter(status="done").to_dicts()
     failures = FailureLimit(len(done), settings.max_failed_share, "trees.max_failed_share")
-    progress = StageProgress(len(done), [writer.model])
     refused: Counter[str] = Counter()
 
-    async def write(row: dict[str, Any]) -> dict[str, Any]:
-        bill, error = Bill(), None
-        question = leak = ""
-        try:
-            with attribute_failures():
-                question, leak = await _write(row, writer, pages, settings, bill, refused)
-        except BoundaryError as caught:
-            error = caught
-        progress.advance(failed=error is not None)
-        failures.count(error)
-        return {**row, "cost": row["cost"] + bill.dollars, "question": question, "leak": leak}
+    async def write(row: dict[str, Any]) -> tuple[dict[str, Any], BoundaryError | None]:
+        bill = Bill()
+        written = _write(row, writer, pages, settings, bill, refused)
+        (question, leak), error = await settle(written, ("", ""))
+        cost = row["cost"] + bill.dollars
+        return {**row, "cost": cost, "question": question, "leak": leak}, error
 
     model = writer.model
-    try:
-        rows = await run_pool(done, write, workers=model.role.concurrency, stop=model.stop)
-    finally:
-        progress.finish()
-        await model.close()
+    rows = await work_through(done, write, failures, [model])
     kept, dropped = drop_repeated(rows)
     report = {
         "trees": trees.height,
@@ -97,13 +84,13 @@ def drop_repeated(
 
     `rows`: `question` and `answer`. Returns the rows that stay and how many went for what.
     """
-    answers: dict[str, set[str]] = {}
-    for row in rows:
-        answers.setdefault(_fold(row["question"]), set()).add(row["answer"])
+    texts = [" ".join(split_words(row["question"])) for row in rows]
+    answers = defaultdict(set)
+    for text, row in zip(texts, rows, strict=True):
+        answers[text].add(row["answer"])
     kept, seen = [], set()
     dropped = {"duplicate": 0, "ambiguous": 0}
-    for row in rows:
-        text = _fold(row["question"])
+    for text, row in zip(texts, rows, strict=True):
         if not text:
             kept.append(row)
         elif len(answers[text]) > 1:
@@ -136,7 +123,7 @@ async def _write(
     """The question, or nothing and the name that it leaked."""
     tree = unflatten(row["nodes"])
     hidden = list_hidden(tree, pages)
-    request: dict[str, Any] = {"tree": hide_names(tree).to_json()}
+    request = {"tree": hide_names(tree).to_json()}
     faults: list[str] = []
     leak = ""
     for attempt in range(settings.attempts + 1):
@@ -148,15 +135,15 @@ async def _write(
         except ReplyError as error:
             if attempt == settings.attempts:
                 raise
-            refused[error.kind] += 1
-            faults = [*faults, str(error)]
-            continue
-        found = {key: find_name(question, names) for key, names in hidden.items()}
-        leak, name = next(((leak, key) for key, leak in found.items() if leak), ("", ""))
-        if not leak:
-            return question, ""
-        refused["leak"] += 1
-        faults = [*faults, LEAKED.format(name)]
+            kind, fault = error.kind, str(error)
+        else:
+            found = ((find_name(question, names), key) for key, names in hidden.items())
+            leak, name = next(filter(itemgetter(0), found), ("", ""))
+            if not leak:
+                return question, ""
+            kind, fault = "leak", LEAKED.format(name)
+        refused[kind] += 1
+        faults = [*faults, fault]
     return "", leak
 
 
@@ -165,7 +152,3 @@ def _read_question(value: Mapping[str, Any]) -> str:
     if not question:
         raise ReplyError("The question is empty.", "schema")
     return question
-
-
-def _fold(question: str) -> str:
-    return " ".join(split_words(question))
