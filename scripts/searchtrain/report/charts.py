@@ -114,6 +114,7 @@ def _describe_rest(counts: pl.DataFrame, whole: str) -> str:
         return f"share of all {whole}"
     before, after = (
         100 * rest.select(pl.sum(when)).item() / max(counts.select(pl.sum(when)).item(), 1)
+        for when in ("before", "after")
     )
     return (
         f"share of all {whole}; {rest.height:,} more have {_format_percent(before)} before,"
