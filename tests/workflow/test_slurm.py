@@ -200,7 +200,7 @@ def test_a_shard_that_dies_with_its_node_costs_nothing_but_itself(cluster, check
     log = checkout.path / "out/cache/trajectories-1-of-2.sqlite-wal"
     wait_until(lambda: run.poll() is not None or size(log) > 40_000, seconds=900)
     assert run.poll() is None, (checkout.path / "run.txt").read_text()[-4000:]
-    for process in find_job("1/2"):
+    for process in find_job(1):
         process.kill()
     assert run.wait(timeout=600) == 1
     output = (checkout.path / "run.txt").read_text()
@@ -243,13 +243,13 @@ def test_every_stage_was_a_job_and_had_the_gpus_that_it_asked_for(cluster, check
     for rule, count in {"tag": 1, "trajectories": 1, "checkpoint": 1, "predict": 2}.items():
         assert cluster.count_gpus(rule) == {count}, rule
     assert cluster.count_gpus("metrics") == {0}
-    for stage, seen in (("predict-student", "0,1"), ("trajectories2-teacher", None)):
+    for stage, seen in (("predict-student", "0,1"), ("trajectories.2-teacher", None)):
         log = (checkout.path / f"out/logs/serve-{stage}.log").read_text()
         taken = re.search(r"takes GPU (\S+) of (\S+)", log)
         assert taken and taken[1] == taken[2] == (seen or taken[1])
 
 
-def find_job(shard: str) -> list[psutil.Process]:
+def find_job(shard: int) -> list[psutil.Process]:
     """Every process of the Slurm job in which a shard's rollouts run now."""
     jobs: dict[str, list[psutil.Process]] = {}
     wanted = ""
@@ -259,7 +259,7 @@ def find_job(shard: str) -> list[psutil.Process]:
         except psutil.Error:
             continue
         jobs.setdefault(number, []).append(process)
-        if "scripts/trajectories.py" in command and shard in command:
+        if f"--shard {shard} " in " ".join(command) and "scripts/trajectories.py" in command:
             wanted = number
     assert wanted, f"shard {shard} does not run"
     return jobs[wanted]
