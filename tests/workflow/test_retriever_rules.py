@@ -9,6 +9,7 @@ import yaml
 
 from helpers.checkout import copy_repository
 from helpers.encoder import make_encoder
+from searchtrain.config import Fusion
 from searchtrain.search.index import open_index
 
 INDEX = "out/results/index"
@@ -53,7 +54,7 @@ def test_every_engine_plans_the_whole_run(checkout, encoder, tmp_path, engine):
     assert all('"gpus":2' in line for line in served)
     assert all(('"fusion"' in line) == (engine == "hybrid") for line in served)
     (built,) = (line for line in lines if "exec python scripts/index.py" in line)
-    assert f"--encoder {encoder} --gpus 1" in built
+    assert f"--encoder {encoder} " in built and '"embedder":{"gpu":1' in built
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_a_hybrid_index_is_built_once_and_rebuilt_when_its_encoder_changes(
     results = checkout.path / "out/results"
     assert not (results / ".partial/index").exists()
     index = open_index(
-        results / "index", results / "corpus.jsonl", model=encoder, fusion={"weight": 0.0}
+        results / "index", results / "corpus.jsonl", model=encoder, fusion=Fusion(weight=0.0)
     )
     first = json.loads((results / "corpus.jsonl").read_text().splitlines()[0])
     title = first["contents"].split("\n")[0]
