@@ -230,6 +230,7 @@ def test_questions_are_counted_in_the_files(tmp_path):
         count_questions(config, tmp_path)
 
 
+@pytest.mark.build
 def test_a_run_over_the_budget_is_refused_before_it_does_anything(checkout):
     overlay = checkout.path / "slow.yaml"
     rates = {"rates": {"teacher": {"prompt": 0.01, "output": 0.01}}}

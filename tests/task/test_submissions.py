@@ -70,6 +70,7 @@ def test_scores_of_an_earlier_version_are_refused(tmp_path):
         compare_submissions({"a": str(tmp_path / "a")}, COMMANDS)
 
 
+@pytest.mark.build
 def test_the_target_says_which_command_builds_what_is_missing(checkout):
     """The whole target, on folders as builds leave them; no build."""
     build(checkout.path / "results/one_rollout", 0.4)

@@ -50,6 +50,7 @@ def test_an_environment_pins_what_the_laptop_runs(file):
         assert known[name].removesuffix("+cpu") == version, name
 
 
+@pytest.mark.build
 @pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
 def test_an_environment_can_be_installed(file):
     """Its pins fit each other, on a machine with a GPU; nothing is downloaded but metadata."""
