@@ -88,7 +88,7 @@ def test_servers_get_different_devices_and_give_them_back(machine, serve):
     # They start together, so which takes which is chance; no device is taken twice.
     taken = [seen.read_text().split(",") for _, seen, _ in places]
     assert [len(devices) for devices in taken] == [2, 2]
-    assert sorted(sum(taken, [])) == ["0", "1", "2", "3"]
+    assert sorted(each for devices in taken for each in devices) == ["0", "1", "2", "3"]
     late, seen, _ = serve("judge", 1)
     time.sleep(1)
     assert read_endpoint(late)["state"] == "starting" and not seen.exists()
