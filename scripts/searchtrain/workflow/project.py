@@ -242,7 +242,6 @@ def load_config(values: Mapping[str, Any]) -> Config:
         # Snakemake would go on with what an earlier run made of a file that is gone.
         if file and not file.startswith("<results>") and not Path(file).exists():
             raise InputError(f"configuration: {key}: {file}: no such file; check the path")
-    servers.list_encoder(config)
     return servers.revise_scripted(config)
 
 

@@ -45,6 +45,8 @@ class Stage:
 EVALUATION = ("predict", "judge", "metrics", "benchmarks", "browsecomp")
 """Stages that answer or score evaluation questions: what the task says of its teacher, and its
 endpoint, does not reach them."""
+SEARCHES = ("search", "retriever")
+"""Servers that are no model."""
 TREE = "trees.sampling"
 STAGES = {
     "world": Stage(("demo.world",), ("world",)),
@@ -109,18 +111,16 @@ def digest_stage(config: Config, name: str) -> str:
 
 
 def list_roles(config: Config, name: str) -> list[str]:
-    """The roles that a stage asks."""
-    stage = STAGES[name]
-    agent = ["teacher", "student"] * (name == "trajectories") + ["student"] * stage.student
-    refiner = ["refiner"] * (stage.search == "agent" and config.refine.enabled)
-    scripted = ["teacher"] * (name == "defects")
-    return [*stage.roles, *agent, *refiner, *scripted]
+    """The roles that a stage asks, or whose settings it reads."""
+    roles = [server for server in list_servers(config, name) if server not in SEARCHES]
+    # A later round's rollouts are the student's; defects are compared with the teacher's rates.
+    return roles + {"trajectories": ["student"], "defects": ["teacher"]}.get(name, [])
 
 
 def list_servers(config: Config, name: str) -> list[str]:
     """The servers of a stage, by the names under which its script finds them."""
     stage = STAGES[name]
-    search = {"agent": ["search"], "retriever": ["retriever"]}.get(stage.search, [])
+    search = ["search" if stage.search == "agent" else stage.search] * bool(stage.search)
     writer = ["teacher"] * (name == "trajectories") + ["student"] * stage.student
     refiner = ["refiner"] * (stage.search == "agent" and config.refine.enabled)
     return [*stage.roles, *writer, *search, *refiner]
