@@ -66,6 +66,7 @@ class ModelClient:
         stop: Sequence[str] = (),
         prefill: str = "",
         schema: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> Completion:
         """See `Model.complete`; `prefill` needs dialect `vllm`, `schema` is `response_format`.
 

@@ -10,7 +10,18 @@ from typing import Any, Protocol
 
 from searchtrain.models.role import Role
 
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
+"""A chat message as OpenAI's API has it: `role`, `content`, and with native tool calls `tool_calls`
+or `tool_call_id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A native tool call."""
+
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,9 @@ class Completion:
     cached: bool
     model: str = ""
     """Who answered, in the endpoint's own words; empty if it does not say."""
+    thought: str | None = None
+    """What came in a field of its own for reasoning; None: there was no such field."""
+    calls: tuple[Call, ...] = ()
 
 
 class Model(Protocol):
@@ -47,11 +61,14 @@ class Model(Protocol):
         stop: Sequence[str] = (),
         prefill: str = "",
         schema: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> Completion:
         """Write the next assistant message.
 
-        `prefill`: text that the message begins with (not part of the answer). `schema`: JSON
-        Schema that the answer must fit; whether it does or not, it is returned as it came.
+        `stop`: strings at which a server may stop; not every one does, or keeps them. `prefill`:
+        text that the message begins with (not part of the answer). `schema`: JSON Schema that the
+        answer must fit; whether it does or not, it is returned as it came. `tools`: functions that
+        the model may call, as OpenAI's API has them.
         Raises ModelError, and another SearchTrainError when nobody can be answered.
         """
         ...

@@ -129,14 +129,17 @@ class Session:
         stop: Sequence[str] = (),
         prefill: str = "",
         schema: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> Completion:
         """See `Model.complete`; each turn of a rollout has random numbers of its own.
 
-        A turn that is not in `messages` any more is forgotten. Raises InputError for a schema,
-        and when the chat template changes earlier turns.
+        A turn that is not in `messages` any more is forgotten. Raises InputError for a schema or
+        tools, and when the chat template changes earlier turns.
         """
-        if schema is not None:
-            raise InputError(f"{self.role.model}: the model that is trained takes no JSON schema")
+        if schema is not None or tools:
+            raise InputError(
+                f"{self.role.model}: the model that is trained takes no JSON schema and no tools"
+            )
         text = self._render(messages, add_generation_prompt=True) + prefill
         self._continue(messages, text)
         if not self._turns:
