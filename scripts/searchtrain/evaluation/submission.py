@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 def make_submission(
     predictions: pl.DataFrame,
     test: pl.DataFrame,
-    ids: Sequence[str | int],
+    ids: Sequence[str | int | float],
     path: Any,
     max_words: int,
     max_share: float,
@@ -78,7 +78,7 @@ def check_form(
     }
 
 
-def check_submission(records: Any, ids: Sequence[str | int], path: Any) -> None:
+def check_submission(records: Any, ids: Sequence[str | int | float], path: Any) -> None:
     """Check `test.json` against the test file as a grader would: count, ids, order, fields.
 
     Raises InputError naming the first fault; `path` is the test file, for the message.

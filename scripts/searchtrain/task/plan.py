@@ -10,8 +10,8 @@ from typing import Any
 
 from searchtrain.config import Config
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import read_json
 from searchtrain.core.text_table import format_table
+from searchtrain.data.json_rows import read_json_values
 from searchtrain.task.stages import count_rolled_out, plan_stages
 
 STAGES = ("index", "tag", "trajectories", "checkpoint", "predict", "predict_untrained")
@@ -33,7 +33,7 @@ def count_questions(config: Config, results: str | Path) -> dict[str, int]:
         elif name.startswith("<results>/world/") and not file.exists():
             counts[split] = getattr(config.world.sizes, split)
         else:
-            counts[split] = len(read_json(file))
+            counts[split] = len(read_json_values(file))
     return counts
 
 
