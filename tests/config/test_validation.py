@@ -180,7 +180,8 @@ def test_tracked_fields_stand_apart_from_what_only_changes_the_pace():
     assert set(config.trees.tracked("written_trees")) == {"attempts", "seed", "max_failed_share"}
     assert config.trees.tracked("questions") == {"train_questions": None}
     assert not {"enabled", "sampling", "train_questions"} & set(config.trees.tracked())
-    assert config.predict.tracked("metrics") == {"max_answer_words": 12, "max_long_share": 1.0}
+    form = {"max_answer_words": 12, "max_long_share": 0.05, "long_answers": "warn"}
+    assert config.predict.tracked("metrics") == form
     changed = read_config({"tag": {"sampling": {"temperature": 0.5}}})
     assert changed.tag.tracked() == default.tag.tracked()
     assert changed.tag.tracked("role") != default.tag.tracked("role")
