@@ -47,6 +47,9 @@ class Config(Section):
     refine: Refine = setting(Refine())
     judge: Judge = setting(Judge())
     models: Models = setting(Models())
+    probe: bool = runtime(
+        True, "ask endpoints one cheap request of each kind before a run spends anything on them"
+    )
     search: Literal["retriever", "web"] = setting(
         "retriever", "what the agent searches; each has a section below"
     )

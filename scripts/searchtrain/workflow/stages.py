@@ -82,6 +82,7 @@ STAGES = {
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
     "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
+    "doctor": Stage(("report.doctor",)),
     "plan": Stage(("task.plan",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
@@ -92,7 +93,7 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
     """The code of a stage, of the backends that the config names and no other."""
     modules = list(STAGES[name].code)
     # What is sent to a model, and what counts of its reply.
-    modules += ["models.request"] * bool(list_roles(config, name))
+    modules += ["models.reply", "models.request"] * bool(list_roles(config, name))
     if STAGES[name].search == "agent":
         modules += ["search.web"] * (config.search == "web")
         modules += ["agent.refiner"] * config.refine.enabled
@@ -126,10 +127,20 @@ def list_servers(config: Config, name: str) -> list[str]:
     return [*stage.roles, *writer, *search, *refiner]
 
 
+def list_asked(config: Config) -> list[tuple[str, str, str]]:
+    """The stages of a run that ask models, the roles they ask, and the sections of the sampling."""
+    trees = ["trees", "written_trees", "verify"] if config.trees.enabled else []
+    stages = ["tag", *trees, *["shortcuts"] * config.shortcuts.enabled]
+    stages += ["judge"] * config.judge.enabled
+    asked = [(name, *pair) for name in stages for pair in STAGES[name].roles.items()]
+    asked += [("refine", "refiner", "refine.sampling")] * config.refine.enabled
+    return [*asked, ("trajectories", "teacher", "trajectories.sampling")]
+
+
 def show_config(config: Config, name: str) -> dict[str, Any]:
     """What the script of a stage gets of the config: no model that it does not ask."""
     shown = config.changes()
-    if name == "plan":
+    if name in ("plan", "doctor"):
         return shown
     roles = list_roles(config, name)
     roles += [config.models.owner(role) for role in roles]
