@@ -34,13 +34,14 @@ def main() -> None:
     questions = schemas.read_table(args.questions, schemas.Questions)
     writer = "grpo" + os.environ.get("RANK", "")
     cache = RequestCache(config.cache, writer)
-    harness = setup.open_harness(config, settings.limits, args, cache)
+    harness = setup.open_harness(config, config.predict.limits, args, cache)
     search = setup.open_search(config, args.servers, writer)
     facts = {
         "data": hash_file(args.questions),
         "base": hash_model(args.checkpoint),
         "prompt": harness.prompt_digest,
         "config": settings.tracked(),
+        "limits": config.predict.limits.tracked(),
         "trl": metadata.version("trl"),
     }
     folder = args.work / ".partial/grpo" / digest([facts, list_versions()])[:16]

@@ -134,6 +134,19 @@ def test_a_section_alone_is_read_with_the_same_messages():
         Seeds.parse([], "seeds")
 
 
+def test_infoseek_at_published_size_is_what_was_published():
+    values = load("presets/infoseek.yaml")
+    update_config(values, load("scale/infoseek.yaml"))
+    config = read_config(values)
+    shown = config.trees.max_page_chars
+    assert shown == config.verify.max_document_chars == config.refine.max_document_chars == 4096
+    assert (config.retriever.index.engine, config.retriever.embedder.model) == ("dense", "bge-m3")
+    assert not (config.retriever.embedder.query_prefix or config.retriever.embedder.passage_prefix)
+    limits = config.predict.limits
+    assert (limits.topk, limits.max_searches, limits.max_evidence_chars) == (5, 6, 32000)
+    assert (config.grpo.top_p, config.grpo.group_size, config.grpo.steps) == (1.0, 5, 200)
+
+
 @pytest.mark.parametrize("layers", LAYERS)
 def test_presets_and_scales_are_valid_and_their_changes_say_all(layers):
     values = load("config.yaml")

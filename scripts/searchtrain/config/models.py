@@ -43,7 +43,7 @@ class Sampling(Section):
 
 
 class Price(Section):
-    """US dollars per million tokens."""
+    """US dollars per million tokens; 0: not set, or free."""
 
     prompt: Amount = runtime(0)
     completion: Amount = runtime(0)
@@ -134,7 +134,7 @@ class Role(Asked):
     revision: str = setting(
         "1", "part of every cache key: change it when the model behind the name changes"
     )
-    price: Price = runtime(Price(), "US dollars per million tokens")
+    price: Price = runtime(Price(), "US dollars per million tokens; 0: not set, or free")
     scripted: Mistakes = setting(Mistakes(), reader="serve")
     same_as: Literal["teacher", "refiner", "judge", "planner"] | None = wiring(
         None, "use the model and server of that role; the other settings then mean nothing"

@@ -48,7 +48,8 @@ class Predict(Section):
         reader="metrics",
     )
     limits: Limits = setting(
-        Limits(force_answer=True), "as in trajectories; of the later rounds' rollouts, too"
+        Limits(force_answer=True),
+        "as in trajectories; of the student's rollouts in later rounds and in GRPO, too",
     )
 
 

@@ -187,6 +187,8 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         }
     if name == "checkpoint":
         return {"train": plan_training(config, round_of(config, place)).tracked()}
+    if name == "grpo":
+        return {"limits": config.predict.limits.tracked()}
     if name == "sft_dataset":
         # Only what the student's prompt says; its other limits change no record.
         values = {"limits": describe_limits(config.predict.limits)}
