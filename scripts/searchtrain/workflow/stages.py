@@ -82,7 +82,7 @@ STAGES = {
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
     "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
-    "doctor": Stage(("report.doctor",)),
+    "doctor": Stage(()),
     "plan": Stage(("task.plan",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
