@@ -1,5 +1,7 @@
 """Settings of the stages that run the agent: the teacher's rollouts and the student's answers."""
 
+from typing import Literal
+
 from searchtrain.config.limits import Limits
 from searchtrain.config.models import Sampling
 from searchtrain.config.section import Section, setting, wiring
@@ -22,6 +24,9 @@ class Trajectories(Section):
     )
     max_failed_share: Share = setting(
         0.02, "of the rollouts that end in a model or search error; of later rounds, too"
+    )
+    thought: Literal["short", "long"] = setting(
+        "short", "reasoning that the teacher's prompt asks for: some sentences, or all it takes"
     )
     limits: Limits = setting(Limits())
 

@@ -169,6 +169,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "seed": plan.seed,
             "max_failed_share": config.trajectories.max_failed_share,
             "limits": plan.limits.tracked(),
+            "thought": config.trajectories.thought,
             "model": identify(config, plan.role, plan.sampling),
             "accepted": plan.accepted,
             "rules": config.curate.rules.tracked() if plan.accepted else None,
