@@ -18,9 +18,9 @@ from searchtrain.workflow.students import number_of, round_of
 
 PLANNED = (
     "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
-    "models", "refine", "judge", "shortcuts", "trees", "rounds",
+    "models", "refine", "judge", "shortcuts", "trees", "rounds", "grpo", "search", "retriever",
 )  # fmt: skip
-"""The sections that a plan of hours depends on."""
+"""The sections that a plan of hours and GPUs depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ STAGES = {
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
     "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
-    "plan": Stage(("task.plan",)),
+    "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
 }  # fmt: skip
