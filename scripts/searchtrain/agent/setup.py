@@ -60,7 +60,8 @@ def open_harness(
             max_document_chars=settings.max_document_chars,
             max_failed_share=settings.max_failed_share,
         )
-    system = render_prompt(args.prompt, **describe_limits(limits))
+    thought = config.trajectories.thought
+    system = render_prompt(args.prompt, thought=thought, **describe_limits(limits))
     return Harness(system, digest(system), limits, refiner)
 
 

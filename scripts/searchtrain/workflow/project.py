@@ -29,6 +29,7 @@ from searchtrain.workflow.adapter import (
     make_untracked,
     reported,
 )
+from searchtrain.workflow.gpu_plan import list_steps
 from searchtrain.workflow.stages import (
     EVALUATION,
     STAGES,
@@ -250,24 +251,15 @@ class Project:
 
     def _check_gpus(self, jobs: list[Any], most: int | None) -> None:
         """Snakemake would give a job fewer GPUs than it asks for, and say nothing."""
-        for rule, server in list_gpu_requests(jobs) if most is not None else ():
-            wanted, key = self._count_gpus(rule, server)
-            if wanted > (most or 0):
+        rules = {rule for rule, _ in list_gpu_requests(jobs)}
+        for step in list_steps(self.config) if most is not None else ():
+            if step.stage in rules and step.gpus > (most or 0):
+                keys = " + ".join(holder.key for holder in step.holders if holder.gpus)
                 raise InputError(
-                    f"configuration: {key}: rule {rule} asks for {wanted} GPUs, and this run may"
-                    f" use {most}: lower {key}, or take another profile or --resources gpu={wanted}"
+                    f"configuration: {keys}: rule {step.stage} asks for {step.gpus} GPUs, and this"
+                    f" run may use {most}: lower {keys}, or take another profile or --resources"
+                    f" gpu={step.gpus}"
                 )
-
-    def _count_gpus(self, rule: str, server: str) -> tuple[int, str]:
-        if server:
-            key = f"{servers.find_server(self.config, server).key}.gpu"
-            return servers.count_gpus(self.config, server), key
-        encoder = self.config.retriever.embedder.gpu if servers.list_encoder(self.config) else 0
-        return {
-            "checkpoint": (self.config.train.gpu, "train.gpu"),
-            "grpo": (self.config.grpo.gpu, "grpo.gpu"),
-            "index": (encoder, "retriever.embedder.gpu"),
-        }.get(rule, (0, ""))
 
 
 def load_config(values: Mapping[str, Any]) -> Config:

@@ -18,9 +18,9 @@ from searchtrain.workflow.students import number_of, round_of
 
 PLANNED = (
     "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
-    "models", "refine", "judge", "shortcuts", "trees", "rounds",
+    "models", "refine", "judge", "shortcuts", "trees", "rounds", "grpo", "search", "retriever",
 )  # fmt: skip
-"""The sections that a plan of hours depends on."""
+"""The sections that a plan of hours and GPUs depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ STAGES = {
     "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
     "doctor": Stage(()),
-    "plan": Stage(("task.plan",)),
+    "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
 }  # fmt: skip
@@ -180,6 +180,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "seed": plan.seed,
             "max_failed_share": config.trajectories.max_failed_share,
             "limits": plan.limits.tracked(),
+            "thought": config.trajectories.thought,
             "model": identify(config, plan.role, plan.sampling),
             "accepted": plan.accepted,
             "rules": config.curate.rules.tracked() if plan.accepted else None,
