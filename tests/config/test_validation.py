@@ -174,7 +174,8 @@ def test_tracked_fields_stand_apart_from_what_only_changes_the_pace():
     assert config.web.tracked() == default.web.tracked()
     assert "timeout" not in config.web.tracked() and "timeout" not in config.web.tracked()["pages"]
     assert config.models.teacher.tracked() == {
-        "model": "scripted-teacher", "dialect": "openai", "revision": "1",
+        "model": "scripted-teacher", "dialect": "openai", "wire": {}, "reasoning": "none",
+        "thought_tokens": 4096, "revision": "1",
     }  # fmt: skip
     assert set(config.models.student.tracked("serve")["vllm"]) == {"args"}
     assert set(config.trees.tracked("written_trees")) == {"attempts", "seed", "max_failed_share"}

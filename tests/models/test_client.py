@@ -16,7 +16,8 @@ from helpers.chat import chat
 from searchtrain.core.errors import InputError, ModelError, ReplyError, ServiceError
 from searchtrain.models.asker import Asker
 from searchtrain.models.client import ModelClient
-from searchtrain.models.request import make_body, make_key, parse_object
+from searchtrain.models.reply import parse_object
+from searchtrain.models.request import make_body, make_key
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import Role
 
@@ -114,7 +115,7 @@ def test_a_failure_is_retried_and_never_cached(httpserver, route, tmp_path):
         route().respond_with_data("boom", status=500)
     route().respond_with_json(chat("Norway"))
     cache = RequestCache(tmp_path, "tag")
-    with pytest.raises(ModelError, match="HTTP 500 after 2 attempts") as caught:
+    with pytest.raises(ModelError, match=r"HTTP 500: .*\(2 attempts\)") as caught:
         ask(httpserver, complete(), cache=cache)
     assert caught.value.kind == "http_500" and httpserver.url_for("").rstrip("/") in str(
         caught.value

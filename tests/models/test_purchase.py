@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from searchtrain.core.errors import InputError, Interrupted, ModelError, ServiceError
+from searchtrain.models import purchase
 from searchtrain.models.purchase import Counts, Purchaser
 from searchtrain.models.request_cache import RequestCache
 
@@ -37,6 +38,10 @@ def open_purchaser(cache=None, **options):
 
 def busy(**options):
     return ModelError("busy", "http_429", passing=True, **options)
+
+
+def broken(**options):
+    return ModelError("broken", "http_500", passing=True, **options)
 
 
 def test_those_who_want_the_same_at_the_same_time_share_one_request(tmp_path):
@@ -81,15 +86,27 @@ def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_not(tmp_path):
 
 
 def test_attempts_end_and_the_wait_is_what_the_server_asks_for():
-    shop = Shop(busy(), busy(retry_after=0.2), busy())
+    shop = Shop(broken(), broken(retry_after=0.2), broken())
 
     async def go():
         begun = asyncio.get_running_loop().time()
-        with pytest.raises(ModelError, match="busy"):
+        with pytest.raises(ModelError, match=r"broken \(3 attempts\)"):
             await open_purchaser().buy("k", shop.ask)
         return asyncio.get_running_loop().time() - begun
 
     assert asyncio.run(go()) >= 0.2 and shop.asked == 3
+
+
+def test_a_busy_server_is_waited_for_and_costs_no_attempt():
+    shop = Shop(*[busy() for _ in range(9)], broken(), {"text": "x"})
+    assert asyncio.run(open_purchaser(attempts=2).buy("k", shop.ask)) == {"text": "x"}
+    assert shop.asked == 11
+
+
+def test_patience_with_a_busy_server_ends(monkeypatch):
+    monkeypatch.setattr(purchase, "PATIENCE_S", 0.0)
+    with pytest.raises(ModelError, match=r"^busy$"):
+        asyncio.run(open_purchaser().buy("k", Shop(busy(), busy()).ask))
 
 
 def test_after_a_stop_nothing_is_begun_and_what_is_in_flight_is_kept(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.trees import attribute, entity
 from searchtrain.core.errors import ModelError
-from searchtrain.models.request import parse_object
+from searchtrain.models.reply import parse_object
 from searchtrain.trees.growth import BROWSE_SCHEMA
 from searchtrain.trees.names import find_name, list_names
 from searchtrain.trees.pages import Page

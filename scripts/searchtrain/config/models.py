@@ -1,9 +1,10 @@
 """Settings of the models that the stages ask: roles, their servers and their sampling."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from searchtrain.config.dialects import DialectName, find_dialect
 from searchtrain.config.section import OWN, Section, runtime, setting, wiring
 from searchtrain.config.values import (
     Amount,
@@ -98,8 +99,13 @@ class Asked(Section):
     endpoint: Endpoint | None = runtime(
         None, "base URL of an OpenAI-compatible server, for instance https://host/v1"
     )
-    dialect: Literal["openai", "vllm"] = setting(
-        "openai", "vllm: the server takes vLLM's own fields"
+    dialect: DialectName = setting("openai", "the kind of endpoint: config/dialects.py")
+    wire: dict[str, Any] = setting({}, "single properties of the dialect that differ here")
+    reasoning: Literal["none", "native"] = setting(
+        "none", "native: the model thinks by itself, as QwQ, R1 and DeepSeek V4 do"
+    )
+    thought_tokens: Natural = setting(
+        4096, "native: tokens for the thought, beside max_tokens, before a JSON answer"
     )
     concurrency: Count = runtime(32, "requests in flight")
     timeout: Positive = runtime(60, "seconds for one attempt")
@@ -108,6 +114,11 @@ class Asked(Section):
     port: Port | None = runtime(None, "null takes a free one")
     gpu: Natural = runtime(0, "GPUs that one server holds")
     vllm: Vllm = setting(Vllm(), reader="serve")
+
+    @model_validator(mode="after")
+    def _check_wire(self) -> Self:
+        find_dialect(self.dialect, self.wire)
+        return self
 
 
 class Role(Asked):
@@ -135,7 +146,7 @@ class Student(Asked):
 
     model: Text = setting("student", "name in requests")
     sampling: Sampling = setting(Sampling(temperature=0.0, max_tokens=128), reader="role")
-    dialect: Literal["openai", "vllm"] = setting("vllm")
+    dialect: DialectName = setting("vllm")
     concurrency: Count = runtime(64)
     timeout: Positive = runtime(300)
     attempts: Count = runtime(3)

@@ -70,14 +70,15 @@ class ModelError(BoundaryError):
     """A model endpoint refused, failed, hung, or answered something unusable.
 
     Kinds: `timeout`, `connection`, `http_<status>`, `context_length`, `contract` (no chat
-    completion), and those of ReplyError.
+    completion), `empty` (one without content), `refused` (by the model or a filter), and those of
+    ReplyError.
     """
 
 
 class ReplyError(ToldToModel, ModelError):
     """An answer is not the JSON object that was asked for; the message tells a model what to fix.
 
-    Kinds: `not_json`, `schema`, `too_large`.
+    Kinds: `not_json`, `schema`, `too_large`, `cut`.
     """
 
 

@@ -22,7 +22,7 @@ from searchtrain.data.schemas import Shortcuts, empty_table, validate_table
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
 from searchtrain.models.model import Model
-from searchtrain.models.request import make_object_schema
+from searchtrain.models.reply import make_object_schema
 
 logger = logging.getLogger(__name__)
 

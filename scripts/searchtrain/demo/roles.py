@@ -9,6 +9,7 @@ Invariant: an answer is a function of (messages, response format, seed) and the 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from searchtrain.agent.grammar import OBSERVATION
 from searchtrain.demo.browser import extend_tree
 from searchtrain.demo.draws import draw_share
 from searchtrain.demo.judge import judge_answer, judge_trajectory
@@ -19,6 +20,7 @@ from searchtrain.demo.solver import solve_closed_book, verify_question
 from searchtrain.demo.tagger import tag_question
 from searchtrain.demo.teacher import decide_turn, finish_turn
 from searchtrain.demo.writer import word_question
+from searchtrain.models.request import CLOSED, OPENED
 
 Role = Callable[[str, int, Collection[str]], str]
 """From the user message, the seed and the mistakes to make to the answer."""
@@ -75,7 +77,10 @@ def _read_messages(body: Mapping[str, Any]) -> list[tuple[str, str]]:
             content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
         if not isinstance(content, str):
             raise Refusal(f"messages[{place}].content must be text")
-        pairs.append((message["role"], content))
+        role = message["role"]
+        if role == "user" and content.startswith(OPENED) and content.endswith(CLOSED):
+            role, content = OBSERVATION, content[len(OPENED) : -len(CLOSED)]
+        pairs.append((role, content))
     return pairs
 
 

@@ -12,9 +12,11 @@ import orjson
 
 from searchtrain.core.errors import ReplyError
 from searchtrain.models.model import Completion, Model
-from searchtrain.models.request import parse_object
+from searchtrain.models.reply import parse_object
 
 Answer = TypeVar("Answer")
+
+CUT = "The answer was cut off at the limit of tokens, so write a shorter one."
 
 
 @dataclass(slots=True)
@@ -67,9 +69,11 @@ class Asker:
                 bill.add(completion, self.model.role.price)
             try:
                 return read(parse_object(completion.text, self.schema, self.max_chars))
-            except ReplyError as fault:
+            except ReplyError as error:
+                was_cut = completion.finish_reason == "length"
+                fault = ReplyError(CUT, "cut") if was_cut else error
                 if repairs == self.repairs:
-                    raise
+                    raise fault from None
                 repairs += 1
                 self.model.usage["repairs"] += 1
                 messages += [

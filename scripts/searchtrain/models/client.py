@@ -1,46 +1,67 @@
 """The HTTP client of a model: one `ModelClient` per role, over the OpenAI API.
 
-It carries requests and counts them; what is sent and what counts of a reply stands in `request`.
+It carries requests and counts them; what is sent stands in `request`, what counts of a reply in
+`reply`, what a refusal means in `refusal`.
 Invariant: an answer is in the request cache before the caller sees it, and a failure never is.
 """
 
+import inspect
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import openai
+from openai.resources.chat.completions import AsyncCompletions
 
 from searchtrain.config import Config, Sampling
+from searchtrain.config.dialects import Dialect
 from searchtrain.core.errors import ModelError, SearchTrainError, ServiceError
 from searchtrain.core.network import is_loopback
-from searchtrain.models.identity import check_name, is_same_model
+from searchtrain.models.identity import check_context, check_name, is_same_model
 from searchtrain.models.model import Completion, Message
 from searchtrain.models.purchase import Purchaser, read_retry_after
-from searchtrain.models.request import make_body, make_key, read_reply
+from searchtrain.models.refusal import Refusal, adapt, find_room, read_refusal
+from searchtrain.models.reply import make_completion, read_reply
+from searchtrain.models.request import make_body, make_key
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import Role, find_section, make_role
 from searchtrain.serving.endpoint import wait_ready
 
+logger = logging.getLogger(__name__)
+
 CHECK_KEY = "check the API key"
-REFUSED = {401: CHECK_KEY, 403: CHECK_KEY, 404: "check the URL and the model's name"}
+REFUSED = {
+    401: CHECK_KEY, 402: "check the account's balance", 403: CHECK_KEY,
+    404: "check the URL and the model's name",
+}  # fmt: skip
 """Statuses that no other request would escape: they end the stage at once; and their remedies."""
-RETRIED = {408, 409, 429}
+RETRIED = {408, 409, 424, 429}
 """Statuses that may pass, beside those of 500 and above."""
 BACKOFF_S = 0.2
+ANOTHER_SEED = 1_000_003
+"""Between the seeds with which an empty answer is asked for again."""
+MANY = 20
+"""Requests that one attempt may take while it learns what the endpoint takes, and for how long an
+answer there is room."""
 
 
 class ModelClient:
     """A `Model` behind an endpoint; safe for thousands of concurrent callers on one event loop.
 
-    `usage` counts `requests`, `cached`, `retries`, `repairs`, `prompt_tokens`,
-    `completion_tokens` (tokens of answers that were paid for now) and, of answers from the cache,
-    `cached_prompt_tokens` and `cached_completion_tokens`.
+    `usage` counts `requests`, `cached`, `retries`, `repairs`, `adapted` (forms of a request that
+    the endpoint refused), `shortened` (answers that had less room than asked for),
+    `prompt_tokens`, `completion_tokens` (tokens of answers that were paid for now) and, of answers
+    from the cache, `cached_prompt_tokens` and `cached_completion_tokens`.
     """
 
     def __init__(self, role: Role, url: str, cache: RequestCache | None) -> None:
         self.role = role
         self.url = url.rstrip("/")
         self.usage: Counter[str] = Counter()
+        self._dialect = role.speaks
+        """What the endpoint takes, as far as it has been found out."""
         self._purchaser = Purchaser(
             cache,
             self.usage,
@@ -68,21 +89,30 @@ class ModelClient:
         schema: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] = (),
     ) -> Completion:
-        """See `Model.complete`; `prefill` needs dialect `vllm`, `schema` is `response_format`.
+        """See `Model.complete`; `prefill` needs a dialect that continues messages.
 
         Raises ModelError when the attempts are used up, ServiceError when the endpoint refuses
         everyone or another model answers than the one that may.
         """
-        body = make_body(self.role, messages, seed, stop, prefill, schema)
-        key = make_key(self.role, body)
+        asked = (messages, stop, prefill, schema, tools)
+        key = make_key(self.role, self._make_body(*asked, seed=seed, dialect=self.role.speaks))
         stored = self._purchaser.recall(key)
         if stored is not None:
             self._count("cached_", stored)
-            completion = Completion(**stored, cached=True)
+            completion = make_completion(stored, cached=True)
             self._check_answerer(completion.model, "the request cache")
             return completion
-        answer = await self._purchaser.buy(key, lambda: self._ask(body))
-        return Completion(**answer, cached=False)
+        empty = 0
+
+        async def attempt() -> dict[str, Any]:
+            nonlocal empty
+            try:
+                return await self._ask(asked, seed + ANOTHER_SEED * empty)
+            except ModelError as error:
+                empty += error.kind == "empty"
+                raise
+
+        return make_completion(await self._purchaser.buy(key, attempt), cached=False)
 
     def stop(self) -> None:
         """See `Model.stop`; what is in flight is cached, too."""
@@ -100,30 +130,115 @@ class ModelClient:
         """Close the connections."""
         await self._client.close()
 
-    async def _ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """One attempt."""
+    def _make_body(
+        self,
+        messages: Sequence[Message],
+        stop: Sequence[str],
+        prefill: str,
+        schema: Mapping[str, Any] | None,
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        seed: int,
+        dialect: Dialect,
+    ) -> dict[str, Any]:
+        return make_body(self.role, messages, seed, stop, prefill, schema, tools, dialect)
+
+    async def _ask(self, asked: tuple[Any, ...], seed: int) -> dict[str, Any]:
+        """One attempt, with as many requests as it takes to be understood."""
+        room: int | None = None
+        for _ in range(MANY):
+            dialect = self._dialect
+            body = self._make_body(*asked, seed=seed, dialect=dialect)
+            if room is not None:
+                body[dialect.length] = room
+            _, _, prefill, schema, _ = asked
+            answer = await self._send(body, dialect, brief=bool(prefill or schema))
+            if not isinstance(answer, Refusal):
+                return answer
+            if answer.has_no_room and answer.status < 500:
+                room = find_room(answer, body.get(dialect.length, 0))
+                if not room:
+                    raise ModelError(
+                        f"{self.url}: the conversation is longer than the model's context:"
+                        f" {answer.message[:300]}",
+                        "context_length",
+                    )
+                self.usage["shortened"] += 1
+            elif not self._learn(answer, dialect, body):
+                raise self._classify(answer)
+        raise ModelError(f"{self.url}: refused {MANY} forms of one request", "contract")
+
+    def _learn(self, refusal: Refusal, dialect: Dialect, body: Mapping[str, Any]) -> bool:
+        """Whether the request may be sent again in another form, learnt from a refusal."""
+        if refusal.status not in (200, 400, 422):
+            return False
+        if self._dialect is not dialect:
+            return True  # another request has learnt in the meantime
+        learnt = adapt(dialect, refusal, body)
+        if learnt is None:
+            return False
+        self._dialect = learnt
+        changes = {
+            name: value for name, value in dict(learnt).items() if value != getattr(dialect, name)
+        }
+        logger.warning(
+            "%s refuses a form of models.%s and is asked in another one: %s (%s); set wire to it",
+            self.url, self.role.name, changes, refusal.message[:200],
+        )  # fmt: skip
+        self.usage["adapted"] += 1
+        return True
+
+    async def _send(
+        self, body: dict[str, Any], dialect: Dialect, *, brief: bool
+    ) -> dict[str, Any] | Refusal:
+        """One request; returns what counts of the reply, or why it was refused for good."""
         try:
-            answer = read_reply(await self._client.chat.completions.create(**body))
+            answer = read_reply(reply := await self._create(body, dialect.streams), brief=brief)
         except openai.APIStatusError as error:
-            raise self._classify(error) from None
+            refusal = read_refusal(error.status_code, error.body or error.response.text)
+            if not self._is_passing(refusal):
+                return refusal
+            raise self._classify(
+                refusal, read_retry_after(error.response.headers.get("retry-after", ""))
+            ) from None
         except openai.APITimeoutError:
-            waited = f"{self.role.timeout:g} s, {self.role.attempts} attempts"
             remedy = f"check the server or raise models.{self.role.name}.timeout"
-            fault = f"{self.url}: no answer within {waited}; {remedy}"
+            fault = f"{self.url}: no answer within {self.role.timeout:g} s; {remedy}"
             raise ModelError(fault, "timeout", passing=True) from None
         except openai.APIConnectionError as error:
             fault = f"{self.url}: {error.__cause__ or error}; check that the server is up"
             raise ModelError(fault, "connection", passing=True) from None
         except openai.APIError as error:
-            raise ModelError(f"{self.url}: {error}", "contract") from None
+            # In a stream an error comes without a status.
+            refusal = read_refusal(200, error.body or error.message)
+            raise self._classify(refusal) from None
         except (ValueError, TypeError) as error:
             fault = f"{self.url}: the answer is not an OpenAI chat completion ({error})"
             raise ModelError(fault, "contract") from None
         if answer is None:
+            # A router answers 200 before the provider has failed.
+            if said := getattr(reply, "error", None):
+                refusal = read_refusal(200, {"error": said})
+                if not self._is_passing(refusal):
+                    return refusal
+                raise self._classify(refusal)
             raise ModelError(f"{self.url}: the answer holds no choices", "contract")
         self._check_answerer(answer["model"], self.url)
         self._count("", answer)
         return answer
+
+    async def _create(self, body: Mapping[str, Any], streams: bool) -> Any:
+        """The reply; fields that the API library does not know go beside those that it does."""
+        known = _list_known_fields()
+        sent = {name: value for name, value in body.items() if name in known}
+        extra = {name: value for name, value in body.items() if name not in known}
+        if extra:
+            sent["extra_body"] = {**extra, **sent.get("extra_body", {})}
+        if not streams:
+            return await self._client.chat.completions.create(**sent)
+        sent["stream_options"] = {"include_usage": True}
+        async with self._client.chat.completions.stream(**sent) as stream:
+            return await stream.get_final_completion()
 
     def _check_answerer(self, model: str, place: str) -> None:
         """Raise ServiceError unless `model`, if known, may answer; `place`: of the answer."""
@@ -138,23 +253,34 @@ class ModelClient:
         for kind in ("prompt_tokens", "completion_tokens"):
             self.usage[origin + kind] += answer[kind]
 
-    def _classify(self, error: openai.APIStatusError) -> SearchTrainError:
-        status, text = error.status_code, " ".join(error.response.text.split())[:300]
+    def _is_passing(self, refusal: Refusal) -> bool:
+        return (refusal.status in RETRIED or refusal.status >= 500) and not refusal.is_final
+
+    def _classify(self, refusal: Refusal, retry_after: float = 0.0) -> SearchTrainError:
+        status, text = refusal.status, refusal.message[:300]
+        said = f"{self.url}: HTTP {status} for {self.role.model}: {text}"
         if status in REFUSED:
+            return ServiceError(f"{said}; {REFUSED[status]}")
+        if refusal.is_final:
+            return ServiceError(f"{said}; check the model's name and the account")
+        passing = self._is_passing(refusal)
+        if not passing and (name := refusal.names_field):
             return ServiceError(
-                f"{self.url}: HTTP {status} for {self.role.model}: {text}; {REFUSED[status]}"
+                f"{said}; it does not take {name}: take it out of the sampling (null), or correct"
+                f" models.{self.role.name}.dialect or wire"
             )
-        if status == 400 and "context length" in text.lower():
-            fault = f"{self.url}: the conversation is longer than the model's context: {text}"
-            return ModelError(fault, "context_length")
-        passing = status in RETRIED or status >= 500
-        tries = f" after {self.role.attempts} attempts" if passing else ""
         return ModelError(
-            f"{self.url}: HTTP {status}{tries}: {text}; see the server's log",
+            f"{self.url}: HTTP {status}: {text}; see the server's log",
             f"http_{status}",
             passing=passing,
-            retry_after=read_retry_after(error.response.headers.get("retry-after", "")),
+            retry_after=retry_after,
         )
+
+
+@lru_cache(maxsize=1)
+def _list_known_fields() -> frozenset[str]:
+    """The fields of a request that the API library has a keyword for."""
+    return frozenset(inspect.signature(AsyncCompletions.create).parameters) - {"self"}
 
 
 def open_model(
@@ -177,4 +303,5 @@ def open_model(
     url = wait_ready(servers[server or name], find_section(config, name).ready_timeout)
     if role.only:
         check_name(url, role.read_key(), role.model, role.only)
+    check_context(url, role)
     return ModelClient(role, url, cache)

@@ -8,12 +8,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from searchtrain.core.errors import ServiceError
+from searchtrain.core.errors import InputError, ServiceError
 from searchtrain.core.network import is_loopback
+from searchtrain.models.role import Role
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 20.0
+SAY_CONTEXT = ("vllm", "sglang")
+"""Dialects of servers whose cards tell the model's context."""
 
 
 def is_same_model(name: str, other: str) -> bool:
@@ -55,6 +58,24 @@ def check_name(url: str, key: str, model: str, only: str) -> None:
         raise ServiceError(
             f"{url}: {model!r} is {root!r} there, and only {only!r} (task.teacher) may write"
             " training data; serve that model, or correct task.teacher"
+        )
+
+
+def check_context(url: str, role: Role) -> None:
+    """Check that the answers that a role may ask for fit into its model's context.
+
+    vLLM and SGLang say how long that is (`max_model_len`); others pass. Raises InputError.
+    """
+    longest = role.sampling.get("max_tokens")
+    if role.dialect not in SAY_CONTEXT or longest is None:
+        return
+    card = (read_cards(url, role.read_key()) or {}).get(role.model, {})
+    context = card.get("max_model_len")
+    if isinstance(context, int) and longest >= context:
+        raise InputError(
+            f"{url}: max_tokens {longest} of models.{role.name} leaves no room for a prompt in"
+            f" {role.model}'s context of {context} tokens; lower the sampling's max_tokens, or"
+            " raise the server's max-model-len"
         )
 
 

@@ -19,7 +19,11 @@ from searchtrain.core.single_flight import SingleFlight
 from searchtrain.models.request_cache import RequestCache
 
 LONGEST_WAIT_S = 30.0
-"""Before another attempt, whatever the server asks for."""
+"""Before another attempt, whatever the server asks for, unless it is busy."""
+BUSY = "http_429"
+"""The kind of a refusal that costs no attempt: the server says that it is busy."""
+PATIENCE_S = 900.0
+"""For a server that is busy, in all."""
 
 Answer = dict[str, Any]
 
@@ -72,7 +76,8 @@ class Purchaser:
         """`usage` is counted under the names of `counts`. `concurrency`: requests in flight.
 
         A failure that says it may pass has `attempts`; the wait between them is drawn from 0 to
-        `backoff` seconds, which double every time, and not shorter than the server asks for.
+        `backoff` seconds, which double every time, and not shorter than the server asks for. A
+        server that is busy (`BUSY`) is waited for beyond that.
         """
         self.usage = usage
         self._cache = cache
@@ -115,8 +120,17 @@ class Purchaser:
         return answer
 
     async def _try(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        tries = 0
+
+        def is_spent(state: tenacity.RetryCallState) -> bool:
+            if _is_busy(state):
+                return state.idle_for > PATIENCE_S
+            nonlocal tries
+            tries += 1
+            return tries >= self._attempts
+
         retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self._attempts),
+            stop=is_spent,
             wait=self._choose_wait,
             retry=tenacity.retry_if_exception(_is_passing),
             before_sleep=self._count_retry,
@@ -126,12 +140,18 @@ class Purchaser:
         async def attempt() -> Answer:  # tenacity awaits what it sees to be a coroutine function
             return await ask()
 
-        return await retrying(attempt)
+        try:
+            return await retrying(attempt)
+        except BoundaryError as error:
+            if tries > 1:
+                error.args = (f"{error} ({tries} attempts)",)
+            raise
 
     def _choose_wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, BoundaryError) else 0.0
-        return max(self._backoff(state), min(asked, LONGEST_WAIT_S))
+        longest = PATIENCE_S if _is_busy(state) else LONGEST_WAIT_S
+        return max(self._backoff(state), min(asked, longest))
 
     def _count_retry(self, _state: tenacity.RetryCallState) -> None:
         self.usage[self._counts.retries] += 1
@@ -150,3 +170,8 @@ def read_retry_after(value: str) -> float:
 
 def _is_passing(error: BaseException) -> bool:
     return isinstance(error, BoundaryError) and error.passing
+
+
+def _is_busy(state: tenacity.RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    return isinstance(error, BoundaryError) and error.kind == BUSY

@@ -1,25 +1,22 @@
-"""One request to a chat model: what is sent, under which key it is kept, what counts of the reply.
+"""One request to a chat model: what is sent, and under which key its answer is kept.
 
 Invariant: equal keys mean equal requests, whatever the endpoint; earlier caches hold these keys,
 so what changes a body here has every answer paid for again.
 """
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-import jsonschema
-from jsonschema.exceptions import best_match
-
-from searchtrain.core.errors import InputError, ReplyError
+from searchtrain.config.dialects import Dialect
+from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json, digest
 from searchtrain.models.model import Message
 from searchtrain.models.role import Role
 
-JSON_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
-THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
+SCHEMA_SAID = "Answer with one JSON object and nothing else. It must fit this JSON Schema: "
+OPENED, CLOSED = "<tool_response>\n", "\n</tool_response>"
+"""How an observation stands in a user message: as Qwen's chat templates write role `tool`, so that
+those two give the same tokens there."""
 
 
 def make_body(
@@ -29,96 +26,84 @@ def make_body(
     stop: Sequence[str] = (),
     prefill: str = "",
     schema: Mapping[str, Any] | None = None,
+    tools: Sequence[Mapping[str, Any]] = (),
+    dialect: Dialect | None = None,
 ) -> dict[str, Any]:
-    """The arguments of a chat completion; raises InputError for a prefill that no server takes."""
-    sent = [dict(message) for message in messages]
-    body: dict[str, Any] = {"model": role.model, "seed": seed, **role.sampling}
-    if stop:
+    """The fields of a chat completion, those of an SDK's `extra_body` included.
+
+    `dialect`: what the endpoint was found to take, in place of what the role says. Raises
+    InputError for a prefill where no message can be continued.
+    """
+    dialect = dialect or role.speaks
+    sent = [_adapt_observation(message, dialect) for message in messages]
+    body: dict[str, Any] = {"model": role.model, "seed": seed, **dialect.always}
+    body |= _choose_thinking(role, dialect, brief=bool(schema or prefill)) | dict(role.sampling)
+    extra: dict[str, Any] = dict(body.pop("extra_body", {}))
+    native = role.reasoning == "native"
+    if schema and native and not dialect.quiet and "max_tokens" in body:
+        body["max_tokens"] += role.thought_tokens
+    if stop and dialect.stop:
         body["stop"] = list(stop)
+        extra |= dialect.keeps_stop
+    if tools:
+        body["tools"] = list(tools)
     if schema:
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": schema, "strict": True},
-        }
-    extra: dict[str, Any] = {}
-    if role.dialect == "vllm" and stop:
-        extra["include_stop_str_in_output"] = True
+        sent = _ask_for_object(body, sent, schema, dialect.answers)
     if prefill:
-        if role.dialect != "vllm":
+        if not dialect.continues:
             raise InputError(
-                f"models.{role.name}: ending a rollout with a forced answer needs a server"
-                " that can continue a message; set dialect: vllm or turn the forced answer off"
+                f"models.{role.name}: this format needs a server that can continue a message; set"
+                " dialect: vllm or sglang, or another format"
             )
         sent.append({"role": "assistant", "content": prefill})
-        extra |= {"continue_final_message": True, "add_generation_prompt": False}
+        extra |= dialect.continues
     body["messages"] = sent
+    if dialect.length != "max_tokens" and "max_tokens" in body:
+        body[dialect.length] = body.pop("max_tokens")
     if extra:
         body["extra_body"] = extra
-    return body
+    return {name: value for name, value in body.items() if name not in dialect.refuses}
 
 
 def make_key(role: Role, body: Mapping[str, Any]) -> str:
-    """The request's key in the cache: all that is sent and the revision, never the URL."""
-    return digest({"revision": role.revision, **body})
+    """The request's key in the cache: all that is sent and the revision, never the URL.
 
-
-def read_reply(reply: Any) -> dict[str, Any] | None:
-    """What counts of a chat completion, as the cache keeps it; None if it is not one.
-
-    Older entries of a cache have no `model`, the name of who answered.
+    What the workflow serves answers as its arguments say (`--generation-config` changes sampling),
+    so they count, too; of an endpoint they are not known.
     """
-    choices = getattr(reply, "choices", None)
-    if not choices or choices[0].message is None:
-        return None
-    usage = reply.usage
-    return {
-        "text": choices[0].message.content or "",
-        "finish_reason": choices[0].finish_reason or "",
-        "prompt_tokens": usage.prompt_tokens if usage else 0,
-        "completion_tokens": usage.completion_tokens if usage else 0,
-        "model": reply.model or "",
-    }
+    served = {"server": role.server} if role.server else {}
+    return digest({"revision": role.revision, **served, **body})
 
 
-def make_object_schema(**properties: Any) -> dict[str, Any]:
-    """JSON Schema of an object that has all of these properties and no other."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+def _choose_thinking(role: Role, dialect: Dialect, brief: bool) -> dict[str, Any]:
+    """The fields that have a model think or not; `brief`: an answer that needs no thought."""
+    if role.reasoning == "native":
+        return dialect.quiet if brief else dialect.thinks
+    return dialect.quiet if dialect.quiet_by_default else {}
 
 
-def parse_object(
-    text: str, schema: Mapping[str, Any], max_chars: int | None = None
-) -> dict[str, Any]:
-    """Find the JSON object in a model's answer and check it against `schema`.
-
-    Reasoning up to `</think>`, code fences and prose around the object are ignored; a text of more
-    than `max_chars` is not looked at. Raises ReplyError: `too_large`, `not_json` or `schema`.
-    """
-    if max_chars is not None and len(text) > max_chars:
-        raise ReplyError(
-            f"The answer has {len(text)} characters; at most {max_chars} are read.", "too_large"
-        )
-    match = JSON_OBJECT.search(THOUGHT.sub("", text))
-    try:
-        value: dict[str, Any] = json.loads(match[0] if match else "")
-        # Half a surrogate pair (\ud83d) is JSON and no text: no table could hold it.
-        json.dumps(value, ensure_ascii=False).encode()
-        error = best_match(_make_validator(canonical_json(schema)).iter_errors(value))
-    except (json.JSONDecodeError, UnicodeEncodeError):
-        raise ReplyError(f"The answer is no JSON object: {text[:80]!r}.", "not_json") from None
-    except RecursionError:
-        raise ReplyError("The answer is nested too deeply.", "schema") from None
-    if error is not None:
-        place = "/".join(map(str, error.absolute_path)) or "the object"
-        raise ReplyError(f"The answer's {place} is wrong: {error.message[:120]}.", "schema")
-    return value
+def _adapt_observation(message: Message, dialect: Dialect) -> dict[str, Any]:
+    """A message as the endpoint takes it; one that answers a native tool call stays."""
+    if message["role"] != "tool" or "tool_call_id" in message or dialect.observations == "tool":
+        return dict(message)
+    return {"role": "user", "content": f"{OPENED}{message['content']}{CLOSED}"}
 
 
-@lru_cache(maxsize=32)
-def _make_validator(schema: str) -> jsonschema.Draft202012Validator:
-    """A validator takes ten times as long to make as to use."""
-    return jsonschema.Draft202012Validator(json.loads(schema))
+def _ask_for_object(
+    body: dict[str, Any], messages: list[dict[str, Any]], schema: Mapping[str, Any], form: str
+) -> list[dict[str, Any]]:
+    """Put the response format into the body; returns the messages that go with it."""
+    if form == "json_schema":
+        answer = {"name": "answer", "schema": schema, "strict": True}
+        body["response_format"] = {"type": form, "json_schema": answer}
+        return messages
+    if form == "value":
+        body["response_format"] = {"type": "json_schema", "value": schema}
+        return messages
+    if form == "json_object":
+        body["response_format"] = {"type": form}
+    said = SCHEMA_SAID + canonical_json(schema)
+    if messages and messages[0]["role"] == "system":
+        first = {**messages[0], "content": f"{messages[0]['content']}\n\n{said}"}
+        return [first, *messages[1:]]
+    return [{"role": "system", "content": said}, *messages]

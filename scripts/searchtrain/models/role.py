@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from searchtrain import config as settings
+from searchtrain.config.dialects import Dialect, find_dialect
 from searchtrain.config.writers import find_only
 from searchtrain.core.errors import InputError
 
@@ -22,7 +23,15 @@ class Role:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Sent as it is: temperature, top_p, max_tokens, …"""
     dialect: str = DEFAULT.dialect
-    """`vllm` adds vLLM's own fields (prefill, the stop string kept); other servers refuse them."""
+    """The kind of endpoint (`config.dialects`), corrected by `wire`."""
+    wire: Mapping[str, Any] = field(default_factory=dict)
+    reasoning: str = DEFAULT.reasoning
+    """`native`: the model thinks by itself, whatever the prompt says."""
+    thought_tokens: int = DEFAULT.thought_tokens
+    """Tokens for a thought that can not be switched off, before an answer in JSON."""
+    server: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the server that the workflow starts, those that may change an answer; empty for
+    an endpoint."""
     concurrency: int = DEFAULT.concurrency
     """Requests in flight."""
     timeout: float = DEFAULT.timeout
@@ -34,6 +43,16 @@ class Role:
     """US dollars per million `prompt` and `completion` tokens."""
     only: str = ""
     """The one model that may answer (`identity.is_same_model`); empty: whichever does."""
+
+    @property
+    def speaks(self) -> Dialect:
+        """What its endpoint takes."""
+        return find_dialect(self.dialect, self.wire)
+
+    @property
+    def continues(self) -> bool:
+        """Whether its server can go on with a message that was begun for it."""
+        return bool(self.speaks.continues)
 
     def read_key(self) -> str:
         """The API key; a server of the workflow's own needs none."""
@@ -52,8 +71,12 @@ def make_role(
     config: settings.Config, name: str, sampling: settings.Sampling, revision: str | None = None
 ) -> Role:
     """The role `name` of a config; `revision`: in place of its own (a student's weights)."""
-    values = find_section(config, name).model_dump(include={each.name for each in fields(Role)})
+    section = find_section(config, name)
+    values = section.model_dump(include={each.name for each in fields(Role)})
     values |= {"name": name, "sampling": sampling.tracked(), "only": find_only(config, name)}
+    # A student has no `serve`: the workflow serves its checkpoint.
+    if not section.endpoint and getattr(section, "serve", "vllm") == "vllm":
+        values["server"] = section.vllm.tracked()
     return Role(**values | ({} if revision is None else {"revision": revision}))
 
 

@@ -41,7 +41,7 @@ class LocalModel:
         """`name`: for the rows' lineage. Raises InputError without a chat template."""
         if not tokenizer.chat_template:
             raise InputError(f"{name}: the tokenizer has no chat template; use an instruct model")
-        self.role = Role(name="student", model=name)
+        self.role = Role(name="student", model=name, dialect="vllm")
         self.generator = generator
         self.usage: Counter[str] = Counter()
         self.fault: Exception | None = None

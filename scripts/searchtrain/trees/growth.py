@@ -23,7 +23,7 @@ from searchtrain.models.batch import work_through
 from searchtrain.models.failures import settle
 from searchtrain.models.model import Model
 from searchtrain.models.pool import FailureLimit
-from searchtrain.models.request import make_object_schema
+from searchtrain.models.reply import make_object_schema
 from searchtrain.search import Search
 from searchtrain.trees.names import list_names
 from searchtrain.trees.pages import Page, PageStore

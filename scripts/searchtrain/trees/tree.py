@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from searchtrain.core.errors import ToldToModel
-from searchtrain.models.request import make_object_schema
+from searchtrain.models.reply import make_object_schema
 from searchtrain.trees.names import find_name, list_names
 from searchtrain.trees.pages import Page
 

@@ -27,7 +27,7 @@ from searchtrain.models.batch import work_through
 from searchtrain.models.failures import settle
 from searchtrain.models.model import Model
 from searchtrain.models.pool import FailureLimit
-from searchtrain.models.request import make_object_schema
+from searchtrain.models.reply import make_object_schema
 from searchtrain.search import Search
 from searchtrain.search.contents import split_contents
 from searchtrain.trees.pages import PageStore

@@ -21,7 +21,7 @@ from searchtrain.models.asker import Asker, Bill
 from searchtrain.models.batch import work_through
 from searchtrain.models.failures import settle
 from searchtrain.models.pool import FailureLimit
-from searchtrain.models.request import make_object_schema
+from searchtrain.models.reply import make_object_schema
 from searchtrain.trees.names import find_name, list_names, split_words
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.tree import Node, hide_names, list_inner, unflatten

@@ -92,7 +92,7 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
     """The code of a stage, of the backends that the config names and no other."""
     modules = list(STAGES[name].code)
     # What is sent to a model, and what counts of its reply.
-    modules += ["models.request"] * bool(list_roles(config, name))
+    modules += ["models.reply", "models.request"] * bool(list_roles(config, name))
     if STAGES[name].search == "agent":
         modules += ["search.web"] * (config.search == "web")
         modules += ["agent.refiner"] * config.refine.enabled
