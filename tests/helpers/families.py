@@ -3,6 +3,8 @@
 The templates are not ours to keep: they are read from a folder beside the repository.
 """
 
+# ruff: noqa: RUF001
+
 import json
 import os
 from dataclasses import dataclass, field

@@ -68,33 +68,43 @@ class Trainer:
             self._processor.served = served
         self._ignored = IGNORE_INDEX
 
-    def encode(self, record: Record) -> Encoded:
+    def encode(self, record: Record, where: str) -> Encoded:
         """The tokens of a record, and which of them have loss; nothing is cut."""
         read = self._convert(record)
-        ids, labels = self._processor._encode_data_example(
-            read["_prompt"], read["_response"], read["_system"], read["_tools"], [], [], []
-        )
+        try:
+            ids, labels = self._processor._encode_data_example(
+                read["_prompt"], read["_response"], read["_system"], read["_tools"], [], [], []
+            )
+        except InputError as error:
+            raise InputError(f"{where}: {error}; use another {ELSE}") from None
         return Encoded(ids, [label != self._ignored for label in labels])
 
 
 def check_tokens(
-    dataset: Path, info: Path, recipe: Mapping[str, Any], options: Options, tokens: str
+    dataset: Path,
+    info: Path,
+    recipe: Mapping[str, Any],
+    options: Options,
+    trained: Options | None,
 ) -> dict[str, int]:
     """Compare a sample of the records, and measure all: `records`, `tokens`, `longest`,
     `longer_than_cutoff`, `compared`.
 
-    `recipe`: LLaMA-Factory's configuration; `options`: of the student's server; `tokens`: see
-    `train.tokens`. Raises InputError with the first difference: its record and turn, what is
-    trained on, what is served, and the remedy.
+    `recipe`: LLaMA-Factory's configuration; `options`: of the student's server; `trained`: the same
+    with train.tokens served, else None. Raises InputError with the first difference: its record
+    and turn, what is trained on, what is served, and the remedy.
     """
-    trainer = Trainer(recipe, info, options if tokens == "served" else None)
+    trainer = Trainer(recipe, info, trained)
     served = Served(trainer.tokenizer, options)
     records = read_json(dataset)
     sample = choose_sample(records, SAMPLE)
     for place in sample:
         compare(trainer, served, records[place], f"{dataset}: record {place + 1}")
     logger.info("%d of %d records: what is trained on is what is served", len(sample), len(records))
-    lengths = [len(trainer.encode(record).ids) for record in records]
+    lengths = [
+        len(trainer.encode(record, f"{dataset}: record {place}").ids)
+        for place, record in enumerate(records, 1)
+    ]
     return {
         "records": len(records),
         "tokens": sum(lengths),
@@ -115,8 +125,12 @@ def compare(trainer: Trainer, served: Served, record: Record, where: str) -> Non
         expected = served.encode(messages, tools)
     except InputError as error:
         raise InputError(f"{where}: {error}; use another {ELSE}") from None
-    trained = trainer.encode(record)
-    begins = [place for place, own in enumerate(expected.own) if own > (place > 0 and expected.own[place - 1])]
+    trained = trainer.encode(record, where)
+    begins = [
+        place
+        for place, own in enumerate(expected.own)
+        if own > (place > 0 and expected.own[place - 1])
+    ]
     place = find_difference(trained.ids, expected.ids)
     if place < max(len(trained.ids), len(expected.ids)):
         raise InputError(
@@ -126,7 +140,11 @@ def compare(trainer: Trainer, served: Served, record: Record, where: str) -> Non
         )
     place = find_difference(trained.own, expected.own)
     if place < len(expected.own):
-        fault = "has loss and is not the student's" if trained.own[place] else "is the student's and has no loss"
+        fault = (
+            "has loss and is not the student's"
+            if trained.own[place]
+            else "is the student's and has no loss"
+        )
         raise InputError(
             f"{where}: turn {_count(begins, place)}:"
             f" {_show(trainer, expected.ids, place, before=0)} {fault}; {REMEDY}"

@@ -103,20 +103,32 @@ class Served:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def split(self, messages: Sequence[Message], tools: Sequence[Any] = ()) -> tuple[str, list[Span]]:
+    def split(
+        self, messages: Sequence[Message], tools: Sequence[Any] = ()
+    ) -> tuple[str, list[Span]]:
         """The text of a conversation, and where in it the student's own stands."""
-        text, spans = "", []
-        for place, message in enumerate(messages):
-            if message["role"] != grammar.ASSISTANT:
-                continue
-            before = messages[:place]
-            turn = sum(each["role"] == grammar.ASSISTANT for each in before) + 1
-            asked = self.ask(before, tools)
-            _compare(asked, text, f"the prompt of turn {turn} does not keep turn {turn - 1}")
-            text = self.finish(messages[: place + 1], tools)
-            _compare(text, asked, f"turn {turn} does not stand behind its own prompt")
-            spans += self._split_turn(before, tools, message, asked, text)
+        text = ""
+        spans: list[Span] = []
+        turns = [place for place, each in enumerate(messages) if each["role"] == grammar.ASSISTANT]
+        prompts = [self.ask(messages[:place], tools) for place in turns]
+        for number, (place, asked) in enumerate(zip(turns, prompts, strict=True), 1):
+            _compare(asked, text, f"the prompt of turn {number} does not keep turn {number - 1}")
+            said = self.finish(messages[: place + 1], tools)
+            text = self._cut(prompts[number], len(asked), said) if prompts[number:] else said
+            _compare(text, asked, f"turn {number} does not stand behind its own prompt")
+            _check_kept(text[len(asked) :], messages[place]["content"] or "", number)
+            spans += self._split_turn(messages[:place], tools, messages[place], asked, text)
         return text, spans
+
+    def _cut(self, prompt: str, start: int, said: str) -> str:
+        """What a later prompt keeps of the conversation up to a turn that begins at `start`.
+
+        `said`: how the turn is rendered as the last one, where some templates (Qwen3's) put in an
+        empty thought that they leave out later.
+        """
+        mark = self.tokenizer.eos_token or ""
+        end = prompt.find(mark, start)
+        return said if not mark or end < 0 else prompt[:end] + mark + said.rpartition(mark)[2]
 
     def _split_turn(
         self,
@@ -131,7 +143,9 @@ class Served:
         for match in OBSERVED.finditer(content):
             prompt = self.ask(before, tools, content[: match.end()])
             end = len(asked) + match.end()
-            _compare(text[:end], prompt, "the message does not begin as the prompt that goes on with it")
+            _compare(
+                text[:end], prompt, "the message does not begin as the prompt that goes on with it"
+            )
             yield start, len(asked) + match.start()
             start = end
         yield start, len(text)
@@ -180,6 +194,15 @@ def _compare(text: str, begin: str, fault: str) -> None:
     raise InputError(
         f"{fault}: {begin[place : place + SHOWN]!r} has become {text[place : place + SHOWN]!r}"
     )
+
+
+def _check_kept(text: str, said: str, turn: int) -> None:
+    """Raise InputError unless a rendered turn holds all that it says, but for white space."""
+    if "".join(said.split()) not in "".join(text.split()):
+        raise InputError(
+            f"the chat template leaves out a part of turn {turn}: {said[:SHOWN]!r} has become"
+            f" {text[:SHOWN]!r}"
+        )
 
 
 def _parse_arguments(message: Message) -> dict[str, Any]:
