@@ -24,7 +24,7 @@ def main() -> None:
     settings = plan_training(args.config, args.round)
     check_model_folder(args.base, "train.base")
     student = args.config.models.student
-    options = read_options(make_role(args.config, "student", student.sampling))
+    options = read_options(make_role(args.config, "student", student.sampling), student.format)
     served = options if settings.tokens == "served" else None
     lengths = parity.check_tokens(
         args.dataset,

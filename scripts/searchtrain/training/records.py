@@ -39,6 +39,13 @@ def list_messages(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     return messages
 
 
+def write_tools(tools: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The column `tools` of a record whose turns may call these functions; no column without."""
+    return (
+        {"tools": json.dumps([dict(tool) for tool in tools], ensure_ascii=False)} if tools else {}
+    )
+
+
 def list_tools(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The functions that a record's turns may call, as OpenAI's API has them."""
     tools: list[dict[str, Any]] = json.loads(record.get("tools") or "[]")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from searchtrain.agent import grammar
+from searchtrain.agent.formats import open_format
 from searchtrain.core.errors import InputError
 from searchtrain.models.model import Message
 from searchtrain.models.request import make_body
@@ -33,18 +34,19 @@ class Options:
     asked: Mapping[str, Any]
     continued: Mapping[str, Any] | None
     """Of a request that goes on with a message; None: the server can not."""
-    template: str | None = None
-    """Chat template in place of the tokenizer's."""
+    opening: str = ""
+    """What the environment begins a growing message with, before the student writes."""
 
 
-def read_options(role: Role, template: str | None = None) -> Options:
-    """The options that requests of `role` come to; `template`: what vLLM is told to use."""
+def read_options(role: Role, form: str) -> Options:
+    """The options that requests of `role` in the format `form` come to."""
     message = {"role": "user", "content": "?"}
     try:
         continued = _list_options(make_body(role, [message], 0, prefill="!"))
     except InputError:
         continued = None
-    return Options(_list_options(make_body(role, [message], 0)), continued, template)
+    asked = _list_options(make_body(role, [message], 0))
+    return Options(asked, continued, open_format(form, role).opening)
 
 
 def _list_options(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +70,7 @@ class Served:
 
     def __init__(self, tokenizer: Any, options: Options) -> None:
         """Raises InputError for a tokenizer without a chat template, or that knows no offsets."""
-        if not tokenizer.chat_template and not options.template:
+        if not tokenizer.chat_template:
             raise InputError(
                 f"{tokenizer.name_or_path}: the tokenizer has no chat template; use an instruct"
                 " model"
@@ -110,15 +112,20 @@ class Served:
         text = ""
         spans: list[Span] = []
         turns = [place for place, each in enumerate(messages) if each["role"] == grammar.ASSISTANT]
-        prompts = [self.ask(messages[:place], tools) for place in turns]
+        prompts = [self._begin(messages[:place], tools, messages[place]) for place in turns]
         for number, (place, asked) in enumerate(zip(turns, prompts, strict=True), 1):
             _compare(asked, text, f"the prompt of turn {number} does not keep turn {number - 1}")
-            said = self.finish(messages[: place + 1], tools)
+            before, said = text, self.finish(messages[: place + 1], tools)
             text = self._cut(prompts[number], len(asked), said) if prompts[number:] else said
             _compare(text, asked, f"turn {number} does not stand behind its own prompt")
-            _check_kept(text[len(asked) :], messages[place]["content"] or "", number)
+            _check_kept(text[len(before) :], messages[place]["content"] or "", number)
             spans += self._split_turn(messages[:place], tools, messages[place], asked, text)
         return text, spans
+
+    def _begin(self, before: Sequence[Message], tools: Sequence[Any], message: Message) -> str:
+        """The prompt at which the student began to write a message."""
+        begun = (message["content"] or "").startswith(self.options.opening)
+        return self.ask(before, tools, self.options.opening * begun)
 
     def _cut(self, prompt: str, start: int, said: str) -> str:
         """What a later prompt keeps of the conversation up to a turn that begins at `start`.
@@ -140,14 +147,14 @@ class Served:
     ) -> Iterator[Span]:
         """The student's own text of one assistant message, observations within it left out."""
         start, content = len(asked), message["content"] or ""
+        begin = max(text.rfind(content), 0)
         for match in OBSERVED.finditer(content):
             prompt = self.ask(before, tools, content[: match.end()])
-            end = len(asked) + match.end()
-            _compare(
-                text[:end], prompt, "the message does not begin as the prompt that goes on with it"
-            )
-            yield start, len(asked) + match.start()
-            start = end
+            end = begin + match.end()
+            _compare(text[:end], prompt, "the message is not what the prompt that continues it has")
+            _compare(prompt, text[:end].rstrip(), "the prompt that continues the message is short")
+            yield start, begin + match.start()
+            start = len(prompt)  # some templates (Llama's) take white space off a message's end
         yield start, len(text)
 
     def ask(self, messages: Sequence[Message], tools: Sequence[Any], begun: str = "") -> str:
@@ -170,7 +177,6 @@ class Served:
             text = self.tokenizer.apply_chat_template(
                 [_parse_arguments(message) for message in messages],
                 tools=list(tools) or None,
-                chat_template=self.options.template,
                 tokenize=False,
                 **options,
             )
