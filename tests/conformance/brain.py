@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.dialogue import Dialogue
-from conformance.habits import FAREWELL, INVENTED, deviate_json, deviate_turn
+from conformance.habits import FAREWELL, INVENTED, INVENTED_PASSAGE, deviate_json, deviate_turn
 from conformance.thoughts import write_thought
 from searchtrain.agent.grammar import parse_turn, render_turn
 from searchtrain.core.errors import ProtocolError
@@ -165,7 +165,10 @@ def _go_on(dialogue: Dialogue, seed: int, mind: Mind, key: str) -> Speech:
 def _babble(turn: _Turn, mind: Mind, key: str) -> str:
     if not drawn(mind.babbles, "babbles", key):
         return ""
-    return FAREWELL if turn.answer is not None else INVENTED
+    if turn.answer is not None:
+        return FAREWELL
+    # Who thinks by itself opens no second thought in the same message.
+    return f"{INVENTED_PASSAGE}<answer>Nowhere</answer>" if mind.native else INVENTED
 
 
 def _speak_json(

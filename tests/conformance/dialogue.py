@@ -78,7 +78,8 @@ def read_dialogue(messages: Sequence[Mapping[str, Any]], *, continues: bool) -> 
             last = place == len(rest) - 1
             called = bool(message.get("tool_calls"))
             pieces = _split(text)
-            forms["assistant"] += len(pieces) // 2
+            if len(pieces) > 1:
+                forms["assistant"] += len(pieces) // 2
             for number, piece in enumerate(pieces):
                 if number % 2:
                     turns.append((OBSERVATION, piece))

@@ -13,10 +13,10 @@ from searchtrain.demo.draws import hash_parts
 Turn = tuple[str, Sequence[str], str | None]
 """Thought, queries, answer."""
 
-INVENTED = (
+INVENTED_PASSAGE = (
     "\n\n<information>\nDoc 1 (Title: Nowhere) A city in Nowhere with 5 people.\n</information>\n\n"
-    "<think>The passage names it.</think>\n<answer>Nowhere</answer>"
 )
+INVENTED = f"{INVENTED_PASSAGE}<think>The passage names it.</think>\n<answer>Nowhere</answer>"
 """What a model writes behind a search that no one stops it at: its own observation and answer."""
 FAREWELL = "\n\nI hope that this helps. If <information> is missing, tell me."
 

@@ -57,14 +57,13 @@ def serve(name: str, **changes: Any) -> Iterator[Served]:
     app = make_app(kind, ledger)
     config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", kind, ledger)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=30)
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    try:
+        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", kind, ledger)
+    finally:
+        # It closes its socket and ends by itself a moment later; nobody has to wait for that.
+        server.should_exit = server.force_exit = True
 
 
 def make_app(kind: Kind, ledger: Ledger) -> Starlette:
@@ -155,7 +154,8 @@ class _Front:
         raise refuse_openai(
             "rate",
             f"Rate limit reached for {self.kind.models[0]} in organization org-1 on requests per"
-            f" min (RPM): Limit 500, Used 500, Requested 1. Please try again in {1000 * wait:.0f}ms.",
+            " min (RPM): Limit 500, Used 500, Requested 1. Please try again in"
+            f" {1000 * wait:.0f}ms.",
             code="rate_limit_exceeded",
             type_="requests",
             status=429,

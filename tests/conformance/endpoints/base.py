@@ -79,6 +79,10 @@ class Endpoint:
         """Tokens that may be written behind a prompt of so many; raises Refused if none."""
         return self.read_limit(asked)
 
+    def read_messages(self, asked: Asked, prompt: str) -> Sequence[Mapping[str, Any]]:
+        """The messages as the model reads them in its prompt."""
+        return asked.messages
+
     def continues(self, asked: Asked) -> bool:
         """Whether the endpoint goes on with the last message."""
         return False
@@ -119,7 +123,8 @@ class Endpoint:
         prompt = self.render(asked)
         size = count_tokens(prompt)
         limit = self.measure_room(asked, size)
-        dialogue = read_dialogue(asked.messages, continues=self.continues(asked))
+        messages = self.read_messages(asked, prompt)
+        dialogue = read_dialogue(messages, continues=self.continues(asked))
         self.ledger.forms.update(dialogue.forms)
         self.ledger.prefills += dialogue.prefix is not None
         speech = self.speak(asked, dialogue, limit, prompt)

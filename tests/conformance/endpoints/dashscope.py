@@ -110,7 +110,8 @@ class DashScope(Endpoint):
 
 def _word_fault(fault: Fault) -> Refused:
     if fault.kind in ("orphan", "tool_call_id"):
-        said = 'messages with role "tool" must be a response to a preceeding message with "tool_calls".'
+        said = 'messages with role "tool" must be a response to a preceeding message with'
+        said += ' "tool_calls".'
     elif fault.kind == "role":  # [R], as what follows
         where = f"'messages.{fault.place}.role'"
         said = f"{fault.detail!r} is not one of {list(ROLES)} - {where}"

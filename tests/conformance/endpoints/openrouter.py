@@ -38,7 +38,8 @@ class OpenRouter(Endpoint):
             raise refuse_openrouter(
                 "too_long",
                 f"This endpoint's maximum context length is {context} tokens. However, you"
-                f" requested about {asked_for} tokens ({prompt} of text input, {limit or 0} in the output)."
+                f" requested about {asked_for} tokens ({prompt} of text input, {limit or 0} in the"
+                " output)."
                 ' Please reduce the length of either one, or use the "middle-out" transform to'
                 " compress your prompt automatically.",
             )

@@ -1,4 +1,4 @@
-"""Text Generation Inference 3: what does not parse is 422 in plain text, what is too long as JSON."""
+"""Text Generation Inference 3: what does not parse is 422 in plain text, the rest in JSON."""
 
 import json
 from typing import Any

@@ -1,5 +1,7 @@
 """vLLM 0.28's OpenAI server, under the true chat templates."""
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conformance.brain import LOST, Speech
@@ -72,6 +74,17 @@ class Vllm(Endpoint):
             )
             raise refuse_vllm("too_long", said, param="input_tokens")
         return limit if limit is not None else context - prompt
+
+    def read_messages(self, asked: Asked, prompt: str) -> Sequence[Mapping[str, Any]]:
+        # Llama's template makes one JSON string of a role `tool`.
+        return [
+            {**message, "content": json.dumps(message["content"], ensure_ascii=False)}
+            if message["role"] == "tool"
+            and message["content"] not in prompt
+            and json.dumps(message["content"], ensure_ascii=False) in prompt
+            else message
+            for message in asked.messages
+        ]
 
     def continues(self, asked: Asked) -> bool:
         return asked.get("continue_final_message", False) is True
