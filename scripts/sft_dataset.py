@@ -24,7 +24,8 @@ def main() -> None:
     )
     args = parser.parse()
     config = args.config
-    system = render_prompt(args.prompt, **describe_limits(config.predict.limits))
+    told = describe_limits(config.predict.limits, config.models.student.format)
+    system = render_prompt(args.prompt, **told)
     curated = schemas.read_tables(args.curated, schemas.Curated)
     if args.questions:
         if args.mix:
