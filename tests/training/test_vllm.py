@@ -3,22 +3,10 @@
 One server per template and, of one, a second that leaves sampling to the model's own file.
 """
 
-import json
-import math
-import re
-
-import httpx
 import pytest
 
-from helpers.conversations import FORMATS, list_requests, make_record
-from helpers.families import FAMILIES, FOLDER, write_model
-from helpers.servers import serve
-from searchtrain.config import Student
-from searchtrain.core.errors import InputError
-from searchtrain.models.request import make_body
+from helpers.families import FAMILIES, FOLDER
 from searchtrain.models.role import Role
-from searchtrain.training.records import list_messages, list_tools
-from searchtrain.training.served import Served, read_options
 
 pytestmark = [
     pytest.mark.build,

@@ -111,6 +111,12 @@ class Asked(Section):
     reasoning: Literal["none", "native"] = setting(
         "none", "native: the model thinks by itself, as QwQ, R1 and DeepSeek V4 do"
     )
+    format: Literal["tags", "search_r1", "tool_calls"] = setting(
+        "tags",
+        "how it writes the turns of a rollout: chat turns with tags, one growing message (needs a"
+        " dialect that continues messages), or native function calls",
+        reader="role",
+    )
     thought_tokens: Natural = setting(
         4096, "native: tokens for the thought, beside max_tokens, before a JSON answer"
     )

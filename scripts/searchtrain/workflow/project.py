@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from searchtrain.config import Config, read_config
+from searchtrain.config import Config, check_grpo, read_config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json
 from searchtrain.models.prompts import list_prompt_files
@@ -137,6 +137,7 @@ class Project:
         endpoints that can do what they will be asked."""
         # Not when the workflow is read: plan.md and dry runs of a plan that is too long must work.
         run.begin(
+            self._check_grpo,
             self._check_hours,
             lambda jobs: self._check_gpus(jobs, run.count_gpus()),
             self._check_endpoints,
@@ -215,6 +216,11 @@ class Project:
         if name in EVALUATION:
             before += servers.hide_secrets(self.config)
         return before
+
+    def _check_grpo(self, jobs: list[Any]) -> None:
+        """Before anything is trained that GRPO could not go on with."""
+        if any(rule == "grpo" for rule, _ in list_gpu_requests(jobs)):
+            check_grpo(self.config)
 
     def _check_hours(self, jobs: list[Any]) -> None:
         """Start the task's clock; refuse long stages that the plan has no time for."""

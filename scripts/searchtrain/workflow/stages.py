@@ -144,6 +144,8 @@ def show_config(config: Config, name: str) -> dict[str, Any]:
         return shown
     roles = list_roles(config, name)
     roles += [config.models.owner(role) for role in roles]
+    # Its format is that of the training data; GRPO knows one only.
+    roles += ["student"] * (name in ("sft_dataset", "grpo"))
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
     }
@@ -164,6 +166,7 @@ def list_settings(config: Config, name: str, place: str = "") -> str:
         values[role] = identify(config, role, find_section(config, sampling))
     if stage.student:
         values["student"] = identify(config, "student", config.models.student.sampling)
+        values["format"] = config.models.student.format
     if stage.search == "agent":
         values |= describe_search(config)
     values |= describe_own(config, name, place)
@@ -182,6 +185,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "limits": plan.limits.tracked(),
             "thought": config.trajectories.thought,
             "model": identify(config, plan.role, plan.sampling),
+            "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
             "rules": config.curate.rules.tracked() if plan.accepted else None,
             "shards": config.trajectories.shards,
@@ -191,8 +195,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "grpo":
         return {"limits": config.predict.limits.tracked()}
     if name == "sft_dataset":
-        # Only what the student's prompt says; its other limits change no record.
-        values = {"limits": describe_limits(config.predict.limits)}
+        # Only what the student's prompt says, and its format; its other limits change no record.
+        told = describe_limits(config.predict.limits, config.models.student.format)
+        values: dict[str, Any] = {"limits": told}
         return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
