@@ -39,7 +39,7 @@ def main() -> None:
     writer = "grpo" + os.environ.get("RANK", "")
     cache = RequestCache(config.cache, writer)
     role = make_role(config, "student", config.models.student.sampling)
-    harness = setup.open_harness(config, role, settings.limits, args, cache)
+    harness = setup.open_harness(config, role, config.predict.limits, args, cache)
     # What a policy is rewarded for is what it wrote itself.
     harness = replace(harness, repairs=False)
     search = setup.open_search(config, args.servers, writer)
@@ -48,6 +48,7 @@ def main() -> None:
         "base": hash_model(args.checkpoint),
         "prompt": harness.prompt_digest,
         "config": settings.tracked(),
+        "limits": config.predict.limits.tracked(),
         "trl": metadata.version("trl"),
     }
     folder = args.work / ".partial/grpo" / digest([facts, list_versions()])[:16]

@@ -63,8 +63,16 @@ def open_harness(
             max_document_chars=settings.max_document_chars,
             max_failed_share=settings.max_failed_share,
         )
+    return make_harness(config, role, limits, args.prompt, refiner)
+
+
+def make_harness(
+    config: Config, role: Role, limits: Limits, prompt: Path, refiner: Refiner | None = None
+) -> Harness:
+    """The prompt as the role's format words it, the limits and the format."""
     name = find_section(config, role.name).format
-    system = render_prompt(args.prompt, **describe_limits(limits, name))
+    thought = config.trajectories.thought
+    system = render_prompt(prompt, thought=thought, **describe_limits(limits, name))
     return Harness(system, digest(system), limits, refiner, open_format(name, role))
 
 

@@ -5,7 +5,7 @@ from searchtrain.config.curation import Curate, Mix, QuestionRules, Rules, Short
 from searchtrain.config.limits import Limits, describe_limits
 from searchtrain.config.models import Mistakes, Role, Sampling, Student
 from searchtrain.config.questions import Sample, Seeds, Tag
-from searchtrain.config.rollouts import Judge
+from searchtrain.config.rollouts import Judge, Predict
 from searchtrain.config.search import Embedder, Fusion, Index, Pages, Retriever, Web
 from searchtrain.config.section import Section
 from searchtrain.config.task import Task
@@ -26,6 +26,7 @@ __all__ = [
     "Mistakes",
     "Mix",
     "Pages",
+    "Predict",
     "QuestionRules",
     "Retriever",
     "Role",

@@ -1,7 +1,9 @@
 """The whole config."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from searchtrain.config.curation import Curate, Mix, Shortcuts
 from searchtrain.config.models import Models
@@ -48,11 +50,24 @@ class Config(Section):
     refine: Refine = setting(Refine())
     judge: Judge = setting(Judge())
     models: Models = setting(Models())
+    probe: bool = runtime(
+        True, "ask endpoints one cheap request of each kind before a run spends anything on them"
+    )
     search: Literal["retriever", "web"] = setting(
         "retriever", "what the agent searches; each has a section below"
     )
     web: Web = setting(Web())
     retriever: Retriever = setting(Retriever())
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        for name, args in (("train", self.train.args), ("rounds", self.rounds.args)):
+            if self.curate.order == "hardest" and args.get("disable_shuffling", True) is not True:
+                raise ValueError(
+                    f"{name}.args.disable_shuffling: {args['disable_shuffling']!r} undoes"
+                    " curate.order: hardest; take one of them out"
+                )
+        return self
 
 
 def read_config(values: Mapping[str, Any]) -> Config:
