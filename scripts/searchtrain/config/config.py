@@ -16,6 +16,7 @@ from searchtrain.config.training import Grpo, Rounds, Train
 from searchtrain.config.trees import Trees, Verify
 from searchtrain.config.values import Text
 from searchtrain.config.world import Base, World
+from searchtrain.core.errors import InputError
 
 
 class Config(Section):
@@ -49,6 +50,9 @@ class Config(Section):
     refine: Refine = setting(Refine())
     judge: Judge = setting(Judge())
     models: Models = setting(Models())
+    probe: bool = runtime(
+        True, "ask endpoints one cheap request of each kind before a run spends anything on them"
+    )
     search: Literal["retriever", "web"] = setting(
         "retriever", "what the agent searches; each has a section below"
     )
@@ -72,3 +76,12 @@ def read_config(values: Mapping[str, Any]) -> Config:
     Raises InputError with one short message: key, value, what is allowed.
     """
     return Config.parse(values)
+
+
+def check_grpo(config: Config) -> None:
+    """Raise InputError for a student that GRPO can not train."""
+    if config.models.student.format != "tags":
+        raise InputError(
+            f"configuration: models.student.format: GRPO knows format: tags only, and this is"
+            f" {config.models.student.format}; set tags, or leave results/grpo out"
+        )

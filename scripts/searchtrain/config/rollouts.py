@@ -1,5 +1,7 @@
 """Settings of the stages that run the agent: the teacher's rollouts and the student's answers."""
 
+from typing import Literal
+
 from searchtrain.config.limits import Limits
 from searchtrain.config.models import Sampling
 from searchtrain.config.section import Section, setting, wiring
@@ -23,6 +25,9 @@ class Trajectories(Section):
     max_failed_share: Share = setting(
         0.02, "of the rollouts that end in a model or search error; of later rounds, too"
     )
+    thought: Literal["short", "long"] = setting(
+        "short", "reasoning that the teacher's prompt asks for: some sentences, or all it takes"
+    )
     limits: Limits = setting(Limits())
 
 
@@ -38,12 +43,16 @@ class Predict(Section):
         12, "of a word or phrase; what is longer, quoted or marked up is counted", reader="metrics"
     )
     max_long_share: Share = setting(
-        1.0,
-        "of the test's answers that may be no word or phrase; 1: never an error",
+        0.05, "of the test's answers that may be no word or phrase", reader="metrics"
+    )
+    long_answers: Literal["warn", "error"] = setting(
+        "warn",
+        "if more are: a warning in the log and in metrics.json; or error: no test.json is written",
         reader="metrics",
     )
     limits: Limits = setting(
-        Limits(force_answer=True), "as in trajectories; of the later rounds' rollouts, too"
+        Limits(force_answer=True),
+        "as in trajectories; of the student's rollouts in later rounds and in GRPO, too",
     )
 
 

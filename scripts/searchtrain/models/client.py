@@ -21,8 +21,8 @@ from searchtrain.core.errors import ModelError, SearchTrainError, ServiceError
 from searchtrain.core.network import is_loopback
 from searchtrain.models.identity import check_context, check_name, is_same_model
 from searchtrain.models.model import Completion, Message
-from searchtrain.models.purchase import Purchaser, read_retry_after
-from searchtrain.models.refusal import Refusal, adapt, find_room, read_refusal
+from searchtrain.models.purchase import Purchaser, find_excess, read_retry_after
+from searchtrain.models.refusal import Refusal, adapt, compare, find_room, read_refusal
 from searchtrain.models.reply import make_completion, read_reply
 from searchtrain.models.request import make_body, make_key
 from searchtrain.models.request_cache import RequestCache
@@ -68,6 +68,7 @@ class ModelClient:
             concurrency=role.concurrency,
             attempts=role.attempts,
             backoff=BACKOFF_S,
+            find_excess=lambda: find_excess(f"models.{role.name}", self.cost(), role.max_dollars),
         )
         base = self.url if self.url.endswith("/v1") else f"{self.url}/v1"
         self._client = openai.AsyncOpenAI(
@@ -113,6 +114,10 @@ class ModelClient:
                 raise
 
         return make_completion(await self._purchaser.buy(key, attempt), cached=False)
+
+    def list_learnt(self) -> dict[str, Any]:
+        """The properties in which the endpoint differs from the role's dialect."""
+        return compare(self.role.speaks, self._dialect)
 
     def stop(self) -> None:
         """See `Model.stop`; what is in flight is cached, too."""
@@ -178,12 +183,9 @@ class ModelClient:
         if learnt is None:
             return False
         self._dialect = learnt
-        changes = {
-            name: value for name, value in dict(learnt).items() if value != getattr(dialect, name)
-        }
         logger.warning(
             "%s refuses a form of models.%s and is asked in another one: %s (%s); set wire to it",
-            self.url, self.role.name, changes, refusal.message[:200],
+            self.url, self.role.name, compare(dialect, learnt), refusal.message[:200],
         )  # fmt: skip
         self.usage["adapted"] += 1
         return True
