@@ -47,7 +47,7 @@ def make_body(
         body["stop"] = list(stop)
         extra |= dialect.keeps_stop
     if tools:
-        body["tools"] = list(tools)
+        body["tools"] = [dict(tool) for tool in tools]
     if schema:
         sent = _ask_for_object(body, sent, schema, dialect.answers)
     if prefill:
