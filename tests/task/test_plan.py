@@ -22,6 +22,7 @@ COUNTS = {"train": 1000, "dev": 20, "test": 100}
 SERVER = {"gpus": 4, "prompt": 10_000, "output": 1_000, "start": 360}
 PLANNED = {
     "data": {"test_answers": None},
+    "predict": {"untrained": False},
     "sample": {"total": 500},
     "trajectories": {"rollouts": 2, "shards": 2},
     "train": {"gpu": 8, "args": {"max_steps": -1, "num_train_epochs": 2}},
@@ -139,11 +140,17 @@ def test_steps_decide_how_much_is_trained_where_they_are_given():
     assert list_stages(plan)["checkpoint"]["output_tokens"] == 10 * 2 * 3 * 4 * 640
 
 
-def test_closed_book_and_the_base_are_planned_where_the_answers_are_known():
-    plan = make_plan(make_config(data={"test_answers": "a.json"}), COUNTS)
-    stages = list_stages(plan)
+def test_closed_book_is_planned_where_the_answers_are_known_and_the_base_on_what_is_known():
+    base = {"predict": {"untrained": True}}
+    stages = list_stages(make_plan(make_config(data={"test_answers": "a.json"}, **base), COUNTS))
     assert stages["predict"]["requests"] == 120 * 3 + 2 * 100
-    assert stages["predict_untrained"]["requests"] == 100 * 3
+    assert stages["predict_untrained"]["requests"] == 100 * 3 + 100
+    stages = list_stages(make_plan(make_config(**base), COUNTS))
+    assert stages["predict"]["requests"] == 120 * 3
+    assert stages["predict_untrained"]["requests"] == 20 * 3 + 20
+    # Three prompts of the agent, which grow by a turn and an observation each, and one to read.
+    agent, read = 3 * (400 + 20) + 3 * (80 + 500), 50 + 500 + 20
+    assert stages["predict_untrained"]["prompt_tokens"] == 20 * (agent + read)
 
 
 def test_a_slow_retriever_is_what_rollouts_wait_for():

@@ -8,7 +8,7 @@ not, is a row with a `stop_reason`, so one bad rollout costs one row; an excepti
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,8 @@ class Policy:
 
     model: Model
     harness: Harness
+    answer: "Answer | None" = None
+    """How a question is answered; None: turn after turn."""
 
     def models(self) -> list[Model]:
         """Every model that a rollout asks."""
@@ -91,7 +93,7 @@ class Enough:
     """Whether a row of `schemas.Trajectories` is accepted."""
 
 
-class _Trace:
+class Trace:
     """What has happened so far in one rollout."""
 
     def __init__(self, question: str, system: str) -> None:
@@ -120,6 +122,10 @@ class _Trace:
         self.messages.append({"role": role, "content": content})
 
 
+Answer = Callable[[Attempt, Policy, Search, Trace], Awaitable[str]]
+"""Answers a question and fills in the trace; returns the stop reason."""
+
+
 async def rollout(
     attempt: Attempt, policy: Policy, search: Search
 ) -> tuple[dict[str, Any], BoundaryError | None]:
@@ -127,12 +133,12 @@ async def rollout(
 
     Raises a SearchTrainError that is no BoundaryError: then no other rollout could be run either.
     """
-    trace = _Trace(attempt.question, policy.harness.system)
+    trace = Trace(attempt.question, policy.harness.system)
     role = policy.model.role
     error: BoundaryError | None = None
     try:
         with attribute_failures():
-            stop_reason = await _take_turns(attempt, policy, search, trace)
+            stop_reason = await (policy.answer or _take_turns)(attempt, policy, search, trace)
     except SearchError as caught:
         error, stop_reason = caught, "search_error"
     except BoundaryError as caught:
@@ -156,7 +162,7 @@ async def rollout(
     return row, error if stop_reason in ("model_error", "search_error") else None
 
 
-async def _take_turns(attempt: Attempt, policy: Policy, search: Search, trace: _Trace) -> str:
+async def _take_turns(attempt: Attempt, policy: Policy, search: Search, trace: Trace) -> str:
     """Turn after turn until the rollout ends; returns the stop reason."""
     limits = policy.harness.limits
     while trace.turns < limits.max_turns:
@@ -193,7 +199,7 @@ async def _take_turns(attempt: Attempt, policy: Policy, search: Search, trace: _
 
 
 async def _search(
-    turn: grammar.Turn, attempt: Attempt, harness: Harness, search: Search, trace: _Trace
+    turn: grammar.Turn, attempt: Attempt, harness: Harness, search: Search, trace: Trace
 ) -> str:
     """Run a turn's queries together, refine what each returned, and render the observation."""
     limits = harness.limits
@@ -219,7 +225,7 @@ async def _search(
     return observation
 
 
-def _measure_budget(limits: Limits, trace: _Trace) -> int:
+def _measure_budget(limits: Limits, trace: Trace) -> int:
     """Characters that the next observation may have; 0 when the evidence budget is spent."""
     if limits.max_evidence_chars is None:
         return limits.max_observation_chars
@@ -231,7 +237,7 @@ def _list_ids(found: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
     return [str(passage["id"]) for hits in found for passage in hits]
 
 
-async def _force_answer(attempt: Attempt, policy: Policy, trace: _Trace) -> str:
+async def _force_answer(attempt: Attempt, policy: Policy, trace: Trace) -> str:
     """One last turn that can only answer: the model continues `grammar.FORCED_PREFIX`."""
     completion = await policy.model.complete(
         trace.messages, seed=attempt.seed, stop=grammar.STOP, prefill=grammar.FORCED_PREFIX
