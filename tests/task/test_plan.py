@@ -1,12 +1,11 @@
 """The plan against figures worked out by hand, and what happens when it does not fit the budget."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from helpers.scripts import run_script
 from searchtrain.config import Config, read_config
 from searchtrain.config.command import change_setting
 from searchtrain.config.section import merge_values
@@ -204,11 +203,9 @@ def test_where_nothing_would_fit_no_value_is_promised():
 
 
 def run_plan(folder, config, *more):
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts/plan.py", "--config",
-         canonical_json(config.changes()), *more,
-         "--out", folder / "plan.json", "--text", folder / "plan.md"],
-        capture_output=True, text=True,
+    return run_script(
+        "plan", "--config", canonical_json(config.changes()), *more,
+        "--out", folder / "plan.json", "--text", folder / "plan.md",
     )  # fmt: skip
 
 
@@ -283,10 +280,9 @@ def test_hours_gone_by_count_and_the_clock_survives_restarts(tmp_path):
 @pytest.mark.parametrize(("mode", "status"), [("warn", 0), ("error", 1)])
 def test_a_stage_begins_with_a_look_at_the_clock(tmp_path, mode, status):
     (tmp_path / "task_clock.json").write_text('{"started": 0}')
-    ended = subprocess.run(
-        [sys.executable, ROOT / "scripts/budget.py", "--stage", "predict", "--rest", "1",
-         "--budget", "24", "--over-budget", mode, "--cache", tmp_path],
-        capture_output=True, text=True,
+    ended = run_script(
+        "budget", "--stage", "predict", "--rest", "1", "--budget", "24", "--over-budget", mode,
+        "--cache", tmp_path,
     )  # fmt: skip
     assert ended.returncode == status and "from predict on the plan has 1.00 h" in ended.stderr
 
