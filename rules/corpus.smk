@@ -36,7 +36,7 @@ rule index:
     conda:
         "../envs/retriever.yaml"
     resources:
-        gpu=CONFIG.retriever.embedder.gpu if ENCODER else 0,
+        gpu=serving.count_own_gpus(CONFIG, "index"),
         mem_mb=PROJECT.estimate_index_memory(),
     params:
         **stage("index", encoder="encoder"),

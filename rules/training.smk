@@ -22,7 +22,7 @@ rule checkpoint:
         "../envs/llamafactory.yaml"
     threads: CONFIG.train.threads
     resources:
-        gpu=CONFIG.train.gpu,
+        gpu=serving.count_own_gpus(CONFIG, "checkpoint"),
     params:
         **stage("checkpoint"),
         work=subpath(output[0], parent=True),
@@ -58,7 +58,7 @@ rule grpo:
         "../envs/trl.yaml"
     threads: CONFIG.grpo.threads
     resources:
-        gpu=CONFIG.grpo.gpu,
+        gpu=serving.count_own_gpus(CONFIG, "grpo"),
         stages=1,
     params:
         **stage("grpo", refine_prompt="refine_prompt"),

@@ -1,4 +1,4 @@
-"""Plan a run: requests, tokens, hours and GPU hours of every stage (rule plan).
+"""Plan a run: requests, tokens, hours, and which stage holds which GPUs (rule plan).
 
 By hand, for other numbers of questions:
 
@@ -11,7 +11,8 @@ from typing import Any
 from searchtrain.config import Config
 from searchtrain.config.command import Parser, change_setting
 from searchtrain.core import cli, files
-from searchtrain.task import budget, plan
+from searchtrain.task import budget, contexts, plan
+from searchtrain.workflow import gpu_plan
 
 
 def main() -> None:
@@ -33,13 +34,18 @@ def main() -> None:
         print(plan.format_plan(made), end="\n\n")
     if args.questions:
         return
-    made = make_plan(config, args.results)
-    cli.logger.info("%s", plan.format_plan(made))
+    made = make_plan(config, args.results) | {"gpu_order": gpu_plan.describe(config)}
+    made["contexts"] = [str(each) for each in contexts.find_short(config)]
+    text = plan.format_plan(made)
+    if any(step["gpus"] for step in made["gpu_order"]["steps"]):
+        text += f"\n\n{gpu_plan.format_order(made['gpu_order'])}"
+    text += "".join(f"\n\nTOO SHORT A CONTEXT: {each}" for each in made["contexts"])
+    cli.logger.info("%s", text)
     budget.check_budget(made, config)
     if args.out:
         files.write_json(made, args.out)
     if args.text:
-        files.write_text(f"# Plan\n\n```\n{plan.format_plan(made)}\n```\n", args.text)
+        files.write_text(f"# Plan\n\n```\n{text}\n```\n", args.text)
 
 
 def make_plan(config: Config, results: str) -> dict[str, Any]:

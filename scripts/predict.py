@@ -51,14 +51,15 @@ def main() -> None:
     model = open_model(config, "student", args.servers, sampling, cache, revision=revision)
     if args.check_model:
         check_folder(model.url, model.role.read_key(), model.role.model, args.model)
-    policy = loop.Policy(model, setup.open_harness(config, config.predict.limits, args, cache))
+    limits = config.predict.limits
+    policy = loop.Policy(model, setup.open_harness(config, model.role, limits, args, cache))
     policies = dict.fromkeys(args.splits, policy)
     for split in args.splits:
         if split.endswith("closed_book"):
             policies[split] = loop.forbid_search(policy)
         elif split.endswith("retrieve_read"):
             system = render_prompt(args.read_prompt)
-            harness = loop.Harness(system, digest(system), config.predict.limits)
+            harness = loop.Harness(system, digest(system), limits)
             policies[split] = loop.Policy(model, harness, read_once)
     search = setup.open_search(config, args.servers, writer)
     frames = asyncio.run(_predict(questions, policies, search, config))

@@ -10,7 +10,7 @@ from werkzeug import Response
 from helpers.chat import chat
 from helpers.library import OSLO, TASK, Library
 from searchtrain.agent import loop
-from searchtrain.agent.retrieve_read import find_answer, read_once
+from searchtrain.agent.retrieve_read import read_once
 from searchtrain.config import Limits
 from searchtrain.core.errors import SearchTrainError
 from searchtrain.data import schemas
@@ -86,16 +86,13 @@ def test_no_answer_and_a_failed_search_are_rows(httpserver):
     ("text", "answer"),
     [
         (" Norway \n", "Norway"),
-        ("Norway\n\nQuestion: What else?", "Norway"),
         ("<think>Oslo?</think>\n\nNorway", "Norway"),
         ("I think.\n</think>\n<answer>\nNorway\n</answer>", "Norway"),
-        ("<think>x</think><answer>Norway", "Norway"),
-        ("<think>Oslo is", ""),
-        ("Answer: Norway", "Norway"),
-        ("The answer is Norway", "Norway"),
+        ("The answer is **Norway**", "Norway"),
         ("Answering Service", "Answering Service"),
-        ("", ""),
     ],
 )
-def test_the_answer_is_what_a_model_wrote_without_its_thought(text, answer):
-    assert find_answer(text) == answer
+def test_the_answer_is_read_out_of_what_a_model_wrote(httpserver, text, answer):
+    row, _ = read(httpserver, text)
+    assert (row["answer"], row["stop_reason"]) == (answer, "answered")
+    assert row["messages"][-1]["content"] == text

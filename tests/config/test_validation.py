@@ -10,6 +10,8 @@ from snakemake.utils import update_config
 from searchtrain.config import Config, Limits, Seeds, read_config
 from searchtrain.config.rendering import WIDTH, render_config, render_schema
 from searchtrain.core.errors import InputError
+from searchtrain.models.role import make_role
+from searchtrain.serving.command import render_arguments
 
 CONFIG = Path(__file__).parents[2] / "config"
 LAYERS = [
@@ -220,3 +222,39 @@ def test_without_a_task_its_constraints_mean_nothing():
 def test_a_section_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
         Limits().topk = 3
+
+
+def test_a_null_takes_a_key_out_of_the_sampling_of_a_stage():
+    values = {"max_tokens": None, "temperature": None, "max_completion_tokens": 900}
+    config = read_config({"trajectories": {"sampling": values}})
+    # Scripts get what differs from the defaults; read again it must say the same.
+    for each in (config, read_config(config.changes())):
+        sent = each.trajectories.sampling.tracked()
+        assert sent == {"top_p": 0.95, "max_completion_tokens": 900}
+
+
+def test_a_student_may_stand_behind_a_key(monkeypatch):
+    student = {"endpoint": "https://models.example/v1", "api_key_env": "STUDENT_KEY"}
+    config = read_config({"models": {"student": student}})
+    role = make_role(config, "student", config.models.student.sampling)
+    with pytest.raises(InputError, match=r"models.student: environment variable STUDENT_KEY"):
+        role.read_key()
+    monkeypatch.setenv("STUDENT_KEY", "secret")
+    assert role.read_key() == "secret"
+
+
+@pytest.mark.parametrize(
+    "section", [{"web": {"max_dollars": 5}}, {"models": {"judge": {"max_dollars": 5}}}]
+)
+def test_a_limit_of_dollars_needs_a_price(section):
+    with pytest.raises(InputError, match="max_dollars limits nothing without a price"):
+        read_config(section)
+
+
+def test_vllm_samples_as_the_config_says_whatever_the_model_file_has():
+    """Else vLLM takes what a request leaves out from generation_config.json."""
+    own = {"vllm": {"args": {"dtype": "bfloat16"}}}
+    config = read_config({"models": {"teacher": own, "student": own}})
+    for role in ("teacher", "refiner", "student"):
+        args = getattr(config.models, role).vllm.args
+        assert "--generation-config vllm" in " ".join(render_arguments(args))

@@ -7,7 +7,7 @@ import pytest
 
 from searchtrain.core.errors import InputError, Interrupted, ModelError, ServiceError
 from searchtrain.models import purchase
-from searchtrain.models.purchase import Counts, Purchaser
+from searchtrain.models.purchase import Counts, Purchaser, find_excess
 from searchtrain.models.request_cache import RequestCache
 
 
@@ -163,3 +163,29 @@ def test_an_answer_that_cannot_be_kept_is_not_seen(tmp_path):
 
     with pytest.raises(InputError, match=r"tag\.sqlite: database or disk is full"):
         asyncio.run(go())
+
+
+def test_a_job_that_has_spent_its_dollars_buys_nothing_more_and_keeps_what_it_bought(tmp_path):
+    cache, shop = RequestCache(tmp_path, "tag"), Shop()
+
+    async def go():
+        purchaser = open_purchaser(
+            cache,
+            find_excess=lambda: find_excess("models.judge", purchaser.usage["requests"] * 0.5, 2.0),
+        )
+        requests = (purchaser.buy(str(number), shop.ask) for number in range(50))
+        return await asyncio.gather(*requests, return_exceptions=True)
+
+    answers = asyncio.run(go())
+    refused = {str(each) for each in answers if isinstance(each, ServiceError)}
+    assert (
+        len(refused) == 1 and "models.judge.max_dollars: 2: this job has spent $2" in refused.pop()
+    )
+    # Two are in flight at a time: the one beside the fourth is paid for as well.
+    assert 4 <= shop.asked <= 5
+    assert sum(cache.get(str(number)) is not None for number in range(50)) == shop.asked
+
+
+def test_without_a_limit_nothing_ends():
+    assert find_excess("web", 1e9, None) is None
+    assert find_excess("web", 1.9, 2.0) is None

@@ -152,7 +152,7 @@ def test_an_endpoint_where_nobody_listens(fails):
         (
             {"models": {"teacher": {"gpu": 2}}, "trajectories": {"seed": 2}},
             TRAJECTORIES,
-            "models.teacher.gpu: rule serve asks for 2",
+            "models.teacher.gpu: rule trajectories asks for 2",
         ),
     ],
 )

@@ -1,6 +1,6 @@
 """The typed settings: the only source of names, types, ranges, defaults and descriptions."""
 
-from searchtrain.config.config import Config, read_config
+from searchtrain.config.config import Config, check_grpo, read_config
 from searchtrain.config.curation import Curate, Mix, QuestionRules, Rules, Shortcuts
 from searchtrain.config.limits import Limits, describe_limits
 from searchtrain.config.models import Mistakes, Role, Sampling, Student
@@ -44,6 +44,7 @@ __all__ = [
     "Verify",
     "Web",
     "World",
+    "check_grpo",
     "describe_limits",
     "read_config",
 ]

@@ -22,6 +22,9 @@ from searchtrain.config.values import (
 )
 
 STUDENT = "student"
+OWN_SAMPLING = {"generation-config": "vllm"}
+"""vLLM's default, `auto`, fills what a request leaves out from the model's own file: Qwen2.5's has
+a repetition penalty and top_k 20."""
 
 
 class Sampling(Section):
@@ -52,7 +55,11 @@ class Price(Section):
 class Vllm(Section):
     """vLLM's OpenAI server; arguments are named as on its command line."""
 
-    args: dict[str, Any] = setting({}, "arguments that may change an answer")
+    args: dict[str, Any] = setting(
+        OWN_SAMPLING,
+        "arguments that may change an answer; generation-config vllm: sampling is what a request"
+        " says, and nothing of the model's generation_config.json",
+    )
     tuning: dict[str, Any] = runtime(
         {}, "arguments that only make it faster or fit the machine, as tensor-parallel-size"
     )
@@ -104,9 +111,16 @@ class Asked(Section):
     reasoning: Literal["none", "native"] = setting(
         "none", "native: the model thinks by itself, as QwQ, R1 and DeepSeek V4 do"
     )
+    format: Literal["tags", "search_r1", "tool_calls"] = setting(
+        "tags",
+        "how it writes the turns of a rollout: chat turns with tags, one growing message (needs a"
+        " dialect that continues messages), or native function calls",
+        reader="role",
+    )
     thought_tokens: Natural = setting(
         4096, "native: tokens for the thought, beside max_tokens, before a JSON answer"
     )
+    api_key_env: Variable = runtime("", "environment variable that holds the endpoint's key")
     concurrency: Count = runtime(32, "requests in flight")
     timeout: Positive = runtime(60, "seconds for one attempt")
     attempts: Count = runtime(4)
@@ -130,15 +144,25 @@ class Role(Asked):
     serve: Literal["scripted", "vllm"] | None = runtime(
         "scripted", "scripted: the laptop world's teacher; vllm; or null with an endpoint"
     )
-    api_key_env: Variable = runtime("", "environment variable that holds the endpoint's key")
     revision: str = setting(
         "1", "part of every cache key: change it when the model behind the name changes"
     )
     price: Price = runtime(Price(), "US dollars per million tokens; 0: not set, or free")
+    max_dollars: Positive | None = runtime(
+        None,
+        "what one job may spend at that price, null: no limit; a job that has spent it ends, and"
+        " what it bought is kept",
+    )
     scripted: Mistakes = setting(Mistakes(), reader="serve")
     same_as: Literal["teacher", "refiner", "judge", "planner"] | None = wiring(
         None, "use the model and server of that role; the other settings then mean nothing"
     )
+
+    @model_validator(mode="after")
+    def _check_limit(self) -> Self:
+        if self.max_dollars and not (self.price.prompt or self.price.completion):
+            raise ValueError("max_dollars limits nothing without a price: set price, too")
+        return self
 
 
 class Student(Asked):
@@ -153,7 +177,7 @@ class Student(Asked):
     ready_timeout: Positive = runtime(600)
     vllm: Vllm = setting(
         Vllm(
-            args={"dtype": "float32", "max-model-len": 1024, "seed": 0},
+            args={**OWN_SAMPLING, "dtype": "float32", "max-model-len": 1024, "seed": 0},
             tuning={
                 "max-num-seqs": 64,
                 "max-num-batched-tokens": 4096,

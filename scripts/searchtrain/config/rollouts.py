@@ -25,6 +25,9 @@ class Trajectories(Section):
     max_failed_share: Share = setting(
         0.02, "of the rollouts that end in a model or search error; of later rounds, too"
     )
+    thought: Literal["short", "long"] = setting(
+        "short", "reasoning that the teacher's prompt asks for: some sentences, or all it takes"
+    )
     limits: Limits = setting(Limits())
 
 

@@ -1,8 +1,8 @@
 """Settings of what the agent searches: a retriever over a corpus, or the web."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from searchtrain.config.section import Section, runtime, setting, wiring
 from searchtrain.config.values import (
@@ -112,6 +112,7 @@ class Web(Section):
         "The same for sites that hold the questions and answers of benchmarks; only filtered.",
     )
     price: Amount = runtime(0, "US dollars per 1,000 searches")
+    max_dollars: Positive | None = runtime(None, "what one job may spend on them, as of a model")
     concurrency: Count = runtime(8, "searches in flight")
     timeout: Positive = runtime(20, "seconds for one attempt")
     attempts: Count = runtime(5)
@@ -119,6 +120,12 @@ class Web(Section):
     port: Port | None = runtime(None, "null takes a free one")
     scripted: Trouble = setting(Trouble(), reader="serve")
     pages: Pages = setting(Pages())
+
+    @model_validator(mode="after")
+    def _check_limit(self) -> Self:
+        if self.max_dollars and not self.price:
+            raise ValueError("max_dollars limits nothing without a price: set price, too")
+        return self
 
 
 class Index(Section):

@@ -160,6 +160,14 @@ class Plan(Section):
         None, "of the corpus; null: corpus and index are not planned"
     )
     gpus: Natural = setting(0, "of the machine or the cluster")
+    gpu_memory: Positive | None = setting(
+        None, "GiB of one, as nvidia-smi says (79 of an H100); null: not checked"
+    )
+    billions: dict[str, Positive] = setting(
+        {},
+        "parameters of models by the last part of their names, where no folder has the weights:"
+        " {QwQ-32B: 32.8}",
+    )
     turns: Factor = setting(2.65, "of a rollout, on average; one less searches")
     kept_share: Share = setting(0.83, "of the teacher's rollouts that curation keeps")
     tokens: PlanTokens = setting(PlanTokens())

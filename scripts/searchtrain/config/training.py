@@ -79,6 +79,13 @@ class Train(Section):
         " FlashAttention-2 (args: neat_packing, one row a batch); null: by what args.flash_attn"
         " says.",
     )
+    tokens: Literal["template", "served"] = setting(
+        "template",
+        "what a record's tokens are. template: those of LLaMA-Factory's args.template; served:"
+        " those of the base's own chat template, with loss on what the student writes alone, which"
+        " fits more bases (Qwen3, Llama) and is needed by format search_r1. Either way a sample is"
+        " compared with what will be served before the training begins.",
+    )
     env: Environment = setting(
         {"OMP_NUM_THREADS": "1", "ACCELERATE_TORCH_DEVICE": "cpu"},
         "Environment variables; null takes one away. Without a device by name, states saved by two"

@@ -21,7 +21,7 @@ from searchtrain.core.errors import ModelError, SearchTrainError, ServiceError
 from searchtrain.core.network import is_loopback
 from searchtrain.models.identity import check_context, check_name, is_same_model
 from searchtrain.models.model import Completion, Message
-from searchtrain.models.purchase import Purchaser, read_retry_after
+from searchtrain.models.purchase import Purchaser, find_excess, read_retry_after
 from searchtrain.models.refusal import Refusal, adapt, compare, find_room, read_refusal
 from searchtrain.models.reply import make_completion, read_reply
 from searchtrain.models.request import make_body, make_key
@@ -68,6 +68,7 @@ class ModelClient:
             concurrency=role.concurrency,
             attempts=role.attempts,
             backoff=BACKOFF_S,
+            find_excess=lambda: find_excess(f"models.{role.name}", self.cost(), role.max_dollars),
         )
         base = self.url if self.url.endswith("/v1") else f"{self.url}/v1"
         self._client = openai.AsyncOpenAI(

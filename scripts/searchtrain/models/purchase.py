@@ -72,12 +72,14 @@ class Purchaser:
         attempts: int,
         backoff: float,
         counts: Counts = Counts(),  # noqa: B008 (immutable)
+        find_excess: Callable[[], ServiceError | None] = lambda: None,
     ) -> None:
         """`usage` is counted under the names of `counts`. `concurrency`: requests in flight.
 
         A failure that says it may pass has `attempts`; the wait between them is drawn from 0 to
         `backoff` seconds, which double every time, and not shorter than the server asks for. A
-        server that is busy (`BUSY`) is waited for beyond that.
+        server that is busy (`BUSY`) is waited for beyond that. `find_excess` is asked after every
+        purchase: why there may be no other, because too much is spent.
         """
         self.usage = usage
         self._cache = cache
@@ -85,6 +87,7 @@ class Purchaser:
         self._attempts = attempts
         self._backoff = tenacity.wait_random_exponential(backoff, LONGEST_WAIT_S)
         self._counts = counts
+        self._find_excess = find_excess
         self._flights: SingleFlight[Answer] = SingleFlight()
 
     def recall(self, key: str) -> Answer | None:
@@ -117,6 +120,8 @@ class Purchaser:
             if self._cache:
                 self._cache.put(key, answer)
         self.usage[self._counts.paid] += 1
+        if excess := self._find_excess():
+            self._slots.close(excess)
         return answer
 
     async def _try(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -158,10 +163,23 @@ class Purchaser:
         self._slots.check()
 
 
+def find_excess(section: str, spent: float, limit: float | None) -> ServiceError | None:
+    """Why a job may buy nothing more, if it has spent its limit of US dollars; `section`: of the
+    config, with `max_dollars`."""
+    if limit is None or spent < limit:
+        return None
+    return ServiceError(
+        f"{section}.max_dollars: {limit:g}: this job has spent ${spent:.2f}; what it bought is"
+        " kept, and the same command goes on from there: raise the limit, or spend as much again"
+    )
+
+
 def read_retry_after(value: str) -> float:
     """Seconds that a Retry-After header asks to wait: a number or a date, 0 for neither."""
-    if value.strip().isdecimal():
-        return float(value)
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError):

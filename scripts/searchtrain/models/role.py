@@ -41,6 +41,8 @@ class Role:
     """Environment variable that holds the key; keys stand nowhere else."""
     price: Mapping[str, float] = field(default_factory=dict)
     """US dollars per million `prompt` and `completion` tokens."""
+    max_dollars: float | None = None
+    """What one job may spend; None: no limit."""
     only: str = ""
     """The one model that may answer (`identity.is_same_model`); empty: whichever does."""
 

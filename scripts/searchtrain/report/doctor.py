@@ -47,8 +47,7 @@ def examine(
         except SearchTrainError as error:
             findings.append(Finding(f"{role} for {stage}", "refused", str(error)))
         else:
-            work = probe(stage, client, config.trajectories.limits, prompts)
-            findings.append(asyncio.run(work))
+            findings.append(asyncio.run(probe(stage, client, config, prompts)))
     for name in ("retriever", "web"):
         if name in servers:
             findings.append(_examine_search(config, name, servers[name]))

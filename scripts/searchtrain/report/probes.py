@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchtrain.agent import loop
+from searchtrain.agent import loop, setup
 from searchtrain.agent.refiner import FINDINGS_SCHEMA, render_request
-from searchtrain.config import Limits, describe_limits
+from searchtrain.config import Config
 from searchtrain.core.errors import SearchTrainError
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
 from searchtrain.evaluation.judge import VERDICT_SCHEMA
@@ -116,16 +116,16 @@ class OnePassage:
     stop, report, close = Search.stop, Search.report, Search.close
 
 
-async def probe(stage: str, client: ModelClient, limits: Limits, prompts: Path) -> Finding:
+async def probe(stage: str, client: ModelClient, config: Config, prompts: Path) -> Finding:
     """Send what `stage` would send to the role of `client`, and say what came of it.
 
-    `limits`: of the rollouts; `prompts`: the folder of the prompt files.
+    `prompts`: the folder of the prompt files.
     """
     role, begun = client.role, time.monotonic()
     what = f"{role.name} for {stage} ({role.model} at {client.url})"
     try:
         if stage == TURNS:
-            note = await _roll_out(client, limits, prompts)
+            note = await _roll_out(client, config, prompts)
         else:
             note = await _ask(client, KINDS[stage, role.name], prompts)
     except SearchTrainError as error:
@@ -155,14 +155,12 @@ async def _ask(client: ModelClient, kind: Kind, prompts: Path) -> str:
     return f"{repaired}answers {', '.join(value)}"
 
 
-async def _roll_out(client: ModelClient, limits: Limits, prompts: Path) -> str:
+async def _roll_out(client: ModelClient, config: Config, prompts: Path) -> str:
     """A rollout of at most two turns; raises SearchTrainError when it has none that is valid."""
-    few = limits.model_copy(update={"max_turns": 2})
-    system = render_prompt(prompts / "agent_teacher.jinja", **describe_limits(limits))
+    few = config.trajectories.limits.model_copy(update={"max_turns": 2})
+    harness = setup.make_harness(config, client.role, few, prompts / "agent_teacher.jinja")
     attempt = loop.Attempt("probe", QUESTION, (), "probe", (), 0, SEED)
-    row, error = await loop.rollout(
-        attempt, loop.Policy(client, loop.Harness(system, "", few)), OnePassage()
-    )
+    row, error = await loop.rollout(attempt, loop.Policy(client, harness), OnePassage())
     if error is not None:
         raise error
     if not row["searches"] and not row["answer"]:

@@ -18,7 +18,7 @@ from searchtrain import config
 from searchtrain.core.errors import InputError, SearchError, SearchTrainError, ServiceError
 from searchtrain.core.files import digest
 from searchtrain.core.network import is_loopback
-from searchtrain.models.purchase import Counts, Purchaser, read_retry_after
+from searchtrain.models.purchase import Counts, Purchaser, find_excess, read_retry_after
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search.retry import is_passing_status
 
@@ -52,6 +52,7 @@ class SerperClient:
         self._url = urlunsplit(parts)
         self._name = urlunsplit(parts._replace(query=""))
         self._settings = settings
+        self.usage = usage
         self._purchaser = Purchaser(
             cache,
             usage,
@@ -59,6 +60,7 @@ class SerperClient:
             attempts=settings.attempts,
             backoff=backoff,
             counts=Counts("searches", "search_cached", "search_retries"),
+            find_excess=lambda: find_excess("web", self.cost(), settings.max_dollars),
         )
         self._key = "" if settings.offline else read_key(settings.api_key_env)
         self._http = httpx2.AsyncClient(
@@ -87,6 +89,10 @@ class SerperClient:
                 "offline",
             )
         return await self._purchaser.buy(key, lambda: self._ask(body))
+
+    def cost(self) -> float:
+        """US dollars spent by this client."""
+        return self.usage["searches"] * self._settings.price / 1000
 
     def stop(self) -> None:
         """Begin no further search; those in flight still finish and are cached."""

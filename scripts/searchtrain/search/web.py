@@ -93,7 +93,7 @@ class WebSearch(Search):
 
     def cost(self) -> float:
         """US dollars spent by this client."""
-        return self.usage["searches"] * self.settings.price / 1000
+        return self._engine.cost()
 
     def report(self) -> dict[str, Any]:
         """The counts and what they cost, for a stage's report."""

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from searchtrain.config import Config, read_config
+from searchtrain.config import Config, check_grpo, read_config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json
 from searchtrain.models.prompts import list_prompt_files
@@ -29,6 +29,7 @@ from searchtrain.workflow.adapter import (
     make_untracked,
     reported,
 )
+from searchtrain.workflow.gpu_plan import list_steps
 from searchtrain.workflow.stages import (
     EVALUATION,
     STAGES,
@@ -149,6 +150,7 @@ class Project:
         endpoints that can do what they will be asked."""
         # Not when the workflow is read: plan.md and dry runs of a plan that is too long must work.
         run.begin(
+            self._check_grpo,
             self._check_hours,
             lambda jobs: self._check_gpus(jobs, run.count_gpus()),
             self._check_endpoints,
@@ -228,6 +230,11 @@ class Project:
             before += servers.hide_secrets(self.config)
         return before
 
+    def _check_grpo(self, jobs: list[Any]) -> None:
+        """Before anything is trained that GRPO could not go on with."""
+        if any(rule == "grpo" for rule, _ in list_gpu_requests(jobs)):
+            check_grpo(self.config)
+
     def _check_hours(self, jobs: list[Any]) -> None:
         """Start the task's clock; refuse long stages that the plan has no time for."""
         rules = {rule for rule, _ in list_gpu_requests(jobs)}
@@ -263,24 +270,15 @@ class Project:
 
     def _check_gpus(self, jobs: list[Any], most: int | None) -> None:
         """Snakemake would give a job fewer GPUs than it asks for, and say nothing."""
-        for rule, server in list_gpu_requests(jobs) if most is not None else ():
-            wanted, key = self._count_gpus(rule, server)
-            if wanted > (most or 0):
+        rules = {rule for rule, _ in list_gpu_requests(jobs)}
+        for step in list_steps(self.config) if most is not None else ():
+            if step.stage in rules and step.gpus > (most or 0):
+                keys = " + ".join(holder.key for holder in step.holders if holder.gpus)
                 raise InputError(
-                    f"configuration: {key}: rule {rule} asks for {wanted} GPUs, and this run may"
-                    f" use {most}: lower {key}, or take another profile or --resources gpu={wanted}"
+                    f"configuration: {keys}: rule {step.stage} asks for {step.gpus} GPUs, and this"
+                    f" run may use {most}: lower {keys}, or take another profile or --resources"
+                    f" gpu={step.gpus}"
                 )
-
-    def _count_gpus(self, rule: str, server: str) -> tuple[int, str]:
-        if server:
-            key = f"{servers.find_server(self.config, server).key}.gpu"
-            return servers.count_gpus(self.config, server), key
-        encoder = self.config.retriever.embedder.gpu if servers.list_encoder(self.config) else 0
-        return {
-            "checkpoint": (self.config.train.gpu, "train.gpu"),
-            "grpo": (self.config.grpo.gpu, "grpo.gpu"),
-            "index": (encoder, "retriever.embedder.gpu"),
-        }.get(rule, (0, ""))
 
 
 def load_config(values: Mapping[str, Any]) -> Config:

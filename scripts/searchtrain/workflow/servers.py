@@ -7,6 +7,7 @@ its one consumer together.
 
 import shlex
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from searchtrain.workflow.students import list_students
 SCRIPTED_CODE = ("demo.roles",)
 """What answers for the scripted roles."""
 WEB_CODE = ("demo.web",)
+SEARCHED = ("retriever", "web")
+"""Servers that are no model."""
+OWN_GPUS = {
+    "index": "retriever.embedder.gpu",
+    "checkpoint": "train.gpu",
+    "grpo": "grpo.gpu",
+}
+"""Stages that hold GPUs themselves, and the setting that says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ def find_server(config: Config, name: str) -> Server:
     """The server of a role, of `search`, or of a student."""
     if name == "search":
         name = config.search
-    if name in ("retriever", "web"):
+    if name in SEARCHED:
         return Server(name, name, getattr(config, name))
     if name in {student.name for student in list_students(config).values()}:
         return Server(name, "models.student", config.models.student)
@@ -66,7 +75,7 @@ def list_served_files(config: Config, name: str) -> list[str]:
         raise InputError(
             "configuration: web.serve: the laptop's web needs retriever.index.engine: bm25"
         )
-    if name in ("retriever", "web"):
+    if name in SEARCHED:
         return ["<shared>/index", "<shared>/corpus.jsonl", *list_encoder(config)]
     if isinstance(server.section, Student):
         return [each.folder for each in list_students(config).values() if each.name == name]
@@ -128,6 +137,14 @@ def count_gpus(config: Config, name: str) -> int:
     return getattr(find_server(config, name).section, "gpu", 0)
 
 
+def count_own_gpus(config: Config, stage: str) -> int:
+    """The GPUs that the job of a stage asks for beside those of its servers."""
+    if stage == "index" and not list_encoder(config):
+        return 0
+    section, _, name = OWN_GPUS.get(stage, "").rpartition(".")
+    return int(attrgetter(f"{section}.{name}")(config)) if section else 0
+
+
 def describe_launch(config: Config, job: str, name: str, files: list[str]) -> str:
     """How `scripts/serve.py` starts a server for a job, as JSON; makes nothing stale.
 
@@ -142,7 +159,7 @@ def describe_launch(config: Config, job: str, name: str, files: list[str]) -> st
         "gpus": getattr(section, "gpu", 0),
         "env": {**(vllm.env if vllm else {}), **hidden},
     }
-    if name in ("retriever", "web"):
+    if name in SEARCHED:
         spec |= {"index": files[0], "corpus": files[1]}
     if name == "retriever":
         args: dict[str, Any] = {"encoder": files[2], "gpus": section.gpu} if files[2:] else {}

@@ -18,9 +18,9 @@ from searchtrain.workflow.students import number_of, round_of
 
 PLANNED = (
     "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
-    "models", "refine", "judge", "shortcuts", "trees", "rounds",
+    "models", "refine", "judge", "shortcuts", "trees", "rounds", "grpo", "search", "retriever",
 )  # fmt: skip
-"""The sections that a plan of hours depends on."""
+"""The sections that a plan of hours and GPUs depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ STAGES = {
     "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
     "doctor": Stage(()),
-    "plan": Stage(("task.plan",)),
+    "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
 }  # fmt: skip
@@ -147,6 +147,8 @@ def show_config(config: Config, name: str) -> dict[str, Any]:
         return shown
     roles = list_roles(config, name)
     roles += [config.models.owner(role) for role in roles]
+    # Its format is that of the training data; GRPO knows one only.
+    roles += ["student"] * (name in ("sft_dataset", "grpo"))
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
     }
@@ -167,6 +169,7 @@ def list_settings(config: Config, name: str, place: str = "") -> str:
         values[role] = identify(config, role, find_section(config, sampling))
     if stage.student:
         values["student"] = identify(config, "student", config.models.student.sampling)
+        values["format"] = config.models.student.format
     if stage.search == "agent":
         values |= describe_search(config)
     values |= describe_own(config, name, place)
@@ -183,7 +186,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "seed": plan.seed,
             "max_failed_share": config.trajectories.max_failed_share,
             "limits": plan.limits.tracked(),
+            "thought": config.trajectories.thought,
             "model": identify(config, plan.role, plan.sampling),
+            "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
             "rules": config.curate.rules.tracked() if plan.accepted else None,
             "shards": config.trajectories.shards,
@@ -193,8 +198,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "grpo":
         return {"limits": config.predict.limits.tracked()}
     if name == "sft_dataset":
-        # Only what the student's prompt says; its other limits change no record.
-        values = {"limits": describe_limits(config.predict.limits)}
+        # Only what the student's prompt says, and its format; its other limits change no record.
+        told = describe_limits(config.predict.limits, config.models.student.format)
+        values: dict[str, Any] = {"limits": told}
         return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
