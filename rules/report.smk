@@ -1,8 +1,24 @@
 """What a run will take, what it took, and how the submissions compare.
 
 Inputs: the config, data.train, data.dev, data.test; test.json; the folders of task.submissions.
-Outputs: plan.json, plan.md; hours.json, hours.md; submissions.json, submissions.md.
+Outputs: doctor.md; plan.json, plan.md; hours.json, hours.md; submissions.json, submissions.md.
 """
+
+
+rule doctor:
+    output:
+        "<results>/doctor.md",
+    log:
+        "<logs>/doctor.log",
+    benchmark:
+        "<benchmarks>/doctor.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        **stage("doctor"),
+        asked=PROJECT.list_doctor_arguments(),
+    shell:
+        "exec python scripts/doctor.py {params.asked:q} --out {output:q} --log {log:q}"
 
 
 rule plan:

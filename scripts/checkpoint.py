@@ -5,10 +5,12 @@ from searchtrain.config.rounds import plan_training, read_round
 from searchtrain.core import cli
 from searchtrain.core.files import hash_file
 from searchtrain.data.lineage import hash_model
+from searchtrain.models.role import make_role
 from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.serving.model_folder import check_model_folder
-from searchtrain.training import trainer
-from searchtrain.training.recipe import check_lengths
+from searchtrain.training import parity, trainer
+from searchtrain.training.recipe import check_lengths, keep_order, render_recipe
+from searchtrain.training.served import read_options
 
 
 def main() -> None:
@@ -21,13 +23,27 @@ def main() -> None:
     args = parser.parse()
     settings = plan_training(args.config, args.round)
     check_model_folder(args.base, "train.base")
-    lengths = check_lengths(
-        args.dataset, args.base, settings.args["cutoff_len"], settings.max_cut_share
+    student = args.config.models.student
+    options = read_options(make_role(args.config, "student", student.sampling), student.format)
+    served = options if settings.tokens == "served" else None
+    lengths = parity.check_tokens(
+        args.dataset,
+        args.info,
+        render_recipe(settings.args, args.base, args.dataset),
+        options,
+        served,
     )
+    check_lengths(lengths, args.dataset, settings)
     with lease_gpus(settings.gpu, "train") as leased:
         # The trainer's watchdog holds the devices, too: they are free when the trainer is gone.
         run_dir = trainer.train(
-            args.dataset, args.info, args.base, args.work / ".partial/train", settings, leased
+            args.dataset,
+            args.info,
+            args.base,
+            args.work / ".partial/train",
+            keep_order(settings, lengths),
+            leased,
+            served,
         )
     facts = {
         "data": hash_file(args.dataset),

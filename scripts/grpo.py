@@ -4,15 +4,18 @@ Started by `torchrun` or `accelerate launch`, its processes share the rollouts o
 """
 
 import os
+from dataclasses import replace
 from importlib import metadata
 
 from searchtrain.agent import setup
+from searchtrain.config import check_grpo
 from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.core.files import digest, hash_file, write_jsonl
 from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.role import make_role
 from searchtrain.report.training_chart import draw_history
 from searchtrain.rl.trainer import Trainer, write_loss
 from searchtrain.serving.gpu_lease import lease_gpus
@@ -31,16 +34,21 @@ def main() -> None:
     )
     args = parser.parse()
     config, settings = args.config, args.config.grpo
+    check_grpo(config)
     questions = schemas.read_table(args.questions, schemas.Questions)
     writer = "grpo" + os.environ.get("RANK", "")
     cache = RequestCache(config.cache, writer)
-    harness = setup.open_harness(config, settings.limits, args, cache)
+    role = make_role(config, "student", config.models.student.sampling)
+    harness = setup.open_harness(config, role, config.predict.limits, args, cache)
+    # What a policy is rewarded for is what it wrote itself.
+    harness = replace(harness, repairs=False)
     search = setup.open_search(config, args.servers, writer)
     facts = {
         "data": hash_file(args.questions),
         "base": hash_model(args.checkpoint),
         "prompt": harness.prompt_digest,
         "config": settings.tracked(),
+        "limits": config.predict.limits.tracked(),
         "trl": metadata.version("trl"),
     }
     folder = args.work / ".partial/grpo" / digest([facts, list_versions()])[:16]

@@ -47,8 +47,7 @@ def main() -> None:
         test,
         question_file.load_ids(args.test),
         args.test,
-        args.config.predict.max_answer_words,
-        args.config.predict.max_long_share,
+        args.config.predict,
     )
     files.write_json(scores, args.metrics)
     files.write_json(listings["dev"], args.dev_predictions)

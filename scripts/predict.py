@@ -45,7 +45,8 @@ def main() -> None:
     model = open_model(config, "student", args.servers, sampling, cache, revision=revision)
     if args.check_model:
         check_folder(model.url, model.role.read_key(), model.role.model, args.model)
-    policy = loop.Policy(model, setup.open_harness(config, config.predict.limits, args, cache))
+    limits = config.predict.limits
+    policy = loop.Policy(model, setup.open_harness(config, model.role, limits, args, cache))
     search = setup.open_search(config, args.servers, writer)
     frames = asyncio.run(_predict(questions, policy, search, config))
     schemas.write_table(pl.concat(frames), args.out, schemas.Predictions)

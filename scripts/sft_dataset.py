@@ -1,12 +1,14 @@
 """Write the curated rollouts, and what is mixed in, as LLaMA-Factory's data set
 (rule sft_dataset)."""
 
+from searchtrain.agent.formats import open_format
 from searchtrain.config import describe_limits
 from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
 from searchtrain.models.prompts import render_prompt
+from searchtrain.models.role import make_role
 from searchtrain.training import mixing, sharegpt
 
 
@@ -24,24 +26,29 @@ def main() -> None:
     )
     args = parser.parse()
     config = args.config
-    system = render_prompt(args.prompt, **describe_limits(config.predict.limits))
+    form = config.models.student.format
+    system = render_prompt(args.prompt, **describe_limits(config.predict.limits, form))
+    student = make_role(config, "student", config.models.student.sampling)
+    written = open_format(form, student)
     curated = schemas.read_tables(args.curated, schemas.Curated)
     if args.questions:
         if args.mix:
             parser.error("--mix holds what traces to no seed question: leave it or --questions out")
         questions = schemas.read_table(args.questions, schemas.Questions)
         sharegpt.check_origins(curated, questions, config.task.teacher, config.trees.enabled)
-    records = {"search": sharegpt.make_records(curated, system)}
+    records = {"search": sharegpt.make_records(curated, system, written, student)}
     mixed = None
     if args.mix:
         records["mixed"], mixed = mixing.mix_records(args.mix, curated.height, config.mix)
+        if written.tools:  # every record has the same columns
+            records["mixed"] = [{**record, "tools": ""} for record in records["mixed"]]
     report = sharegpt.make_report(records, mixed)
     cli.logger.info(
         "records:\n%s",
         format_table([{"origin": name, **part} for name, part in report["origins"].items()]),
     )
     files.write_json([record for part in records.values() for record in part], args.out)
-    files.write_json(sharegpt.make_dataset_info(args.out.name), args.info)
+    files.write_json(sharegpt.make_dataset_info(args.out.name, bool(written.tools)), args.info)
     if args.report:
         files.write_json(report, args.report)
 

@@ -41,7 +41,7 @@ def main() -> None:
     model = open_model(
         config, plan.role, args.servers, plan.sampling, cache, server="teacher", revision=revision
     )
-    policy = loop.Policy(model, setup.open_harness(config, plan.limits, args, cache))
+    policy = loop.Policy(model, setup.open_harness(config, model.role, plan.limits, args, cache))
     search = setup.open_search(config, args.servers, writer)
     attempts = loop.make_attempts(questions, plan.rollouts, plan.seed)
     enough = None

@@ -136,6 +136,19 @@ def test_a_section_alone_is_read_with_the_same_messages():
         Seeds.parse([], "seeds")
 
 
+def test_infoseek_at_published_size_is_what_was_published():
+    values = load("presets/infoseek.yaml")
+    update_config(values, load("scale/infoseek.yaml"))
+    config = read_config(values)
+    shown = config.trees.max_page_chars
+    assert shown == config.verify.max_document_chars == config.refine.max_document_chars == 4096
+    assert (config.retriever.index.engine, config.retriever.embedder.model) == ("dense", "bge-m3")
+    assert not (config.retriever.embedder.query_prefix or config.retriever.embedder.passage_prefix)
+    limits = config.predict.limits
+    assert (limits.topk, limits.max_searches, limits.max_evidence_chars) == (5, 6, 32000)
+    assert (config.grpo.top_p, config.grpo.group_size, config.grpo.steps) == (1.0, 5, 200)
+
+
 @pytest.mark.parametrize("layers", LAYERS)
 def test_presets_and_scales_are_valid_and_their_changes_say_all(layers):
     values = load("config.yaml")
@@ -183,7 +196,8 @@ def test_tracked_fields_stand_apart_from_what_only_changes_the_pace():
     assert set(config.trees.tracked("written_trees")) == {"attempts", "seed", "max_failed_share"}
     assert config.trees.tracked("questions") == {"train_questions": None}
     assert not {"enabled", "sampling", "train_questions"} & set(config.trees.tracked())
-    assert config.predict.tracked("metrics") == {"max_answer_words": 12, "max_long_share": 1.0}
+    form = {"max_answer_words": 12, "max_long_share": 0.05, "long_answers": "warn"}
+    assert config.predict.tracked("metrics") == form
     changed = read_config({"tag": {"sampling": {"temperature": 0.5}}})
     assert changed.tag.tracked() == default.tag.tracked()
     assert changed.tag.tracked("role") != default.tag.tracked("role")

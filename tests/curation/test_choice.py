@@ -33,6 +33,7 @@ ALL = {
     "valid_grammar": True,
     "supported": True,
     "no_repeated_query": True,
+    "repairs": 1,
     "first_turn_words": 30,
     "turn_words": 30,
     "total_words": 60,
@@ -107,6 +108,8 @@ def break_tag(messages):
         ({"queries": (("a",), ("b",)), "hits": [["1", "2"], ["2", "3"]]}, {"distinct_sources"}),
         ({"hits": [[]]}, set()),
         ({"fallbacks": 2}, {"fallbacks"}),
+        ({"repairs": ["bullet", "fence"]}, {"repairs"}),
+        ({"repairs": ["bullet"]}, set()),
     ],
 )  # fmt: skip
 def test_each_rule_drops_what_it_is_for_and_nothing_else(change, failed):

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from helpers.rollouts import make_predictions
+from searchtrain.config import Predict
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
 from searchtrain.data.answers import (
@@ -169,22 +170,31 @@ def test_broken_answers_are_counted_by_kind_until_there_are_too_many():
     texts = ["Oslo", "", '"Oslo"', "one two three four five", "a b c d e f"]
     records = [{"id": number, "predicted_answer": text} for number, text in enumerate(texts)]
     counts = {"answers": 5, "empty": 1, "broken": 3, "faults": {"long": 2, "quoted": 1}}
-    assert check_form(records, 4, 0.6) == counts
+    assert check_form(records, Predict(max_answer_words=4, max_long_share=0.6)) == counts
+    many = {"max_answer_words": 4, "max_long_share": 0.59}
+    form = check_form(records, Predict(**many))
     with pytest.raises(InputError) as caught:
-        check_form(records, 4, 0.59)
+        check_form(records, Predict(**many, long_answers="error"))
     said = str(caught.value)
+    assert form == {**counts, "warning": said}
     assert "3 of 5 answers" in said and "long 2, quoted 1" in said
     assert "id 2 (quoted)" in said and "id 3 (long)" in said and "id 4 (long)" in said
     assert "predict.max_long_share" in said and "agent.jinja" in said
 
 
-def test_answers_that_are_no_phrases_leave_the_earlier_test_json(tmp_path):
+def test_answers_that_are_no_phrases_are_written_with_a_warning_or_are_an_error(tmp_path):
     assert run_metrics(tmp_path, GOOD).returncode == 0
     before = (tmp_path / "out/test.json").read_bytes()
     rows = [(*row[:2], "the answer to this is Rome", *row[3:]) for row in GOOD]
-    ended = run_metrics(tmp_path, rows, short={**SHORT, "max_long_share": 0.0})
+    none = {**SHORT, "max_long_share": 0.0}
+    ended = run_metrics(tmp_path, rows, short={**none, "long_answers": "error"})
     assert ended.returncode == 1 and "id 329 (long)" in ended.stderr
     assert (tmp_path / "out/test.json").read_bytes() == before
+    ended = run_metrics(tmp_path, rows, short=none)
+    assert ended.returncode == 0 and "warning: test.json: 2 of 2 answers" in ended.stderr
+    assert "id 329 (long)" in read(tmp_path, "metrics.json")["test_json"]["warning"]
+    written = [row["predicted_answer"] for row in read(tmp_path, "test.json")]
+    assert written == ["the answer to this is Rome"] * 2
 
 
 def test_numeric_ids_must_stay_numbers():

@@ -13,7 +13,7 @@ OSLO = "Oslo is the capital of Norway, founded in 1,040."
 def make_rollout(
     question="q1", number=0, *, answer="Oslo", queries=(("capital of Norway",),), passage=OSLO,
     think="I look it up.", last="Now I know.", stop="answered", tamper=None,
-    asked="What is the capital?", hits=None, fallbacks=0,
+    asked="What is the capital?", hits=None, fallbacks=0, repairs=(),
 ):  # fmt: skip
     """One row of `schemas.Trajectories`; `tamper` edits the messages."""
     messages = [
@@ -46,6 +46,8 @@ def make_rollout(
         "retrieved_ids": [[str(n)] for n in range(len(queries))] if hits is None else hits,
         "sources": [["1"] for _ in queries],
         "fallbacks": fallbacks,
+        "repairs": list(repairs),
+        "raw": [""] * sum(message["role"] == "assistant" for message in messages),
         "prompt_tokens": 1,
         "completion_tokens": 1,
         "lineage": {"model": "m", "revision": "r", "prompt": "p", "seed": 1},
@@ -83,6 +85,8 @@ def make_predictions(rows):
                 "retrieved_ids": [["1"]],
                 "sources": [["1"]],
                 "fallbacks": 0,
+                "repairs": [],
+                "raw": [],
                 "prompt_tokens": 1,
                 "completion_tokens": 1,
                 "lineage": {"model": "m", "revision": "r", "prompt": "p", "seed": 1},

@@ -112,11 +112,21 @@ def test_script_writes_seeds_and_report_and_a_fault_leaves_them_alone(tmp_path):
     assert "- duplicate" in (tmp_path / "seeds.log").read_text()
     before = (tmp_path / "seeds.parquet").read_bytes()
 
-    ended = run_seeds(tmp_path, [{**GOOD, "golden_answers": []}])
+    rows = [{**GOOD, "golden_answers": ["Jane Austen", 1]}, {**GOOD, "id": "b"}]
+    ended = run_seeds(tmp_path, rows, strict=True)
     assert ended.returncode == 1
-    assert "golden_answers is empty" in ended.stderr
+    assert "row 1 (id 'a'): golden_answers holds 1; it must be text" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert (tmp_path / "seeds.parquet").read_bytes() == before
+
+    ended = run_seeds(tmp_path, rows)
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    blemishes = report["files"]["train"]["blemishes"]
+    assert blemishes["number_answer"]["rows"] == ["row 1 (id 'a'): golden_answers"]
+    assert report["files"]["test"]["blemishes"] == {}
+    (line,) = [line for line in (tmp_path / "seeds.log").open() if "warning: " in line]
+    assert "train.json" in line and "row 1 (id 'a')" in line
 
 
 @pytest.mark.parametrize(

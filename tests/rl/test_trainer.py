@@ -361,8 +361,8 @@ def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, h
     httpserver.expect_request("/retrieve", method="POST").respond_with_handler(retrieve)
     schemas.write_table(make_questions(), tmp_path / "questions.parquet", schemas.Questions)
     limits = {"max_turns": 3, "topk": 1}
-    grpo = {**SETTINGS, "steps": 2, "args": ARGS, "limits": limits}
-    changes = {"grpo": grpo, "cache": str(tmp_path / "cache")}
+    grpo = {**SETTINGS, "steps": 2, "args": ARGS}
+    changes = {"grpo": grpo, "predict": {"limits": limits}, "cache": str(tmp_path / "cache")}
     names = {
         "--checkpoint": folder, "--questions": tmp_path / "questions.parquet",
         "--prompt": ROOT / "config/prompts/agent.jinja",
@@ -380,9 +380,8 @@ def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, h
     assert ended.returncode == 0, ended.stderr
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["config"] == config.read_config(changes).grpo.tracked()
-    assert manifest["config"]["limits"]["max_turns"] == 3 and [
-        each["step"] for each in manifest["loss"]
-    ] == [1, 2]
+    assert (manifest["limits"]["max_turns"], manifest["limits"]["topk"]) == (3, 1)
+    assert [each["step"] for each in manifest["loss"]] == [1, 2]
     assert AutoTokenizer.from_pretrained(tmp_path / "out").chat_template
     AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert not list((tmp_path / "out").glob("trainer*"))

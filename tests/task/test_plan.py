@@ -13,7 +13,7 @@ from searchtrain.config.section import merge_values
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json, read_json
 from searchtrain.task.budget import check_budget, check_rest, find_fit, start_clock, sum_rest
-from searchtrain.task.plan import count_questions, make_plan
+from searchtrain.task.plan import count_questions, format_plan, make_plan
 from searchtrain.task.timings import compare_hours, read_timings
 from searchtrain.workflow.stages import list_settings
 
@@ -51,6 +51,19 @@ def make_config(**changes):
 
 def list_stages(plan):
     return {stage["name"]: stage for stage in plan["stages"]}
+
+
+def test_prices_that_are_not_set_are_named():
+    assert make_plan(make_config(), COUNTS)["without_prices"] == []  # served by the workflow
+    away, paid = {"endpoint": "http://host/v1"}, {"price": {"completion": 2.5}}
+    models = {"teacher": away, "judge": away, "planner": {**away, **paid}, "solver": away}
+    changes = {"models": {**models, "verifier": {"same_as": "judge"}}}
+    assert make_plan(make_config(**changes), COUNTS)["without_prices"] == ["models.teacher.price"]
+    changes |= {"trees": {"enabled": True}, "search": "web", "web": {"endpoint": "http://s/search"}}
+    plan = make_plan(make_config(**changes), COUNTS)
+    unset = ["models.teacher.price", "models.judge.price", "web.price"]
+    assert plan["without_prices"] == unset  # the solver is the planner
+    assert f"Prices: not set ({', '.join(unset)})" in format_plan(plan)
 
 
 def test_every_stage_as_worked_out_by_hand():

@@ -360,6 +360,34 @@ def test_a_number_is_more_than_its_digits(tmp_path):
         quality.state_condition(node, node.children[0], wrong)
 
 
+def test_passages_of_one_article_are_one_candidate(tmp_path):
+    parts = [
+        ("p1", "Ponte", "A town on a river. It was founded in 1204."),
+        ("p2", "Ponte", "Its mill was founded in 1204, too."),
+        ("q1", "Quay", "A town on a hill and a river."),
+        ("q2", "Quay", "It has a church."),
+        ("r1", "Rock", "A town on a hill, with a church."),
+        ("s1", "Sand", "A farm on a hill."),
+        ("t1", "Tarn", "A church by a lake."),
+    ]
+    rows = [
+        {"id": key, "contents": f'"{title}"\n{text}', "links": ["norland"]}
+        for key, title, text in parts
+    ]
+    corpus = write_corpus(tmp_path / "corpus.jsonl", rows)
+    build_index(corpus, tmp_path / "index", Index())
+    quality = Quality(BM25Index(tmp_path / "index", corpus), PageStore(corpus), Trees(topk=10))
+
+    def count(page, *claims):
+        children = ((claim, attribute(key, page)) for key, claim in zip("BC", claims, strict=True))
+        return asyncio.run(quality.count_candidates(entity("A", page, page, "town", *children)))
+
+    with pytest.raises(TreeFault, match=r"founded in 1204.' alone fits a single page"):
+        count("p1", "A was founded in 1204.", "A lies on a river.")
+    # Quay has the hill on one page and the church on another.
+    assert count("r1", "A lies on a hill.", "A has a church.") == 2
+
+
 def test_candidates_link_to_the_page_that_a_claim_names(pages, index):
     # Ostland's page names Norland as often as a city's does, but "city" stands on cities only.
     node = entity(

@@ -413,7 +413,7 @@ def test_script_writes_questions_held_out_file_and_report(httpserver, models, co
     assert ended.returncode == 0, ended.stderr
     frame = schemas.read_table(tmp_path / "tree_questions.parquet", schemas.TreeQuestions)
     assert frame["kept"].to_list() == [True, True, False, True, True]
-    held_out = load_benchmark("tree", tmp_path / "tree_test.json")
+    held_out, _ = load_benchmark("tree", tmp_path / "tree_test.json")
     (row,) = frame.filter(split="test").to_dicts()
     assert held_out.select("id", "question", "golden_answers").rows() == [
         (f"tree/{row['id']}", row["question"], [row["answer"], *row["aliases"]])

@@ -50,6 +50,7 @@ def mine(checkout):
         base = folder / name
         base.mkdir(exist_ok=True)
         settings = {"data": {**data, "corpus": "mine/corpus.jsonl"}, "train": {"base": str(base)}}
+        settings["retriever"] = {"embedder": {"model": str(base)}}
         (folder / f"{scale}.yaml").write_text(yaml.safe_dump(settings))
         files[scale] = [f"mine/{scale}.yaml"]
     return files

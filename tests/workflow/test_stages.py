@@ -186,6 +186,7 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
         ({"trees": {"attempts": 5}}, {"trees", "written_trees"}),
         ({"train": {"gpu": 1, "threads": 9}}, set()),
         ({"grpo": {"python": "python", "gpu": 1}}, set()),
+        ({"predict": {"limits": {"max_evidence_chars": 9000}}}, {"predict", "grpo"}),
         ({"web": {"results": 5}}, set()),
         ({"search": "web"}, {"trajectories", "predict", "grpo"}),
         ({"task": {"budget_hours": 3.0}}, set()),

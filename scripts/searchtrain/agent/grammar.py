@@ -1,4 +1,4 @@
-"""The turn grammar, and the only module that knows its tags.
+"""The turn grammar: the one form in which a trajectory is stored, whatever its format (`formats`).
 
 The grammar is InfoSeeker's (Search-R1's tags, one action a turn, several queries a search):
 
@@ -7,8 +7,9 @@ The grammar is InfoSeeker's (Search-R1's tags, one action a turn, several querie
                 <answer>a word or phrase</answer>
     tool        <information>…</information>
 
-with nothing but white space between blocks. Invariant: what `render_*` writes, `parse_turn` and
-`validate_trajectory` accept, so synthesis, training and inference cannot drift apart.
+with nothing but white space between blocks. What models really write is made into this form by
+`reading`. Invariant: what `render_*` writes, `parse_turn` and `validate_trajectory` accept, so
+synthesis, training and inference cannot drift apart.
 """
 
 import re
@@ -30,11 +31,11 @@ TURN = re.compile(
     re.DOTALL,
 )
 OBSERVED = re.compile(r"<information>.*</information>", re.DOTALL)
-ENUMERATION = re.compile(r"^\s*\d+\.\s+")
+ENUMERATION = re.compile(r"^\(?(\d+)[.)]\s+(?=\S)")
 
 FORCED_THINK = "I can not search any more, so I answer with what I know."
 FORCED_PREFIX = f"<think>{FORCED_THINK}</think>\n<answer>"
-"""What the last assistant turn begins with once searching is over (see `agent`)."""
+"""What the last assistant turn begins with once searching is over (see `forced`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +70,28 @@ def parse_turn(text: str) -> Turn:
     """
     match = TURN.fullmatch(text)
     if match is None or len(ANY_TAG.findall(text)) != 4:
-        raise ProtocolError(f"turn breaks the grammar: {_excerpt(text)}", _name_fault(text))
+        raise ProtocolError(f"turn breaks the grammar: {excerpt(text)}", _name_fault(text))
     think, body = match["think"].strip(), match["body"]
     if match["action"] == "answer":
         if not body.strip():
             raise ProtocolError("turn has an empty <answer>", "empty_answer")
         return Turn(think, answer=body.strip())
-    lines = (ENUMERATION.sub("", line).strip() for line in body.splitlines())
-    queries = tuple(filter(None, lines))
+    queries = strip_numbers([line.strip() for line in body.splitlines() if line.strip()])
     if not queries:
         raise ProtocolError("turn has an empty <search>", "empty_query")
-    return Turn(think, queries=queries)
+    return Turn(think, queries=tuple(queries))
+
+
+def strip_numbers(lines: Sequence[str]) -> list[str]:
+    """Queries without the numbers of a list, where they are one: 1, 2, … of at least two lines.
+
+    A number alone may be the query's own: `1. FC Köln`, `2. Bundesliga 2001`.
+    """
+    marks = [ENUMERATION.match(line) for line in lines]
+    numbers = [int(mark[1]) for mark in marks if mark]
+    if len(lines) < 2 or numbers != list(range(1, len(lines) + 1)):
+        return list(lines)
+    return [ENUMERATION.sub("", line) for line in lines]
 
 
 def render_observation(
@@ -173,7 +185,7 @@ def _render_passage(rank: int, passage: Mapping[str, Any]) -> str:
 
 def _check_observation(text: str) -> None:
     if not OBSERVED.fullmatch(text) or len(ANY_TAG.findall(text)) != 2:
-        raise ProtocolError(f"an observation breaks the grammar: {_excerpt(text)}", "observation")
+        raise ProtocolError(f"an observation breaks the grammar: {excerpt(text)}", "observation")
 
 
 def _name_fault(text: str) -> str:
@@ -184,6 +196,7 @@ def _name_fault(text: str) -> str:
     return "stray_tags" if len(ANY_TAG.findall(text)) != 4 else "stray_text"
 
 
-def _excerpt(text: str) -> str:
+def excerpt(text: str) -> str:
+    """A text in one short line, for a message."""
     text = " ".join(text.split())
     return repr(text if len(text) <= 120 else text[:117] + "...")

@@ -10,18 +10,23 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from searchtrain.agent import grammar
+from searchtrain.agent.forced import force_answer
+from searchtrain.agent.formats import FORMATS, Format, find_thoughts
+from searchtrain.agent.reading import Reading, read_strict
+from searchtrain.agent.trace import Trace
 from searchtrain.config.limits import Limits
-from searchtrain.core.errors import BoundaryError, ProtocolError, SearchError
+from searchtrain.core.errors import BoundaryError, ModelError, SearchError
 from searchtrain.core.files import digest
 from searchtrain.data.schemas import Trajectories, empty_table
 from searchtrain.models.failures import attribute_failures
-from searchtrain.models.model import Completion, Model
+from searchtrain.models.model import Model
 from searchtrain.models.pool import FailureLimit, run_pool
 from searchtrain.models.progress import StageProgress
 from searchtrain.search import Search
@@ -35,10 +40,12 @@ logger = logging.getLogger(__name__)
 NO_SEARCH_LEFT = "No more searches are allowed. Answer now."
 ATTEMPTED = ("question_id", "rollout", "question", "source")
 TRACED = (
-    "messages", "answer", "turns", "queries", "retrieved_ids", "sources", "fallbacks",
-    "prompt_tokens", "completion_tokens",
+    "messages", "answer", "turns", "queries", "retrieved_ids", "sources", "fallbacks", "repairs",
+    "raw", "prompt_tokens", "completion_tokens",
 )  # fmt: skip
 """Columns of a row that are an attribute of its attempt or its trace."""
+ENDLESS = ("context_length", "empty")
+"""Failures of a model that has no room left, or that never comes to an end of its thought."""
 LEAST_EVIDENCE = 100
 """Characters of the evidence budget below which a search could show nothing."""
 
@@ -58,7 +65,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Harness:
-    """What surrounds a model in a rollout: its prompt, its limits, its refiner."""
+    """What surrounds a model in a rollout: prompt, limits, format, refiner."""
 
     system: str
     """Rendered system prompt."""
@@ -66,6 +73,11 @@ class Harness:
     limits: Limits
     refiner: "Refiner | None" = None
     """Compresses what a search returned; None shows the passages as they are."""
+    format: Format = FORMATS["tags"]
+    """How turns are written."""
+    repairs: bool = True
+    """Whether a turn is repaired, and a rollout taken back to where it can answer. Not where a
+    model is trained on the tokens that it wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,35 +103,6 @@ class Enough:
     """Whether a row of `schemas.Trajectories` is accepted."""
 
 
-class _Trace:
-    """What has happened so far in one rollout."""
-
-    def __init__(self, question: str, system: str) -> None:
-        self.messages = [
-            {"role": "system", "content": system},
-            {"role": "user", "content": question},
-        ]
-        self.models: dict[str, None] = {}
-        """Who answered, each once."""
-        self.answer = ""
-        self.invalid = 0
-        self.queries: list[list[str]] = []
-        self.retrieved_ids: list[list[str]] = []
-        self.sources: list[list[str]] = []
-        self.evidence = 0
-        self.turns = self.fallbacks = self.prompt_tokens = self.completion_tokens = 0
-
-    def count(self, completion: Completion) -> None:
-        self.turns += 1
-        if completion.model:
-            self.models[completion.model] = None
-        self.prompt_tokens += completion.prompt_tokens
-        self.completion_tokens += completion.completion_tokens
-
-    def add(self, role: str, content: str) -> None:
-        self.messages.append({"role": role, "content": content})
-
-
 async def rollout(
     attempt: Attempt, policy: Policy, search: Search
 ) -> tuple[dict[str, Any], BoundaryError | None]:
@@ -127,17 +110,25 @@ async def rollout(
 
     Raises a SearchTrainError that is no BoundaryError: then no other rollout could be run either.
     """
-    trace = _Trace(attempt.question, policy.harness.system)
+    row, error, _ = await _roll_out(attempt, policy, search)
+    return row, error
+
+
+async def _roll_out(
+    attempt: Attempt, policy: Policy, search: Search
+) -> tuple[dict[str, Any], BoundaryError | None, Trace]:
+    """The same with the trace."""
+    trace = Trace(attempt.question, policy.harness.system)
     role = policy.model.role
     error: BoundaryError | None = None
     try:
         with attribute_failures():
-            stop_reason = await _take_turns(attempt, policy, search, trace)
+            stop_reason = await _answer(attempt, policy, search, trace)
     except SearchError as caught:
         error, stop_reason = caught, "search_error"
     except BoundaryError as caught:
         error = caught
-        stop_reason = "token_limit" if caught.kind == "context_length" else "model_error"
+        stop_reason = "token_limit" if caught.kind in ENDLESS else "model_error"
     row = {
         **{name: getattr(attempt, name) for name in ATTEMPTED},
         **{name: getattr(trace, name) for name in TRACED},
@@ -153,47 +144,81 @@ async def rollout(
             "seed": attempt.seed,
         },
     }
-    return row, error if stop_reason in ("model_error", "search_error") else None
+    return row, error if stop_reason in ("model_error", "search_error") else None, trace
 
 
-async def _take_turns(attempt: Attempt, policy: Policy, search: Search, trace: _Trace) -> str:
+async def _answer(attempt: Attempt, policy: Policy, search: Search, trace: Trace) -> str:
+    """All turns, and the forced answer where it is due; returns the stop reason."""
+    harness = policy.harness
+    reason = "turn_limit"
+    try:
+        reason = await _take_turns(attempt, policy, search, trace)
+    except ModelError as error:
+        if error.kind not in ENDLESS or not harness.limits.force_answer or not harness.repairs:
+            raise
+        reason = "token_limit"
+    if reason == "answered" or not harness.limits.force_answer:
+        return reason
+    if not harness.repairs and reason != "turn_limit":
+        return reason
+    return await force_answer(attempt, policy, trace, reason)
+
+
+async def _take_turns(attempt: Attempt, policy: Policy, search: Search, trace: Trace) -> str:
     """Turn after turn until the rollout ends; returns the stop reason."""
     limits = policy.harness.limits
     while trace.turns < limits.max_turns:
-        completion = await policy.model.complete(
-            trace.messages, seed=attempt.seed, stop=grammar.STOP
-        )
-        trace.count(completion)
-        text = grammar.close_turn(completion.text)
-        trace.add(grammar.ASSISTANT, text)
-        if trace.completion_tokens > limits.max_completion_tokens:
+        reading, cut = await _take_turn(attempt, policy, trace)
+        trace.add_turn(reading)
+        turn = reading.turn
+        if turn and turn.answer is not None:
+            trace.answer = turn.answer
+            return "answered"
+        if cut or trace.completion_tokens > limits.max_completion_tokens:
             return "token_limit"
-        try:
-            turn = grammar.parse_turn(text)
-        except ProtocolError as fault:
-            trace.invalid += 1
-            if completion.finish_reason == "length":
-                return "token_limit"
+        if turn is None:
             if trace.invalid > limits.max_invalid_turns:
                 return "invalid_turn"
-            observation = grammar.render_notice(grammar.explain(fault))
+            assert reading.fault is not None
+            observation = grammar.render_notice(policy.harness.format.explain(reading.fault))
+        elif len(trace.queries) < limits.max_searches and _measure_budget(limits, trace):
+            observation = await _search(turn, attempt, policy.harness, search, trace)
+        elif limits.force_answer:
+            return "turn_limit"  # the forced turn takes the place of the one that would search
         else:
-            if turn.answer is not None:
-                trace.answer = turn.answer
-                return "answered"
-            if len(trace.queries) < limits.max_searches and _measure_budget(limits, trace):
-                observation = await _search(turn, attempt, policy.harness, search, trace)
-            elif limits.force_answer:
-                trace.messages.pop()  # the forced turn takes the place of the one that would search
-                break
-            else:
-                observation = grammar.render_notice(NO_SEARCH_LEFT)
-        trace.add(grammar.OBSERVATION, observation)
-    return await _force_answer(attempt, policy, trace) if limits.force_answer else "turn_limit"
+            observation = grammar.render_notice(NO_SEARCH_LEFT)
+        trace.add_observation(observation)
+    return "turn_limit"
+
+
+async def _take_turn(attempt: Attempt, policy: Policy, trace: Trace) -> tuple[Reading, bool]:
+    """The model's next turn, and whether it was cut before it had an end.
+
+    No stop strings for a model that thinks by itself: they would be found in its thought. Where
+    one has ended another's thought, the turn is asked for once more without.
+    """
+    harness, model = policy.harness, policy.model
+    form, thoughts = harness.format, find_thoughts(model.role)
+    messages, prefill = form.make_request(trace.messages)
+    ask = partial(model.complete, messages, seed=attempt.seed, prefill=prefill, tools=form.tools)
+    stop = form.stop if thoughts == "written" or form.in_thought else ()
+    completion = await ask(stop=stop)
+    trace.count(completion)
+    if not harness.repairs:
+        reading = read_strict(completion)
+        return reading, reading.turn is None and completion.finish_reason == "length"
+    reading = form.read(completion, thoughts)
+    if reading.open and stop and completion.finish_reason == "stop":
+        whole = await ask()
+        trace.count(whole)
+        again = form.read(whole, thoughts)
+        reading = again if again.turn else read_strict(completion)
+    endless = reading.open and thoughts == "native"
+    return reading, reading.turn is None and (endless or completion.finish_reason == "length")
 
 
 async def _search(
-    turn: grammar.Turn, attempt: Attempt, harness: Harness, search: Search, trace: _Trace
+    turn: grammar.Turn, attempt: Attempt, harness: Harness, search: Search, trace: Trace
 ) -> str:
     """Run a turn's queries together, refine what each returned, and render the observation."""
     limits = harness.limits
@@ -219,7 +244,7 @@ async def _search(
     return observation
 
 
-def _measure_budget(limits: Limits, trace: _Trace) -> int:
+def _measure_budget(limits: Limits, trace: Trace) -> int:
     """Characters that the next observation may have; 0 when the evidence budget is spent."""
     if limits.max_evidence_chars is None:
         return limits.max_observation_chars
@@ -229,24 +254,6 @@ def _measure_budget(limits: Limits, trace: _Trace) -> int:
 
 def _list_ids(found: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
     return [str(passage["id"]) for hits in found for passage in hits]
-
-
-async def _force_answer(attempt: Attempt, policy: Policy, trace: _Trace) -> str:
-    """One last turn that can only answer: the model continues `grammar.FORCED_PREFIX`."""
-    completion = await policy.model.complete(
-        trace.messages, seed=attempt.seed, stop=grammar.STOP, prefill=grammar.FORCED_PREFIX
-    )
-    trace.count(completion)
-    text = grammar.close_turn(
-        grammar.FORCED_PREFIX + completion.text.removeprefix(grammar.FORCED_PREFIX)
-    )
-    trace.add(grammar.ASSISTANT, text)
-    try:
-        turn = grammar.parse_turn(text)
-    except ProtocolError:
-        return "invalid_turn"
-    trace.answer = turn.answer or ""
-    return "forced_answer"
 
 
 def forbid_search(policy: Policy) -> Policy:
@@ -298,6 +305,7 @@ def report_rollouts(
         "stop_reasons": dict(sorted(Counter(rows["stop_reason"]).items())),
         "tokens": tokens,
         "fallbacks": int(rows["fallbacks"].sum()),
+        "repairs": dict(sorted(Counter(chain(*rows["repairs"])).items())),
         "models": {
             client.role.name: {**client.usage, "dollars": round(client.cost(), 6)}
             for client in policy.models()

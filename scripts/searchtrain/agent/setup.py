@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from searchtrain.agent.formats import open_format
 from searchtrain.agent.loop import Harness
 from searchtrain.agent.refiner import Refiner
 from searchtrain.config import Config, Limits, describe_limits
@@ -17,6 +18,7 @@ from searchtrain.core.files import digest
 from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.role import Role, find_section
 from searchtrain.search import Search
 from searchtrain.search.retriever import RetrieverClient
 from searchtrain.search.web import WebSearch
@@ -45,11 +47,12 @@ def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_harness(
-    config: Config, limits: Limits, args: argparse.Namespace, cache: RequestCache
+    config: Config, role: Role, limits: Limits, args: argparse.Namespace, cache: RequestCache
 ) -> Harness:
-    """The prompt, the limits, and the refiner if there is one.
+    """The prompt, the limits, the format, and the refiner if there is one.
 
-    `args`: those of `add_agent_arguments`.
+    `role`: who answers; `args`: those of `add_agent_arguments`. Raises InputError for a format that
+    the role's endpoint does not take.
     """
     refiner, settings = None, config.refine
     if settings.enabled and args.refine_prompt:
@@ -60,9 +63,17 @@ def open_harness(
             max_document_chars=settings.max_document_chars,
             max_failed_share=settings.max_failed_share,
         )
+    return make_harness(config, role, limits, args.prompt, refiner)
+
+
+def make_harness(
+    config: Config, role: Role, limits: Limits, prompt: Path, refiner: Refiner | None = None
+) -> Harness:
+    """The prompt as the role's format words it, the limits and the format."""
+    name = find_section(config, role.name).format
     thought = config.trajectories.thought
-    system = render_prompt(args.prompt, thought=thought, **describe_limits(limits))
-    return Harness(system, digest(system), limits, refiner)
+    system = render_prompt(prompt, thought=thought, **describe_limits(limits, name))
+    return Harness(system, digest(system), limits, refiner, open_format(name, role))
 
 
 def open_search(config: Config, servers: Servers, writer: str, name: str = "search") -> Search:

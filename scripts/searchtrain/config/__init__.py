@@ -1,11 +1,11 @@
 """The typed settings: the only source of names, types, ranges, defaults and descriptions."""
 
-from searchtrain.config.config import Config, read_config
+from searchtrain.config.config import Config, check_grpo, read_config
 from searchtrain.config.curation import Curate, Mix, QuestionRules, Rules, Shortcuts
 from searchtrain.config.limits import Limits, describe_limits
 from searchtrain.config.models import Mistakes, Role, Sampling, Student
 from searchtrain.config.questions import Sample, Seeds, Tag
-from searchtrain.config.rollouts import Judge
+from searchtrain.config.rollouts import Judge, Predict
 from searchtrain.config.search import Embedder, Fusion, Index, Pages, Retriever, Web
 from searchtrain.config.section import Section
 from searchtrain.config.task import Task
@@ -26,6 +26,7 @@ __all__ = [
     "Mistakes",
     "Mix",
     "Pages",
+    "Predict",
     "QuestionRules",
     "Retriever",
     "Role",
@@ -43,6 +44,7 @@ __all__ = [
     "Verify",
     "Web",
     "World",
+    "check_grpo",
     "describe_limits",
     "read_config",
 ]

@@ -1,7 +1,9 @@
 """The whole config."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from searchtrain.config.curation import Curate, Mix, Shortcuts
 from searchtrain.config.models import Models
@@ -14,6 +16,7 @@ from searchtrain.config.training import Grpo, Rounds, Train
 from searchtrain.config.trees import Trees, Verify
 from searchtrain.config.values import Text
 from searchtrain.config.world import Base, World
+from searchtrain.core.errors import InputError
 
 
 class Config(Section):
@@ -47,11 +50,24 @@ class Config(Section):
     refine: Refine = setting(Refine())
     judge: Judge = setting(Judge())
     models: Models = setting(Models())
+    probe: bool = runtime(
+        True, "ask endpoints one cheap request of each kind before a run spends anything on them"
+    )
     search: Literal["retriever", "web"] = setting(
         "retriever", "what the agent searches; each has a section below"
     )
     web: Web = setting(Web())
     retriever: Retriever = setting(Retriever())
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        for name, args in (("train", self.train.args), ("rounds", self.rounds.args)):
+            if self.curate.order == "hardest" and args.get("disable_shuffling", True) is not True:
+                raise ValueError(
+                    f"{name}.args.disable_shuffling: {args['disable_shuffling']!r} undoes"
+                    " curate.order: hardest; take one of them out"
+                )
+        return self
 
 
 def read_config(values: Mapping[str, Any]) -> Config:
@@ -60,3 +76,12 @@ def read_config(values: Mapping[str, Any]) -> Config:
     Raises InputError with one short message: key, value, what is allowed.
     """
     return Config.parse(values)
+
+
+def check_grpo(config: Config) -> None:
+    """Raise InputError for a student that GRPO can not train."""
+    if config.models.student.format != "tags":
+        raise InputError(
+            f"configuration: models.student.format: GRPO knows format: tags only, and this is"
+            f" {config.models.student.format}; set tags, or leave results/grpo out"
+        )

@@ -36,6 +36,9 @@ class Rules(Section):
     answered: Switch = setting(True, "format: the rollout ended with an answer")
     unforced: Switch = setting(True, "the model wrote its last turn itself")
     valid_grammar: Switch = setting(True, "every turn and observation follows the grammar [true]")
+    repairs: Threshold = setting(
+        None, "most repairs that its turns took (the model's own text is in column raw)"
+    )
     first_turn_words: Threshold = setting(
         None, "reasoning path: most words in the first turn's reasoning [300]"
     )

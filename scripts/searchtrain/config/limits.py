@@ -29,6 +29,7 @@ class Limits(Section):
     )
 
 
-def describe_limits(limits: Limits) -> dict[str, int]:
-    """The variables that an agent prompt may use."""
-    return limits.model_dump(include={"max_turns", "max_searches", "max_queries", "topk"})
+def describe_limits(limits: Limits, format_name: str) -> dict[str, str | int]:
+    """The variables that an agent prompt may use; `format_name`: of whom it is written for."""
+    told = limits.model_dump(include={"max_turns", "max_searches", "max_queries", "topk"})
+    return {**told, "format": format_name}

@@ -46,7 +46,7 @@ class Sampling(Section):
 
 
 class Price(Section):
-    """US dollars per million tokens."""
+    """US dollars per million tokens; 0: not set, or free."""
 
     prompt: Amount = runtime(0)
     completion: Amount = runtime(0)
@@ -111,6 +111,12 @@ class Asked(Section):
     reasoning: Literal["none", "native"] = setting(
         "none", "native: the model thinks by itself, as QwQ, R1 and DeepSeek V4 do"
     )
+    format: Literal["tags", "search_r1", "tool_calls"] = setting(
+        "tags",
+        "how it writes the turns of a rollout: chat turns with tags, one growing message (needs a"
+        " dialect that continues messages), or native function calls",
+        reader="role",
+    )
     thought_tokens: Natural = setting(
         4096, "native: tokens for the thought, beside max_tokens, before a JSON answer"
     )
@@ -141,7 +147,7 @@ class Role(Asked):
     revision: str = setting(
         "1", "part of every cache key: change it when the model behind the name changes"
     )
-    price: Price = runtime(Price(), "US dollars per million tokens")
+    price: Price = runtime(Price(), "US dollars per million tokens; 0: not set, or free")
     max_dollars: Positive | None = runtime(
         None,
         "what one job may spend at that price, null: no limit; a job that has spent it ends, and"

@@ -19,6 +19,11 @@ class Seeds(Section):
     phrase_count: int | None = setting(
         10, "such an overlap is a turn of phrase if so many seeds share it; null: never", ge=2
     )
+    strict: bool = setting(
+        False,
+        "true: what is wrong in a row of train, dev or test (a blank answer, an id that is there"
+        " twice) ends the run; false: it is mended or left out, and named in seeds_report.json",
+    )
 
 
 class Tag(Section):

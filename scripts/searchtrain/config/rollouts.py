@@ -43,12 +43,16 @@ class Predict(Section):
         12, "of a word or phrase; what is longer, quoted or marked up is counted", reader="metrics"
     )
     max_long_share: Share = setting(
-        1.0,
-        "of the test's answers that may be no word or phrase; 1: never an error",
+        0.05, "of the test's answers that may be no word or phrase", reader="metrics"
+    )
+    long_answers: Literal["warn", "error"] = setting(
+        "warn",
+        "if more are: a warning in the log and in metrics.json; or error: no test.json is written",
         reader="metrics",
     )
     limits: Limits = setting(
-        Limits(force_answer=True), "as in trajectories; of the later rounds' rollouts, too"
+        Limits(force_answer=True),
+        "as in trajectories; of the student's rollouts in later rounds and in GRPO, too",
     )
 
 

@@ -49,11 +49,14 @@ def plan_rollouts(config: Config, number: int) -> RolloutPlan:
 
 
 def plan_training(config: Config, number: int) -> Train:
-    """How round `number` trains: `train`, with the changes of `rounds.args` from the second on."""
-    if number == 1:
-        return config.train
-    changed = {**config.train.model_dump(), "args": {**config.train.args, **config.rounds.args}}
-    return Train.parse(changed, "rounds")
+    """How round `number` trains: `train`, with the changes of `rounds.args` from the second on.
+
+    Records that stand in an order are read in it.
+    """
+    args = dict(config.train.args) | (config.rounds.args if number > 1 else {})
+    if config.curate.order == "hardest":
+        args["disable_shuffling"] = True
+    return Train.parse({**config.train.model_dump(), "args": args}, "rounds" * (number > 1))
 
 
 def read_round(text: str) -> int:

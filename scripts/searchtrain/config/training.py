@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from searchtrain.config.limits import Limits
 from searchtrain.config.models import Sampling
 from searchtrain.config.section import Section, runtime, setting, wiring
 from searchtrain.config.values import (
@@ -80,6 +79,13 @@ class Train(Section):
         " FlashAttention-2 (args: neat_packing, one row a batch); null: by what args.flash_attn"
         " says.",
     )
+    tokens: Literal["template", "served"] = setting(
+        "template",
+        "what a record's tokens are. template: those of LLaMA-Factory's args.template; served:"
+        " those of the base's own chat template, with loss on what the student writes alone, which"
+        " fits more bases (Qwen3, Llama) and is needed by format search_r1. Either way a sample is"
+        " compared with what will be served before the training begins.",
+    )
     env: Environment = setting(
         {"OMP_NUM_THREADS": "1", "ACCELERATE_TORCH_DEVICE": "cpu"},
         "Environment variables; null takes one away. Without a device by name, states saved by two"
@@ -136,8 +142,8 @@ class Rounds(Section):
 
 
 class Grpo(Section):
-    """GRPO (TRL) on top of the SFT checkpoint: target results/grpo/test.json. In brackets
-    InfoSeeker's."""
+    """GRPO (TRL) on top of the SFT checkpoint: target results/grpo/test.json. Its rollouts have the
+    limits of the student's answers (predict.limits). In brackets InfoSeeker's."""
 
     python: Text = runtime(
         ".venv-trl/bin/python", "TRL needs an environment of its own; with conda: python"
@@ -148,7 +154,12 @@ class Grpo(Section):
     prompts_per_step: Count = setting(16, "[64]")
     group_size: int = setting(8, "rollouts of one prompt, compared with each other [5]", ge=2)
     temperature: Annotated[float, Field(gt=0, le=2), AS_WRITTEN] = setting(0.8, "[0.8]")
-    top_p: TopP = setting(1.0, "[0.95]")
+    top_p: TopP = setting(
+        1.0,
+        "[0.95] Below 1 vLLM's log-probabilities are those after the cut, the trainer's those"
+        " before: a rollout then counts the less the longer it is (0.0025 at 500 tokens, by"
+        " calculation).",
+    )
     max_new_tokens: Count = setting(96, "per turn [768]")
     learning_rate: Positive = setting(1.0e-4, "[1e-6]")
     beta: Amount = setting(
@@ -187,4 +198,3 @@ class Grpo(Section):
         "Other arguments of TRL's GRPOConfig.",
         notes={"per_device_train_batch_size": "of a step's rollouts at a time"},
     )
-    limits: Limits = setting(Limits(), "as in trajectories; the student writes its rollouts itself")

@@ -10,6 +10,8 @@ from searchtrain.core.errors import SearchTrainError
 
 logger = logging.getLogger(__name__)
 """For what the scripts themselves say."""
+MARKS = {logging.INFO: "", logging.WARNING: "warning: ", logging.ERROR: "error: "}
+"""What a line of the log begins with."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,9 +45,11 @@ class Parser(argparse.ArgumentParser):
             args.log.write_bytes(b"")
             # Appends: what the script starts may write to the same file.
             handlers.append(logging.FileHandler(args.log, mode="a", encoding="utf-8"))
+        for level, name in MARKS.items():
+            logging.addLevelName(level, name)
         logging.basicConfig(
             level=logging.INFO,
-            format=f"%(asctime)s {Path(sys.argv[0]).stem}: %(message)s",
+            format=f"%(asctime)s {Path(sys.argv[0]).stem}: %(levelname)s%(message)s",
             datefmt="%H:%M:%S",
             handlers=handlers,
             force=True,
@@ -60,5 +64,5 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except SearchTrainError as error:
-        logger.error("error: %s", error)
+        logger.error("%s", error)
         sys.exit(1)

@@ -43,8 +43,9 @@ def read_text(path: str | Path, holds: str, encoding: str = "utf-8") -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; raises InputError that names the file, the line and the fault."""
-    text = read_text(path, "JSON")
+    """Read a JSON file, a byte order mark doing no harm; raises InputError that names the file, the
+    line and the fault."""
+    text = read_text(path, "JSON", "utf-8-sig")
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -41,7 +41,7 @@ SLICE = 5_000
 """Rollouts whose verdicts are Python objects at one time, and a worker's piece of work."""
 READ = [
     "messages", "question", "golden_answers", "answer", "stop_reason", "searches", "queries",
-    "retrieved_ids", "fallbacks",
+    "retrieved_ids", "fallbacks", "repairs",
 ]  # fmt: skip
 """Columns that a rule may read."""
 OF_TREES = ["levels", "genuine"]

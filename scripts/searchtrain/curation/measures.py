@@ -161,6 +161,11 @@ def count_fallbacks(rollout: Rollout) -> int:
     return int(rollout.row["fallbacks"])
 
 
+def count_repairs(rollout: Rollout) -> int:
+    """Repairs that the rollout's turns took before they could be read (`agent.reading`)."""
+    return len(rollout.row["repairs"])
+
+
 def measure_levels_reached(rollout: Rollout) -> float | None:
     """The share of the levels of the question's tree whose pages all came back from a search.
 

@@ -61,6 +61,7 @@ RULES: dict[str, Rule[Rollout]] = {
     "valid_grammar": Rule(measures.check_grammar, "format", AT_LEAST, True, CURATION),
     "supported": Rule(measures.check_supported, SEARCH),
     "no_repeated_query": Rule(measures.check_queries_differ, SEARCH),
+    "repairs": Rule(measures.count_repairs, "format", AT_MOST),
     "first_turn_words": Rule(measures.count_first_turn_words, PATH, AT_MOST, 300, CURATION),
     "turn_words": Rule(measures.count_turn_words, PATH, AT_MOST, 300, CURATION),
     "total_words": Rule(measures.count_total_words, PATH, AT_MOST, 3000, FILTER),

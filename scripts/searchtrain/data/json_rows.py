@@ -15,11 +15,36 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json_rows(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
-    """Read every object of the file as `(place, object)`; a byte order mark does no harm.
+    """Read every object of the file as `(place, object)`, as `read_json_values` does.
+
+    Raises InputError for a row that is no object, too.
+    """
+    text, rows = _read(path)
+    escaped = SURROGATE.search(text)
+    for place, row in rows:
+        if not isinstance(row, dict):
+            raise InputError(f"{place}: expected a JSON object, got {row!r:.60}")
+        if escaped and not is_unicode(canonical_json(row)):
+            raise InputError(f"{place}: no valid Unicode; fix its \\u escapes")
+    return rows
+
+
+def read_json_values(path: str | Path) -> list[tuple[str, Any]]:
+    """Read every row of the file as `(place, value)`; a byte order mark does no harm.
 
     `place` is `<file>: row <number>` in an array and `<file>: line <number>` in JSON Lines, both
     counted from 1. Raises InputError naming file, place and fault.
     """
+    return _read(path)[1]
+
+
+def is_unicode(text: str) -> bool:
+    """Whether there is no half of a surrogate pair, which JSON may escape and no file can store."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def _read(path: str | Path) -> tuple[str, list[tuple[str, Any]]]:
+    """The file's text and its rows, of which there is at least one."""
     text = read_text(path, "a JSON array or JSON Lines", "utf-8-sig")
     if text.lstrip().startswith("["):
         rows = [(f"{path}: row {n}", row) for n, row in enumerate(_parse(text, path, 0), 1)]
@@ -28,22 +53,7 @@ def read_json_rows(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
         rows = [(f"{path}: line {n}", _parse(line, path, n)) for n, line in lines]
     if not rows:
         raise InputError(f"{path}: the array holds no rows; give at least one")
-    escaped = SURROGATE.search(text)
-    for place, row in rows:
-        if not isinstance(row, dict):
-            raise InputError(f"{place}: expected a JSON object, got {row!r:.60}")
-        if escaped:
-            check_unicode(canonical_json(row), place)
-    return rows
-
-
-def check_unicode(text: str, place: str) -> None:
-    """Raise InputError for half a surrogate pair, which JSON may escape and no file can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        fault = text[max(0, error.start - 30) : error.end]
-        raise InputError(f"{place}: {fault!r} is no valid Unicode; fix its \\u escapes") from None
+    return text, rows
 
 
 def _parse(text: str, path: str | Path, line: int) -> Any:

@@ -169,6 +169,11 @@ class Trajectories(Table):
     """Per searching turn, the ids of the passages that its observation shows."""
     fallbacks: int = pa.Field(ge=0)
     """Queries whose refinement failed, so that the passages were shown as they came."""
+    repairs: pl.List = pa.Field(dtype_kwargs=STRINGS)
+    """What was repaired in its turns (`agent.reading`), one short word for each repair."""
+    raw: pl.List = pa.Field(dtype_kwargs=STRINGS)
+    """Per assistant turn of `messages` what the model wrote, all fields of it; empty where that is
+    the stored text."""
     prompt_tokens: int = pa.Field(ge=0)
     completion_tokens: int = pa.Field(ge=0)
     lineage: pl.Struct = pa.Field(dtype_kwargs={"fields": LINEAGE})

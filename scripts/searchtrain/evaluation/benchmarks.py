@@ -15,6 +15,7 @@ from searchtrain.core.errors import InputError
 from searchtrain.core.text_table import format_table
 from searchtrain.data import question_file
 from searchtrain.data.answers import normalise_answer
+from searchtrain.data.blemishes import Blemishes
 from searchtrain.data.json_rows import read_json_rows
 
 logger = logging.getLogger(__name__)
@@ -38,37 +39,40 @@ QUESTION = ("Question", "question", "query")
 ANSWERS = ("answer", "golden_answers", "Answer")
 
 
-def load_benchmark(name: str, path: str | Path) -> pl.DataFrame:
-    """Read one benchmark file; returns its rows in its order (`COLUMNS`).
+def load_benchmark(name: str, path: str | Path) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Read one benchmark file; returns its rows in its order (`COLUMNS`), and a report.
 
     The file is a JSON array or JSON Lines of one of the shapes in `FIELDS`, or of `OTHER`. `id` is
     `<name>/<the row's id, task_id or query_id, else its number>`, `type` the benchmark's name,
     `source` the row's own (GAIA's levels), else the name; an answer that is a plain text is one
-    golden answer.
-    Raises InputError naming file, row, id, field, value and remedy.
+    golden answer. What is wrong in single rows is mended or left out, as `question_file` does; the
+    second value is the report on it. Raises InputError naming file, row, id, field, value and
+    remedy when most rows are of no use.
     """
     if not name or "/" in name or name != name.strip():
         raise InputError(f"data.benchmarks: {name!r} is no name; give a word without a slash")
-    path = Path(path)
+    blemishes, values = Blemishes(Path(path)), read_json_rows(path)
     rows = [
-        _read_row(name, number, row, where)
-        for number, (where, row) in enumerate(read_json_rows(path), 1)
+        row
+        for number, (where, value) in enumerate(values, 1)
+        if (row := _read_row(name, number, value, where, blemishes))
     ]
-    question_file.check_unique([row["id"] for row in rows], path)
-    return pl.DataFrame(rows, schema=COLUMNS)
+    return pl.DataFrame(rows, schema=COLUMNS), blemishes.finish(len(values))
 
 
 def load_benchmarks(paths: Mapping[str, str | Path]) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Read several benchmark files (name -> path) into one frame (`COLUMNS`).
 
-    The report has, per benchmark, its file, rows, rows per source and `unscorable`; in all,
+    The report has, per benchmark, its file, rows, rows per source, what was wrong in rows
+    (`Blemishes.finish`) and `unscorable`; in all,
     `duplicates` (questions with the text of an earlier one: `{id, same_as}`) and `unscorable`: ids
     of questions whose golden answers all normalise to nothing (FRAMES has one, "....-"), so that
     the substring score never finds them and the others compare them as they stand. All are kept.
     """
     if not paths:
         raise InputError("data.benchmarks: no benchmark is given; name at least one file")
-    frames = {name: load_benchmark(name, path) for name, path in paths.items()}
+    read = {name: load_benchmark(name, path) for name, path in paths.items()}
+    frames = {name: part for name, (part, _) in read.items()}
     frame = pl.concat(frames.values())
     unscorable = [key for key, golds in frame.select("id", "golden_answers").iter_rows()
                   if not any(map(normalise_answer, golds))]  # fmt: skip
@@ -78,6 +82,7 @@ def load_benchmarks(paths: Mapping[str, str | Path]) -> tuple[pl.DataFrame, dict
             name: {
                 "file": str(paths[name]),
                 "rows": part.height,
+                "blemishes": read[name][1]["blemishes"],
                 "sources": dict(sorted(part["source"].value_counts().iter_rows())),
                 "unscorable": sum(key in set(part["id"]) for key in unscorable),
             }
@@ -107,22 +112,26 @@ def read_benchmarks(path: str | Path) -> pl.DataFrame:
     return question_file.load_questions(path).with_columns(kinds)
 
 
-def _read_row(name: str, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
-    key = next((row[field] for field in KEY if row.get(field) is not None), number)
-    text, where = question_file.read_id({"id": key}, where)
+def _read_row(
+    name: str, number: int, row: dict[str, Any], where: str, blemishes: Blemishes
+) -> dict[str, Any] | None:
+    own = next((row[field] for field in KEY if row.get(field) is not None), number)
+    key = question_file.read_id({"id": own}, where, number, blemishes)
+    assert key is not None, where
+    where = question_file.place(where, key)
     question, answers = (_find_field(name, row, fields, where) for fields in (QUESTION, ANSWERS))
-    golds = row[answers] if isinstance(row[answers], list) else [row[answers]]
-    if not golds:
-        raise InputError(f"{where}: {answers} is empty; give at least one acceptable answer")
-    source = name if row.get("source") is None else row["source"]
+    text = question_file.read_question(row, question, where, blemishes)
+    given = row[answers]
+    given = [given] if isinstance(given, str) else given  # a plain text is one answer here
+    golds = question_file.read_answers({answers: given}, answers, where, blemishes)
+    if not text or not golds:
+        return None
     return {
-        "id": f"{name}/{text}",
-        "question": question_file.read_text(row[question], f"{where}: {question}"),
-        "golden_answers": question_file.read_texts(golds, f"{where}: {answers}"),
-        "source": question_file.read_text(source, f"{where}: source"),
-        "exclude_urls": question_file.read_texts(
-            row.get("exclude_urls", []), f"{where}: exclude_urls"
-        ),
+        "id": f"{name}/{key}",
+        "question": text,
+        "golden_answers": golds,
+        "source": question_file.read_source(row, name, where, blemishes),
+        "exclude_urls": question_file.read_urls(row, where, blemishes),
         "type": name,
     }
 

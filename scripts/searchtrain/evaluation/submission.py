@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.data.answers import find_fault
 from searchtrain.evaluation.predictions import select_split
@@ -20,23 +21,21 @@ logger = logging.getLogger(__name__)
 def make_submission(
     predictions: pl.DataFrame,
     test: pl.DataFrame,
-    ids: Sequence[str | int],
+    ids: Sequence[str | int | float],
     path: Any,
-    max_words: int,
-    max_share: float,
+    settings: config.Predict,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows of `test.json`: `{id, predicted_answer}` for every question of the test file; and
     the form of the answers, as `check_form` counts it.
 
     `ids`: as from `question_file.load_ids`, so that a numeric id stays a number. An unanswered
-    question has an empty text. Raises InputError when more than `max_share` of the answers are
-    not a word or phrase of at most `max_words` words.
+    question has an empty text.
     """
     rows = select_split(predictions, "test", test, complete=True, path=path)
     answers = zip(ids, rows["answer"], strict=True)
     records = [{"id": key, "predicted_answer": answer} for key, answer in answers]
     check_submission(records, ids, path)
-    form = check_form(records, max_words, max_share)
+    form = check_form(records, settings)
     logger.info(
         "test.json: %d answers, %d of them empty, %d not a word or phrase (%s)",
         form["answers"], form["empty"], form["broken"], form["faults"],
@@ -44,41 +43,45 @@ def make_submission(
     return records, form
 
 
-def check_form(
-    records: Sequence[Mapping[str, Any]], max_words: int, max_share: float
-) -> dict[str, Any]:
+def check_form(records: Sequence[Mapping[str, Any]], settings: config.Predict) -> dict[str, Any]:
     """Count the answers of `test.json` that are not a word or phrase (`answers.find_fault`).
 
-    Returns `answers`, `empty`, `broken` and `faults` (kind -> how many). Raises InputError naming
-    three of them when more than `max_share` of all answers are broken.
+    Returns `answers`, `empty`, `broken` and `faults` (kind -> how many). When more than
+    `max_long_share` of all answers are broken there is also a `warning` that names three of them,
+    or InputError is raised with its text, as `long_answers` says.
     """
     found = [
         (fault, record)
         for record in records
-        if (fault := find_fault(record["predicted_answer"], max_words))
+        if (fault := find_fault(record["predicted_answer"], settings.max_answer_words))
     ]
     kinds = dict(sorted(Counter(fault for fault, _ in found).items()))
-    if len(found) > max_share * len(records):
-        shown = [
-            f"id {record['id']!r} ({fault}): {record['predicted_answer']!r:.60}"
-            for fault, record in found[:3]
-        ]
-        raise InputError(
-            f"test.json: {len(found)} of {len(records)} answers are not a word or phrase of at most"
-            f" {max_words} words ({', '.join(f'{kind} {n}' for kind, n in kinds.items())}), for"
-            f" instance {'; '.join(shown)}. Ask for short answers in config/prompts/agent.jinja"
-            " and keep only such rollouts (curate.rules.exact_match), or raise"
-            " predict.max_long_share or predict.max_answer_words"
-        )
-    return {
+    form = {
         "answers": len(records),
         "empty": sum(not record["predicted_answer"] for record in records),
         "broken": len(found),
         "faults": kinds,
     }
+    if len(found) <= settings.max_long_share * len(records):
+        return form
+    shown = [
+        f"id {record['id']!r} ({fault}): {record['predicted_answer']!r:.60}"
+        for fault, record in found[:3]
+    ]
+    warning = (
+        f"test.json: {len(found)} of {len(records)} answers are not a word or phrase of at most"
+        f" {settings.max_answer_words} words ({', '.join(f'{k} {n}' for k, n in kinds.items())}),"
+        f" for instance {'; '.join(shown)}. Ask for short answers in config/prompts/agent.jinja"
+        " and keep only such rollouts (curate.rules.exact_match), or raise"
+        " predict.max_long_share or predict.max_answer_words"
+    )
+    if settings.long_answers == "error":
+        raise InputError(warning)
+    logger.warning("%s", warning)
+    return {**form, "warning": warning}
 
 
-def check_submission(records: Any, ids: Sequence[str | int], path: Any) -> None:
+def check_submission(records: Any, ids: Sequence[str | int | float], path: Any) -> None:
     """Check `test.json` against the test file as a grader would: count, ids, order, fields.
 
     Raises InputError naming the first fault; `path` is the test file, for the message.

@@ -22,7 +22,7 @@ from searchtrain.core.network import is_loopback
 from searchtrain.models.identity import check_context, check_name, is_same_model
 from searchtrain.models.model import Completion, Message
 from searchtrain.models.purchase import Purchaser, find_excess, read_retry_after
-from searchtrain.models.refusal import Refusal, adapt, find_room, read_refusal
+from searchtrain.models.refusal import Refusal, adapt, compare, find_room, read_refusal
 from searchtrain.models.reply import make_completion, read_reply
 from searchtrain.models.request import make_body, make_key
 from searchtrain.models.request_cache import RequestCache
@@ -115,6 +115,10 @@ class ModelClient:
 
         return make_completion(await self._purchaser.buy(key, attempt), cached=False)
 
+    def list_learnt(self) -> dict[str, Any]:
+        """The properties in which the endpoint differs from the role's dialect."""
+        return compare(self.role.speaks, self._dialect)
+
     def stop(self) -> None:
         """See `Model.stop`; what is in flight is cached, too."""
         self._purchaser.stop()
@@ -179,12 +183,9 @@ class ModelClient:
         if learnt is None:
             return False
         self._dialect = learnt
-        changes = {
-            name: value for name, value in dict(learnt).items() if value != getattr(dialect, name)
-        }
         logger.warning(
             "%s refuses a form of models.%s and is asked in another one: %s (%s); set wire to it",
-            self.url, self.role.name, changes, refusal.message[:200],
+            self.url, self.role.name, compare(dialect, learnt), refusal.message[:200],
         )  # fmt: skip
         self.usage["adapted"] += 1
         return True

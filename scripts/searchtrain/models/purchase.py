@@ -176,8 +176,10 @@ def find_excess(section: str, spent: float, limit: float | None) -> ServiceError
 
 def read_retry_after(value: str) -> float:
     """Seconds that a Retry-After header asks to wait: a number or a date, 0 for neither."""
-    if value.strip().isdecimal():
-        return float(value)
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError):

@@ -135,3 +135,8 @@ def adapt(dialect: Dialect, refusal: Refusal, body: Mapping[str, Any]) -> Dialec
     elif refusal.names_field == "seed" and "seed" in body:
         changes = {"refuses": [*dialect.refuses, "seed"]}
     return dialect.model_copy(update=changes) if changes else None
+
+
+def compare(dialect: Dialect, learnt: Dialect) -> dict[str, Any]:
+    """What has been learnt, as `wire` would have it."""
+    return {name: value for name, value in dict(learnt).items() if value != getattr(dialect, name)}

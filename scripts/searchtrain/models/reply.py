@@ -103,13 +103,21 @@ def _find_objects(text: str) -> Iterator[dict[str, Any]]:
     while start >= 0:
         try:
             value, end = decoder.raw_decode(text, start)
-            # Half a surrogate pair (\ud83d) is JSON and no text: no table could hold it.
-            json.dumps(value, ensure_ascii=False).encode()
-        except (json.JSONDecodeError, UnicodeEncodeError):
+        except json.JSONDecodeError:
             end = start + 1
         else:
-            yield value
+            # Half a surrogate pair (\ud83d) is JSON and no text: no table could hold it.
+            if _is_text(json.dumps(value, ensure_ascii=False)):
+                yield value
         start = text.find("{", end)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=32)

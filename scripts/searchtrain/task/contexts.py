@@ -55,9 +55,11 @@ def _list_contexts(config: Config) -> Iterator[Context]:
     )  # fmt: skip
     room = (config.grpo.vllm or {}).get("max_model_length")
     if room:
-        longest = measure_rollout(config.grpo.limits, config.grpo.max_new_tokens)
+        longest = measure_rollout(config.predict.limits, config.grpo.max_new_tokens)
         longest += int(tokens.student_system + tokens.question)
-        yield Context("grpo.limits", "grpo.vllm.max_model_length", longest, room)
+        yield Context(
+            "predict.limits and grpo.max_new_tokens", "grpo.vllm.max_model_length", longest, room
+        )
     if config.refine.enabled:
         shown = config.trajectories.limits.topk * config.refine.max_document_chars
         written = config.refine.sampling.max_tokens or 0

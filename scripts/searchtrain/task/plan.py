@@ -10,8 +10,8 @@ from typing import Any
 
 from searchtrain.config import Config
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import read_json
 from searchtrain.core.text_table import format_table
+from searchtrain.data.json_rows import read_json_values
 from searchtrain.task.stages import count_rolled_out, plan_stages
 
 STAGES = ("index", "tag", "trajectories", "checkpoint", "predict", "predict_untrained")
@@ -33,7 +33,7 @@ def count_questions(config: Config, results: str | Path) -> dict[str, int]:
         elif name.startswith("<results>/world/") and not file.exists():
             counts[split] = getattr(config.world.sizes, split)
         else:
-            counts[split] = len(read_json(file))
+            counts[split] = len(read_json_values(file))
     return counts
 
 
@@ -66,6 +66,7 @@ def make_plan(config: Config, counts: Mapping[str, int]) -> dict[str, Any]:
         "hours": _round(sum_hours(rows)),
         "gpu_hours": _round(_combine(sum, [stage.gpu_hours for stage in stages])),
         "without_rates": {stage.name: stage.missing for stage in stages if stage.missing},
+        "without_prices": list_unpriced(config),
         "left_out": _list_left_out(config),
     }
 
@@ -122,8 +123,29 @@ def format_plan(plan: Mapping[str, Any]) -> str:
     elif budget is not None:
         verdict = "inside" if hours <= budget else "OVER"
         lines.append(f"{hours:.2f} h: {verdict} the budget of {budget:g} h.")
+    if plan["without_prices"]:
+        lines.append(
+            f"Prices: not set ({', '.join(plan['without_prices'])}), so the dollars of these count"
+            " as 0 in every report."
+        )
     lines.append(f"Left out: {'; '.join(plan['left_out'])}.")
     return "\n".join(lines)
+
+
+def list_unpriced(config: Config) -> list[str]:
+    """The settings of prices that are not set, of what the run asks at endpoints."""
+    judged = config.judge.enabled or config.shortcuts.enabled
+    roles = ["teacher", *["refiner"] * config.refine.enabled, *["judge"] * judged]
+    if config.trees.enabled:
+        roles += ["planner", "browser", "writer", "solver", "verifier"]
+    prices = {
+        f"models.{name}.price": (role.price.prompt or role.price.completion)
+        for name in dict.fromkeys(map(config.models.owner, roles))
+        if (role := config.models.resolve(name)).endpoint
+    }
+    if config.search == "web" and config.web.endpoint:
+        prices["web.price"] = config.web.price
+    return [key for key, price in prices.items() if not price]
 
 
 def _list_left_out(config: Config) -> list[str]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from searchtrain.config import Train
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import read_json
-from searchtrain.training.records import DATASET, tokenize_record
+from searchtrain.training.records import DATASET
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ OWNED = {
 }
 """Settings that the workflow depends on; `train.args` may not change them."""
 PATHS = ("model_name_or_path", "dataset_dir", "output_dir")
+ORDERED_STEPS = 4
+"""Steps whose records are packed together: with one, a third of the rows' room would be padding."""
 
 
 def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[str, Any]:
@@ -44,31 +46,34 @@ def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[st
     return {"model_name_or_path": str(base), "dataset_dir": str(dataset.parent), **OWNED, **args}
 
 
-def check_lengths(dataset: Path, base: Path, cutoff: int, max_share: float) -> dict[str, int]:
-    """Measure the records in tokens; returns `records`, `tokens`, `longest`, `longer_than_cutoff`.
+def check_lengths(lengths: Mapping[str, int], dataset: Path, settings: Train) -> None:
+    """Check that hardly a record is longer than `cutoff_len`.
 
-    The trainer cuts a record at `cutoff` tokens, silently, and what it cuts is the answer. Raises
-    InputError when more than `max_share` of the records are too long.
+    The trainer cuts such a record silently, and what it cuts is the answer; with packing it leaves
+    it out. `lengths`: as `parity.check_tokens` measures them. Raises InputError when more than
+    `max_cut_share` of the records are too long.
     """
-    from transformers import AutoTokenizer  # slow to import
-
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    if not tokenizer.chat_template:
-        raise InputError(f"{base}: the tokenizer has no chat template; use an instruct model")
-    records = read_json(dataset)
-    lengths = [len(tokenize_record(record, tokenizer)) for record in records]
-    long = sum(length > cutoff for length in lengths)
-    facts = {
-        "records": len(records),
-        "tokens": sum(lengths),
-        "longest": max(lengths),
-        "longer_than_cutoff": long,
-    }
-    logger.info("cutoff_len %d: %s", cutoff, facts)
-    if long > max_share * len(records):
+    cutoff = settings.args["cutoff_len"]
+    logger.info("cutoff_len %d: %s", cutoff, lengths)
+    long, records = lengths["longer_than_cutoff"], lengths["records"]
+    if long > settings.max_cut_share * records:
         raise InputError(
-            f"{dataset}: {long} of {len(records)} records are longer than cutoff_len {cutoff}"
-            f" (longest {max(lengths)}) and would lose their answer; raise train.args.cutoff_len or"
-            " train.max_cut_share"
+            f"{dataset}: {long} of {records} records are longer than cutoff_len {cutoff}"
+            f" (longest {lengths['longest']}) and would lose their answer; raise"
+            " train.args.cutoff_len or train.max_cut_share"
         )
-    return facts
+
+
+def keep_order(settings: Train, lengths: Mapping[str, int]) -> Train:
+    """The settings with which packing keeps the order of the records, if they have one.
+
+    LLaMA-Factory sorts the records of a preprocessing batch by length to pack them, a thousand by
+    default: a batch becomes as large as what `ORDERED_STEPS` steps of the optimizer learn from.
+    """
+    args = settings.args
+    if not args.get("disable_shuffling") or not (args.get("packing") or args.get("neat_packing")):
+        return settings
+    rows = args.get("per_device_train_batch_size", 8) * args.get("gradient_accumulation_steps", 1)
+    room = ORDERED_STEPS * settings.processes * rows * args["cutoff_len"]
+    batch = max(1, room * lengths["records"] // lengths["tokens"])
+    return settings.model_copy(update={"args": {"preprocessing_batch_size": batch, **args}})

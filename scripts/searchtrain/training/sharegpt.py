@@ -1,8 +1,8 @@
 """Curated rollouts as LLaMA-Factory sharegpt records.
 
 Invariant: record i is row i of `curated.parquet`, with the student's prompt in place of the
-teacher's and every other text exactly as it was; equal input gives equal bytes. Mixed records
-(`mixing`) come behind them.
+teacher's, as the student's format writes it and its server takes it; equal input gives equal bytes.
+Mixed records (`mixing`) come behind them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,25 +11,32 @@ from typing import Any
 import polars as pl
 
 from searchtrain.agent import grammar
+from searchtrain.agent.formats import Format
 from searchtrain.core.errors import InputError
 from searchtrain.models.identity import is_same_model
-from searchtrain.training.records import DATASET, SPEAKERS
+from searchtrain.models.request import make_body
+from searchtrain.models.role import Role
+from searchtrain.training.records import CALL, DATASET, make_turns, write_tools
 
 TURNS = (grammar.OBSERVATION, grammar.ASSISTANT)
 """After the question they alternate: the odd messages are the assistant's."""
 
 
-def make_records(curated: pl.DataFrame, system: str) -> list[dict[str, Any]]:
-    """One record per row of `schemas.Curated`: `{conversations: [{from, value}], system}`.
+def make_records(
+    curated: pl.DataFrame, system: str, written: Format, student: Role
+) -> list[dict[str, Any]]:
+    """One record per row of `schemas.Curated`: `{conversations: [{from, value}], system}`, and
+    `tools` where the format has some.
 
-    Raises InputError naming the rollout when its roles do not alternate as LLaMA-Factory demands
+    `written`: the student's format; `student`: how its server takes observations. Raises InputError naming the rollout when its roles do not alternate as LLaMA-Factory demands
     (it would drop such a record with no more than a warning), or when `system` is blank (the
     template would put in a prompt of its own).
     """
     if not system.strip():
         raise InputError("the student's prompt is blank; write config/prompts/agent.jinja")
+    tools = write_tools(written.tools)
     return [
-        _make_record(key, messages, system)
+        {**_make_record(key, messages, system, written, student), **tools}
         for key, messages in curated.select("id", "messages").iter_rows()
     ]
 
@@ -66,21 +73,22 @@ def check_origins(
             )
 
 
-def make_dataset_info(file_name: str) -> dict[str, Any]:
+def make_dataset_info(file_name: str, tools: bool = False) -> dict[str, Any]:
     """The content of `dataset_info.json`: every column and tag named, since LLaMA-Factory takes
     an unnamed column for absent."""
+    columns = {"messages": "conversations", "system": "system"}
     return {
         DATASET: {
             "file_name": file_name,
             "formatting": "sharegpt",
-            "columns": {"messages": "conversations", "system": "system"},
+            "columns": columns | ({"tools": "tools"} if tools else {}),
             "tags": {
                 "role_tag": "from",
                 "content_tag": "value",
                 "user_tag": "human",
                 "assistant_tag": "gpt",
                 "observation_tag": "observation",
-                "function_tag": "function_call",
+                "function_tag": CALL,
                 "system_tag": "system",
             },
         }
@@ -113,7 +121,9 @@ def _measure_words(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _make_record(key: str, messages: Sequence[Mapping[str, str]], system: str) -> dict[str, Any]:
+def _make_record(
+    key: str, messages: Sequence[Mapping[str, str]], system: str, written: Format, student: Role
+) -> dict[str, Any]:
     body = messages[1:] if messages and messages[0]["role"] == "system" else messages
     for place, message in enumerate(body):
         expected = "user" if place == 0 else TURNS[place % 2]
@@ -127,9 +137,10 @@ def _make_record(key: str, messages: Sequence[Mapping[str, str]], system: str) -
             f"rollout {key!r}: ends without an assistant turn ({len(body)} messages);"
             " switch curate.rules.answered and valid_grammar on"
         )
-    return {
-        "conversations": [
-            {"from": SPEAKERS[message["role"]], "value": message["content"]} for message in body
-        ],
-        "system": system,
-    }
+    stored = [{"role": "system", "content": system}, *body]
+    sent, begun = written.make_request(stored)
+    if begun:
+        sent = [*sent, {"role": grammar.ASSISTANT, "content": begun}]
+    sent = make_body(student, sent, 0)["messages"]
+    first = sent.pop(0)["content"] if sent[0]["role"] == "system" else ""
+    return {"conversations": make_turns(sent), "system": first}

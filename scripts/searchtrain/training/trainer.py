@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import yaml
 
 from searchtrain.config import Train
 from searchtrain.core.errors import Interrupted, SearchTrainError
-from searchtrain.core.files import digest, hash_file, read_jsonl, write_json
+from searchtrain.core.files import canonical_json, digest, hash_file, read_jsonl, write_json
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.serving import process
 from searchtrain.serving.gpu_lease import Lease
 from searchtrain.training.recipe import render_recipe
+from searchtrain.training.served import Options
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +41,28 @@ LEFT_OUT = (
 """What the trainer writes beside the model."""
 
 
-def train(dataset: Path, info: Path, base: Path, work: Path, settings: Train, lease: Lease) -> Path:
+def train(
+    dataset: Path,
+    info: Path,
+    base: Path,
+    work: Path,
+    settings: Train,
+    lease: Lease,
+    served: Options | None = None,
+) -> Path:
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
-    `lease`: the devices of the run; they stay taken until the trainer is gone. Returns the folder
-    with the final model. Raises SearchTrainError with the trainer's last words when it fails.
+    `lease`: the devices of the run; they stay taken until the trainer is gone. `served`: of the
+    student's server, with train.tokens served. Returns the folder with the final model. Raises
+    SearchTrainError with the trainer's last words when it fails.
     """
     recipe = render_recipe(settings.args, base, dataset)
     if settings.processes == 1:
         recipe.pop("ddp_backend", None)  # with it the trainer looks for other processes
     files = [hash_file(dataset), hash_file(info), hash_model(base)]
     inputs = [*files, recipe, list_versions(), settings.processes, settings.attention]
+    if served:
+        inputs.append(asdict(served))
     run_dir = work / digest(inputs)[:16]
     recipe["output_dir"] = str(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -59,6 +72,8 @@ def train(dataset: Path, info: Path, base: Path, work: Path, settings: Train, le
         logger.info("going on from %s", states[-1])
     begun = time.monotonic()
     command = build_command(recipe_file, settings.processes, settings.attention == "varlen")
+    if served:
+        command += ["--served", canonical_json(asdict(served))]
     env = {**settings.env, **lease.variables}
     _run_trainer(command, run_dir / "trainer.log", env, lease.locks)
     logger.info("trained in %.0f s", time.monotonic() - begun)

@@ -3,7 +3,8 @@
 The candidates of a claim are the passages that the retriever finds for it and that hold its terms,
 and for a claim on an entity link to that entity's page. InfoSeek wants of a node's claims that
 none alone leaves one candidate, that no candidate set lies inside another, and that together they
-leave exactly one. Invariant: a node's own page is always among its candidates.
+leave exactly one. Passages with one title are one candidate: they are parts of one article.
+Invariant: a node's own page is always among its candidates.
 
 Only terms that the node's own page holds count: a word of the claim's own ("lies") would tell
 nothing of other pages. So the sets are rather too large, and what looks unique is.
@@ -13,7 +14,7 @@ import asyncio
 import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -61,11 +62,13 @@ class Quality:
         self._settings = settings
         self._analyser = make_analyser("english", "english")
         self._known: dict[tuple[Condition, ...], tuple[str, ...]] = {}
+        self._foreign: dict[str, str] = {}
+        """Titles of passages that the retriever knows and the corpus lacks."""
         self._flights: SingleFlight[tuple[str, ...]] = SingleFlight()
         self._read_facts = functools.lru_cache(maxsize=REMEMBERED)(self._read_facts_uncached)
 
     async def count_candidates(self, node: Node) -> int:
-        """How many pages fit all claims of a node.
+        """How many articles fit all claims of a node.
 
         Raises TreeFault (`untraceable`, `over_determined`, `implied`), or SearchError.
         """
@@ -75,8 +78,13 @@ class Quality:
         sets = await asyncio.gather(*(self._find([condition]) for condition in conditions))
         if len(conditions) > 1 or node.children[0].entity is None:
             self._check_blurring(node, conditions, sets)
-        fitting = {name for found in sets for name in found if self._fits_all(name, conditions)}
-        return len(fitting.union(await self._find(conditions), {node.page}))
+        articles = self._group_by_title([*sets, await self._find(conditions)])
+        fitting = {
+            title
+            for title, parts in articles.items()
+            if all(any(self._fits(part, condition) for part in parts) for condition in conditions)
+        }
+        return len(fitting | {self._title_of(node.page)})
 
     def state_condition(self, node: Node, child: Node, claim: str) -> Condition:
         """What a claim asks of a page; raises TreeFault `untraceable` if its own page fails.
@@ -111,15 +119,16 @@ class Quality:
     ) -> None:
         claims = list(map(node.claim_on, node.children))
         for claim, found in zip(claims, sets, strict=True):
-            if set(found) <= {node.page}:
+            if {self._title_of(name) for name in found} <= {self._title_of(node.page)}:
                 raise TreeFault(
                     f"The claim {claim[:80]!r} alone fits a single page; state a weaker fact.",
                     "over_determined",
                 )
         for i, found in enumerate(sets):
+            parts = self._group_by_title([found]).values()
             for j, other in enumerate(conditions):
                 # A set may be cut at topk, so that pages are tested and not looked up in it.
-                if i != j and all(self._fits(name, other) for name in found):
+                if i != j and all(any(self._fits(name, other) for name in part) for part in parts):
                     raise TreeFault(
                         f"Whatever fits {claims[i][:80]!r} fits {claims[j][:80]!r}, too; state"
                         " an independent fact.",
@@ -136,6 +145,8 @@ class Quality:
     async def _ask(self, conditions: Sequence[Condition]) -> tuple[str, ...]:
         query = " ".join(condition.query for condition in conditions)
         (hits,) = await self._search.search([query], self._settings.topk)
+        foreign = (hit for hit in hits if hit["id"] not in self._pages)
+        self._foreign.update((hit["id"], split_contents(hit)[0]) for hit in foreign)
         return tuple(hit["id"] for hit in hits if self._fits_all(hit["id"], conditions, hit))
 
     def _fits_all(
@@ -154,6 +165,16 @@ class Quality:
             return False
         held = len(condition.terms & facts.terms)
         return held >= math.ceil(self._settings.term_share * len(condition.terms) - 1e-9)
+
+    def _group_by_title(self, sets: Iterable[Iterable[str]]) -> dict[str, list[str]]:
+        """Passages that were found, by the title of their article."""
+        articles: dict[str, list[str]] = {}
+        for name in dict.fromkeys(chain.from_iterable(sets)):
+            articles.setdefault(self._title_of(name), []).append(name)
+        return articles
+
+    def _title_of(self, name: str) -> str:
+        return self._foreign[name] if name in self._foreign else self._pages[name].title
 
     def _facts_of(self, page: Page) -> Facts:
         return Facts(frozenset(self._split(page.text)), frozenset(page.links))

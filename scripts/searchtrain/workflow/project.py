@@ -5,12 +5,14 @@ follows from the tables (`stages`, `servers`, `students`).
 """
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from searchtrain.config import Config, read_config
+from searchtrain.config import Config, check_grpo, read_config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json
 from searchtrain.models.prompts import list_prompt_files
@@ -32,6 +34,7 @@ from searchtrain.workflow.stages import (
     EVALUATION,
     STAGES,
     digest_stage,
+    list_asked,
     list_servers,
     list_settings,
     show_config,
@@ -130,9 +133,21 @@ class Project:
         return make_untracked(lambda wildcards, input: value)
 
     def begin(self, run: Run) -> None:
-        """Before a run: one at a time, within the task's hours and the GPUs that there are."""
+        """Before a run: one at a time, within the task's hours and the GPUs that there are, with
+        endpoints that can do what they will be asked."""
         # Not when the workflow is read: plan.md and dry runs of a plan that is too long must work.
-        run.begin(self._check_hours, lambda jobs: self._check_gpus(jobs, run.count_gpus()))
+        run.begin(
+            self._check_grpo,
+            self._check_hours,
+            lambda jobs: self._check_gpus(jobs, run.count_gpus()),
+            self._check_endpoints,
+        )
+
+    def list_endpoints(self) -> dict[str, str]:
+        """The URLs that a run asks beside its own servers, but a student's, by role or search."""
+        names = {role for _, role, _ in list_asked(self.config)} | {"retriever", self.config.search}
+        sections = {name: servers.find_server(self.config, name).section for name in names}
+        return {name: sections[name].endpoint for name in sorted(names) if sections[name].endpoint}
 
     def list_submitted(self) -> list[str]:
         """The files that the table of submissions compares, as far as they are there."""
@@ -202,6 +217,11 @@ class Project:
             before += servers.hide_secrets(self.config)
         return before
 
+    def _check_grpo(self, jobs: list[Any]) -> None:
+        """Before anything is trained that GRPO could not go on with."""
+        if any(rule == "grpo" for rule, _ in list_gpu_requests(jobs)):
+            check_grpo(self.config)
+
     def _check_hours(self, jobs: list[Any]) -> None:
         """Start the task's clock; refuse long stages that the plan has no time for."""
         rules = {rule for rule, _ in list_gpu_requests(jobs)}
@@ -209,6 +229,31 @@ class Project:
             return
         start_clock(self.config.cache)
         check_budget(self.plan, self.config)
+
+    def _check_endpoints(self, jobs: list[Any]) -> None:
+        """Ask endpoints what the run will ask, before anything is spent on them (`probe`)."""
+        endpoints = self.list_endpoints()
+        rules = {rule for rule, _ in list_gpu_requests(jobs)}
+        buying = {stage for stage, role, _ in list_asked(self.config) if role in endpoints}
+        if not self.config.probe or "doctor" in rules or not rules & buying:
+            return
+        done = subprocess.run(
+            [sys.executable, "scripts/doctor.py", *self.list_doctor_arguments()],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            *_, last = done.stderr.strip().splitlines() or ["no message"]
+            raise InputError(f"the endpoints can not do what this run asks: {last}")
+
+    def list_doctor_arguments(self) -> list[str]:
+        """The command line of `scripts/doctor.py`."""
+        return [
+            *("--config", canonical_json(show_config(self.config, "doctor"))),
+            *("--asked", canonical_json(list_asked(self.config))),
+            *("--servers", canonical_json(self.list_endpoints())),
+            *("--prompts", str(self.folder / PROMPTS)),
+        ]
 
     def _check_gpus(self, jobs: list[Any], most: int | None) -> None:
         """Snakemake would give a job fewer GPUs than it asks for, and say nothing."""

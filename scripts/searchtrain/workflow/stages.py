@@ -82,6 +82,7 @@ STAGES = {
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
     "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
+    "doctor": Stage(()),
     "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
@@ -126,13 +127,25 @@ def list_servers(config: Config, name: str) -> list[str]:
     return [*stage.roles, *writer, *search, *refiner]
 
 
+def list_asked(config: Config) -> list[tuple[str, str, str]]:
+    """The stages of a run that ask models, the roles they ask, and the sections of the sampling."""
+    trees = ["trees", "written_trees", "verify"] if config.trees.enabled else []
+    stages = ["tag", *trees, *["shortcuts"] * config.shortcuts.enabled]
+    stages += ["judge"] * config.judge.enabled
+    asked = [(name, *pair) for name in stages for pair in STAGES[name].roles.items()]
+    asked += [("refine", "refiner", "refine.sampling")] * config.refine.enabled
+    return [*asked, ("trajectories", "teacher", "trajectories.sampling")]
+
+
 def show_config(config: Config, name: str) -> dict[str, Any]:
     """What the script of a stage gets of the config: no model that it does not ask."""
     shown = config.changes()
-    if name == "plan":
+    if name in ("plan", "doctor"):
         return shown
     roles = list_roles(config, name)
     roles += [config.models.owner(role) for role in roles]
+    # Its format is that of the training data; GRPO knows one only.
+    roles += ["student"] * (name in ("sft_dataset", "grpo"))
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
     }
@@ -153,6 +166,7 @@ def list_settings(config: Config, name: str, place: str = "") -> str:
         values[role] = identify(config, role, find_section(config, sampling))
     if stage.student:
         values["student"] = identify(config, "student", config.models.student.sampling)
+        values["format"] = config.models.student.format
     if stage.search == "agent":
         values |= describe_search(config)
     values |= describe_own(config, name, place)
@@ -171,15 +185,19 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "limits": plan.limits.tracked(),
             "thought": config.trajectories.thought,
             "model": identify(config, plan.role, plan.sampling),
+            "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
             "rules": config.curate.rules.tracked() if plan.accepted else None,
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
         return {"train": plan_training(config, round_of(config, place)).tracked()}
+    if name == "grpo":
+        return {"limits": config.predict.limits.tracked()}
     if name == "sft_dataset":
-        # Only what the student's prompt says; its other limits change no record.
-        values = {"limits": describe_limits(config.predict.limits)}
+        # Only what the student's prompt says, and its format; its other limits change no record.
+        told = describe_limits(config.predict.limits, config.models.student.format)
+        values: dict[str, Any] = {"limits": told}
         return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
