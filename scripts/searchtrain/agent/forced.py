@@ -11,20 +11,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from searchtrain.agent import grammar
-from searchtrain.agent.formats import Format, find_thoughts
-from searchtrain.agent.reading import Reading, Thoughts, read_answer, read_strict, render_raw
+from searchtrain.agent.formats import Format
+from searchtrain.agent.reading import (
+    Reading,
+    Thoughts,
+    find_thoughts,
+    read_answer,
+    read_strict,
+    render_raw,
+)
 from searchtrain.agent.trace import OPENING, Trace
 from searchtrain.core.errors import ModelError
 from searchtrain.models.model import Completion, Message
 
 if TYPE_CHECKING:
     from searchtrain.agent.loop import Attempt, Policy
-
-REQUEST = (
-    "No more searches are allowed. Give the answer now, a word or a phrase inside <answer> and"
-    " </answer>, and nothing else."
-)
-"""What a model is asked that does not continue a message."""
 
 
 async def force_answer(attempt: "Attempt", policy: "Policy", trace: Trace, reason: str) -> str:
@@ -69,7 +70,7 @@ async def force_answer(attempt: "Attempt", policy: "Policy", trace: Trace, reaso
 
 
 async def _ask(attempt: "Attempt", policy: "Policy", trace: Trace, continues: bool) -> Completion:
-    """The rest of a message that begins to answer, or a reply to `REQUEST`."""
+    """The rest of a message that begins to answer, or a reply to `grammar.FORCED_REQUEST`."""
     form = policy.harness.format
     if continues:
         messages, begun = form.make_request(trace.messages)
@@ -85,11 +86,14 @@ async def _ask(attempt: "Attempt", policy: "Policy", trace: Trace, continues: bo
 
 
 def _request_answer(form: Format, trace: Trace) -> list[Message]:
-    """The conversation with `REQUEST` behind it; two user messages in turn are one."""
+    """The conversation and the request; two user messages in turn are one."""
     *earlier, last = form.render_messages(trace.messages)
     if last["role"] != "user":
-        return [*earlier, last, {"role": "user", "content": REQUEST}]
-    return [*earlier, {**last, "content": f"{last['content'].rstrip()}\n\n{REQUEST}"}]
+        return [*earlier, last, {"role": "user", "content": grammar.FORCED_REQUEST}]
+    return [
+        *earlier,
+        {**last, "content": f"{last['content'].rstrip()}\n\n{grammar.FORCED_REQUEST}"},
+    ]
 
 
 def _read(completion: Completion, thoughts: Thoughts, continues: bool) -> Reading | None:

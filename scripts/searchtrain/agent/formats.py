@@ -1,9 +1,9 @@
 """How a turn is written on the wire: the formats, and the only module that knows their forms.
 
 A stored trajectory has one form, that of `grammar`. A format makes chat messages of it, which are
-what a request holds and what SFT data are made from, and reads a model's completion back.
+what a request holds and what SFT data are made from; `reading` reads a model's completion back.
 Invariant: a conversation is rendered in one way, so what a student is trained on is what it is
-served, and `read` of a rendered turn gives that turn.
+served, and reading a rendered turn gives that turn.
 """
 
 import json
@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from searchtrain.agent import grammar, reading
-from searchtrain.agent.reading import Reading, Thoughts
+from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError, ProtocolError
-from searchtrain.models.model import Completion, Message
+from searchtrain.models.model import Message
 from searchtrain.models.role import Role
 
 Stored = Sequence[Mapping[str, str]]
@@ -71,10 +70,6 @@ class Format:
     def make_request(self, messages: Stored) -> tuple[list[Message], str]:
         """What a model is asked for the next turn: messages, and a text that it goes on with."""
         return self.render_messages(messages), ""
-
-    def read(self, completion: Completion, thoughts: Thoughts = "written") -> Reading:
-        """What a model wrote as a turn of the grammar, repaired where it can be (`reading`)."""
-        return reading.read_text(completion, thoughts)
 
     def explain(self, fault: ProtocolError) -> str:
         """What a model is told whose turn can not be read."""
@@ -132,10 +127,6 @@ class InThought(SearchR1):
 
     __slots__ = ()
 
-    def read(self, completion: Completion, thoughts: Thoughts = "written") -> Reading:
-        """As in `Format.read`, with actions inside the thought."""
-        return reading.read_text(completion, thoughts, in_thought=True)
-
     def _write_turn(self, turn: str) -> str:
         return THINK.sub("", turn)
 
@@ -168,10 +159,6 @@ class ToolCalls(Format):
                 rendered.append(dict(message))
         return rendered
 
-    def read(self, completion: Completion, thoughts: Thoughts = "written") -> Reading:
-        """See `Format.read`; tags, or a call written as text, are read as well."""
-        return reading.read_call(completion, thoughts)
-
     def explain(self, fault: ProtocolError) -> str:
         """See `Format.explain`."""
         return (
@@ -202,13 +189,6 @@ def open_format(name: str, role: Role) -> Format:
             " if it is one of these, or format: tags"
         )
     return IN_THOUGHT if role.reasoning == "native" else FORMATS[name]
-
-
-def find_thoughts(role: Role) -> Thoughts:
-    """How a role's model thinks. OpenAI's reasoning models show nobody what they think."""
-    if role.reasoning != "native":
-        return "written"
-    return "hidden" if role.dialect == "openai_reasoning" else "native"
 
 
 def _join_question(messages: Stored) -> list[Mapping[str, str]]:

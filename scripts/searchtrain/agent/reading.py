@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from searchtrain.agent import grammar
+from searchtrain.agent.formats import Format
 from searchtrain.agent.grammar import ANY_TAG, Turn
 from searchtrain.agent.tidying import (
     BOXED,
@@ -26,6 +27,7 @@ from searchtrain.agent.tidying import (
 )
 from searchtrain.core.errors import ProtocolError
 from searchtrain.models.model import Completion
+from searchtrain.models.role import Role
 
 LOOSE_TAG = re.compile(rf"<\s*(/?)\s*({'|'.join(grammar.TAGS)})\s*>", re.IGNORECASE)
 ACTION_END = re.compile(r"</(search|answer)>")
@@ -67,6 +69,20 @@ class _Parts:
     repairs: list[str] = field(default_factory=list)
     needed: bool = False
     """Whether there is no thought where one should be."""
+
+
+def find_thoughts(role: Role) -> Thoughts:
+    """How a role's model thinks. OpenAI's reasoning models show nobody what they think."""
+    if role.reasoning != "native":
+        return "written"
+    return "hidden" if role.dialect == "openai_reasoning" else "native"
+
+
+def read_turn(completion: Completion, form: Format, thoughts: Thoughts = "written") -> Reading:
+    """A turn as a model writes it in a format."""
+    if form.tools:
+        return read_call(completion, thoughts)
+    return read_text(completion, thoughts, in_thought=form.in_thought)
 
 
 def read_text(
