@@ -140,7 +140,8 @@ def test_a_blank_rest_of_a_message_is_asked_for_in_words():
 def test_who_never_answers_has_no_answer():
     row, model = roll_out(lambda request: "", force_answer=True, max_searches=0)
     assert (row["answer"], row["stop_reason"]) == ("", "invalid_turn")
-    assert len(model.requests) == 2 + 2
+    asked = [(bool(request["prefill"]), request["seed"]) for request in model.requests[2:]]
+    assert asked == [(True, 11), (False, 11), (False, 12)]
 
 
 def test_an_endpoint_that_refuses_the_prefill_is_asked_in_words():

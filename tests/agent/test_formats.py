@@ -142,6 +142,15 @@ def test_a_format_that_the_endpoint_does_not_take_is_refused():
     assert open_format("tags", native) is FORMATS["tags"]
 
 
+def test_a_model_that_thinks_gets_its_thoughts_back_beside_its_calls():
+    """Else DeepSeek answers 400: `reasoning_content` must be passed back."""
+    form = open_format("tool_calls", Role("teacher", "m", reasoning="native"))
+    turn = form.render_messages(MESSAGES[:3])[2]
+    assert (turn["content"], turn["reasoning_content"]) == ("", "I need it.")
+    student = open_format("tool_calls", Role("student", "m", dialect="vllm", reasoning="native"))
+    assert student is FORMATS["tool_calls"]
+
+
 def test_thoughts_are_where_the_role_says():
     assert find_thoughts(Role("t", "m")) == "written"
     assert find_thoughts(Role("t", "m", reasoning="native", dialect="vllm")) == "native"

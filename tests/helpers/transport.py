@@ -28,7 +28,8 @@ class Transport:
         self.requests = []
         self._replies = replies if callable(replies) else self._take(list(replies))
 
-    async def complete(self, messages, *, seed, stop=(), prefill="", schema=None, tools=()):
+    async def complete(self, messages, *, seed, stop=(), prefill="", schema=None, tools=(),
+                       brief=False):  # fmt: skip
         request = {
             "messages": [dict(message) for message in messages],
             "stop": tuple(stop), "prefill": prefill, "tools": tools, "seed": seed,

@@ -9,7 +9,7 @@ served, and reading a rendered turn gives that turn.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -62,6 +62,8 @@ class Format:
     """What the environment begins every assistant message with."""
     in_thought: bool = False
     """Whether a model that thinks by itself acts inside its thought."""
+    thought_field: str = ""
+    """Where the thought beside a native call stands; empty: in the content."""
 
     def render_messages(self, messages: Stored) -> list[Message]:
         """A stored conversation as chat messages; it may end anywhere."""
@@ -135,7 +137,9 @@ class ToolCalls(Format):
     """`tool_calls`: native function calling, with the thought as the message's content.
 
     The last turn is the thought and `<answer>…</answer>`. A turn that can not be read stays as
-    text, and the notice on it is a user message, since it answers no call.
+    text, and the notice on it is a user message, since it answers no call. A model that thinks by
+    itself gets its thoughts back in a field, as DeepSeek demands and Qwen3's template writes; not a
+    student, which is trained on what stands in the content.
     """
 
     __slots__ = ()
@@ -148,7 +152,7 @@ class ToolCalls(Format):
             text = message["content"]
             if message["role"] == grammar.ASSISTANT:
                 called = f"call_{count}"
-                rendered.append(_render_call(text, called))
+                rendered.append(self._render_call(text, called))
                 called = called if "tool_calls" in rendered[-1] else ""
                 count += bool(called)
             elif message["role"] == grammar.OBSERVATION:
@@ -166,6 +170,22 @@ class ToolCalls(Format):
             " list of queries, or write one answer block, and nothing else."
         )
 
+    def _render_call(self, text: str, name: str) -> Message:
+        """An assistant turn with its call, its answer, or as it is."""
+        try:
+            turn = grammar.parse_turn(text)
+        except ProtocolError:
+            return {"role": grammar.ASSISTANT, "content": text}
+        if turn.answer is not None:
+            content = f"{turn.think}\n\n<answer>{turn.answer}</answer>".lstrip()
+            return {"role": grammar.ASSISTANT, "content": content}
+        arguments = json.dumps({"queries": list(turn.queries)}, ensure_ascii=False)
+        call = {
+            "id": name, "type": "function", "function": {"name": "search", "arguments": arguments},
+        }  # fmt: skip
+        said = {"content": "", self.thought_field or "content": turn.think}
+        return {"role": grammar.ASSISTANT, **said, "tool_calls": [call]}
+
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
@@ -176,10 +196,14 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 """By the names of `models.<role>.format`."""
 IN_THOUGHT = InThought("search_r1", opening="<think>\n", in_thought=True)
+THINKING_CALLS = replace(FORMATS["tool_calls"], thought_field="reasoning_content")
 
 
 def open_format(name: str, role: Role) -> Format:
     """The format `name` as a role writes it; raises InputError where its endpoint can not."""
+    native = role.reasoning == "native"
+    if name == "tool_calls" and native and role.name != "student":
+        return THINKING_CALLS
     if name != "search_r1":
         return FORMATS[name]
     if not role.continues:
@@ -188,7 +212,7 @@ def open_format(name: str, role: Role) -> Format:
             f" an endpoint of dialect {role.dialect} begins a new one; set dialect: vllm or sglang"
             " if it is one of these, or format: tags"
         )
-    return IN_THOUGHT if role.reasoning == "native" else FORMATS[name]
+    return IN_THOUGHT if native else FORMATS[name]
 
 
 def _join_question(messages: Stored) -> list[Mapping[str, str]]:
@@ -207,19 +231,3 @@ def _show_results(observation: str) -> str:
         lines = [line for line in lines if not line.startswith("Query: ")]
     shown = "\n".join(PASSAGE.sub(r"\1(Title: ", line) for line in lines)
     return f"\n\n<information>{shown}\n</information>\n\n"
-
-
-def _render_call(text: str, name: str) -> Message:
-    """An assistant turn with its call, its answer, or as it is."""
-    try:
-        turn = grammar.parse_turn(text)
-    except ProtocolError:
-        return {"role": grammar.ASSISTANT, "content": text}
-    if turn.answer is not None:
-        content = f"{turn.think}\n\n<answer>{turn.answer}</answer>".lstrip()
-        return {"role": grammar.ASSISTANT, "content": content}
-    arguments = json.dumps({"queries": list(turn.queries)}, ensure_ascii=False)
-    call = {
-        "id": name, "type": "function", "function": {"name": "search", "arguments": arguments},
-    }  # fmt: skip
-    return {"role": grammar.ASSISTANT, "content": turn.think, "tool_calls": [call]}
