@@ -11,15 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from searchtrain.agent import grammar
-from searchtrain.agent.formats import Format
-from searchtrain.agent.reading import (
-    Reading,
-    Thoughts,
-    find_thoughts,
-    read_answer,
-    read_strict,
-    render_raw,
-)
+from searchtrain.agent.formats import Format, Thoughts, find_thoughts
+from searchtrain.agent.reading import Reading, read_answer, read_strict, render_raw
 from searchtrain.agent.trace import OPENING, Trace
 from searchtrain.core.errors import ModelError
 from searchtrain.models.model import Completion, Message

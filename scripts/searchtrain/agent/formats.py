@@ -11,13 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError, ProtocolError
 from searchtrain.models.model import Message
 from searchtrain.models.role import Role
 
+Thoughts = Literal["written", "native", "hidden"]
+"""How a model thinks: in the text, with the tags that the prompt asks for; by itself, in a field or
+in a text whose tag the chat template has opened; by itself, and nobody is shown it."""
 Stored = Sequence[Mapping[str, str]]
 """A conversation as it is stored: system (or none), user, then assistant and tool in turn."""
 
@@ -199,10 +202,17 @@ IN_THOUGHT = InThought("search_r1", opening="<think>\n", in_thought=True)
 THINKING_CALLS = replace(FORMATS["tool_calls"], thought_field="reasoning_content")
 
 
+def find_thoughts(role: Role) -> Thoughts:
+    """How a role's model thinks. OpenAI's reasoning models show nobody what they think."""
+    if role.reasoning != "native":
+        return "written"
+    return "hidden" if role.dialect == "openai_reasoning" else "native"
+
+
 def open_format(name: str, role: Role) -> Format:
     """The format `name` as a role writes it; raises InputError where its endpoint can not."""
-    native = role.reasoning == "native"
-    if name == "tool_calls" and native and role.name != "student":
+    thoughts = find_thoughts(role)
+    if name == "tool_calls" and thoughts == "native" and role.name != "student":
         return THINKING_CALLS
     if name != "search_r1":
         return FORMATS[name]
@@ -212,7 +222,7 @@ def open_format(name: str, role: Role) -> Format:
             f" an endpoint of dialect {role.dialect} begins a new one; set dialect: vllm or sglang"
             " if it is one of these, or format: tags"
         )
-    return IN_THOUGHT if native else FORMATS[name]
+    return IN_THOUGHT if thoughts == "native" else FORMATS[name]
 
 
 def _join_question(messages: Stored) -> list[Mapping[str, str]]:

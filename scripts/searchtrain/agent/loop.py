@@ -18,8 +18,8 @@ import polars as pl
 
 from searchtrain.agent import grammar
 from searchtrain.agent.forced import force_answer
-from searchtrain.agent.formats import FORMATS, Format
-from searchtrain.agent.reading import Reading, find_thoughts, read_strict, read_turn
+from searchtrain.agent.formats import FORMATS, Format, find_thoughts
+from searchtrain.agent.reading import Reading, read_strict, read_turn
 from searchtrain.agent.trace import Trace
 from searchtrain.agent.validity import ValidityCheck
 from searchtrain.config.limits import Limits

@@ -11,10 +11,9 @@ text whose `<think>` the chat template has opened. Invariant: a turn that is rea
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from searchtrain.agent import grammar
-from searchtrain.agent.formats import Format
+from searchtrain.agent.formats import Format, Thoughts
 from searchtrain.agent.grammar import ANY_TAG, Turn
 from searchtrain.agent.tidying import (
     BOXED,
@@ -27,7 +26,6 @@ from searchtrain.agent.tidying import (
 )
 from searchtrain.core.errors import ProtocolError
 from searchtrain.models.model import Completion
-from searchtrain.models.role import Role
 
 LOOSE_TAG = re.compile(rf"<\s*(/?)\s*({'|'.join(grammar.TAGS)})\s*>", re.IGNORECASE)
 ACTION_END = re.compile(r"</(search|answer)>")
@@ -37,10 +35,6 @@ CALL_TEXT = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|$)", re.DOTAL
 SEARCH = "search"
 BRIEF = 12
 """Words of a line that may be an answer alone."""
-
-Thoughts = Literal["written", "native", "hidden"]
-"""How a model thinks: in the text, with the tags that the prompt asks for; by itself, in a field or
-in a text whose tag the chat template has opened; by itself, and nobody is shown it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +63,6 @@ class _Parts:
     repairs: list[str] = field(default_factory=list)
     needed: bool = False
     """Whether there is no thought where one should be."""
-
-
-def find_thoughts(role: Role) -> Thoughts:
-    """How a role's model thinks. OpenAI's reasoning models show nobody what they think."""
-    if role.reasoning != "native":
-        return "written"
-    return "hidden" if role.dialect == "openai_reasoning" else "native"
 
 
 def read_turn(completion: Completion, form: Format, thoughts: Thoughts = "written") -> Reading:

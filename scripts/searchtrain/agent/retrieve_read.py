@@ -5,8 +5,9 @@ Invariant: the model is asked once, for nothing but the answer.
 """
 
 from searchtrain.agent import grammar
+from searchtrain.agent.formats import find_thoughts
 from searchtrain.agent.loop import Attempt, Policy
-from searchtrain.agent.reading import Reading, find_thoughts, read_answer, render_raw
+from searchtrain.agent.reading import Reading, read_answer, render_raw
 from searchtrain.agent.trace import Said, Trace
 from searchtrain.search import Search
 from searchtrain.search.contents import split_contents
