@@ -17,6 +17,7 @@ LIBRARY = Path(__file__).resolve().parents[1]
 PACKAGE = "searchtrain"
 NEUTRAL = (
     "agent.setup",
+    "agent.validity",
     "config",
     "core",
     "data.schemas",
