@@ -50,11 +50,13 @@ def test_the_build_has_answers_in_the_order_of_the_test_file(built):
     assert [row["id"] for row in answers] == [row["id"] for row in asked]
     assert all(set(row) == {"id", "predicted_answer"} for row in answers)
     metrics = read_json(results / "metrics.json")
-    assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained", "test_json"}
+    baselines = {"test_closed_book", "test_untrained", "test_retrieve_read"}
+    assert set(metrics) == {"dev", "test", *baselines, "test_json"}
     assert metrics["test_json"]["answers"] == 12
     assert metrics["test"]["n"] == 12 and metrics["dev"]["n"] == 8
     assert {"em_strict", "em_normalised", "f1", "mean_searches", "by_type"} <= set(metrics["test"])
     assert metrics["test_closed_book"]["mean_searches"] == 0
+    assert metrics["test_retrieve_read"]["mean_searches"] == 1
 
 
 def test_the_artefacts_fit_their_schemas(built):
@@ -265,11 +267,15 @@ def test_killed_training_goes_on_from_its_saved_state(own):
     assert seen[-1] == 60
 
 
-def test_a_real_test_file_needs_no_answers_and_no_untrained_model(built, tmp_path):
+def test_a_real_test_file_needs_no_answers_and_the_base_answers_dev(built, tmp_path):
     overlay = tmp_path / "real.yaml"
     overlay.write_text("data: {test_answers: null, types: null}")
     plan = built.run(TARGET, "--dry-run", "--printshellcmds", configfiles=[str(overlay)]).stdout
-    assert "--splits dev test --prompt" in plan and "untrained/predictions.parquet" not in plan
+    assert "--splits dev test --prompt config/prompts/agent.jinja" in plan
+    assert (
+        "--splits dev_untrained dev_retrieve_read --prompt config/prompts/agent_teacher.jinja"
+        in plan
+    )
     assert "--test-answers" not in plan
 
 
