@@ -101,7 +101,7 @@ def test_a_token_that_begins_in_the_students_text_is_the_students(laptop):
     """Qwen's tokenizer joins the end of `</search>` with the line breaks behind it."""
     student = make_student()
     record = make_record("search_r1", student)
-    served = Served(load(laptop[QWEN25]), read_options(student, "search_r1"))
+    served = Served(load(laptop), read_options(student, "search_r1"))
     encoded = served.encode(list_messages(record))
     (joined,) = set(served.tokenize(">\n\n"))
     own = [own for token, own in zip(encoded.ids, encoded.own, strict=True) if token == joined]
