@@ -14,8 +14,6 @@ def write(root, **files):
 
 
 def digest_anew(root, *modules):
-    code.digest_file.cache_clear()
-    code._list_imports.cache_clear()
     return digest_modules(modules or ("room.tag",), root)
 
 
