@@ -57,7 +57,9 @@ class Teacher:
         self.role, self.rates = Role("teacher", "scripted", concurrency=4), rates
         self.usage: dict[str, int] = {}
 
-    async def complete(self, messages: Any, *, seed: int, stop: Any, prefill: str = "") -> Any:
+    async def complete(
+        self, messages: Any, *, seed: int, stop: Any = (), prefill: str = "", tools: Any = ()
+    ) -> Any:
         body = {"messages": [*messages], "seed": seed}
         if prefill:
             body["messages"].append({"role": "assistant", "content": prefill})

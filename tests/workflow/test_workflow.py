@@ -14,10 +14,12 @@ import pytest
 import yaml
 
 from helpers.checkout import TARGET, copy_repository
+from helpers.conversations import make_student
 from helpers.processes import find_processes, wait_until
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
-from searchtrain.training.records import list_messages, tokenize_record
+from searchtrain.training.records import list_messages
+from searchtrain.training.served import Served, read_options
 
 QUESTIONS = {"tag", "sample", "questions"}
 EXPORT = {"curate", "sft_dataset"}
@@ -95,23 +97,28 @@ def test_the_student_reads_in_training_what_it_reads_when_served(built):
     trained = get_dataset(template, model_args, data_args, training_args, stage="sft", **loaded)[
         "train_dataset"
     ]
-    served = AutoTokenizer.from_pretrained(results / "checkpoint")
+    tokenizer = AutoTokenizer.from_pretrained(results / "checkpoint")
+    served = Served(tokenizer, read_options(make_student(), "tags"))
     records = read_json(results / "sft_dataset.json")
     assert len(trained) == len(records) > 50
     for row, record in zip(trained, records, strict=True):
-        assert row["input_ids"] == tokenize_record(record, served)
         messages = list_messages(record)
+        assert row["input_ids"] == render(tokenizer, messages)
         own = set()
         for place, message in enumerate(messages):
             if message["role"] == "assistant":
-                asked = render(served, messages[:place], add_generation_prompt=True)
-                said = render(served, messages[: place + 1])
+                asked = render(tokenizer, messages[:place], add_generation_prompt=True)
+                said = render(tokenizer, messages[: place + 1])
                 assert row["input_ids"][: len(asked)] == asked
                 own |= set(range(len(asked), len(said)))
         labels = {place for place, label in enumerate(row["labels"]) if label != -100}
         assert labels == own
         assert all(row["labels"][place] == row["input_ids"][place] for place in own)
         assert any(message["role"] == "tool" for message in messages)
+        # And what the check before the training compares with is just that.
+        encoded = served.encode(messages)
+        assert encoded.ids == row["input_ids"]
+        assert {place for place, mine in enumerate(encoded.own) if mine} == own
 
 
 def test_no_server_is_left(built):

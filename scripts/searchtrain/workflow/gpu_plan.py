@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from searchtrain.config import Config
+from searchtrain.config.models import STUDENT
 from searchtrain.core.text_table import format_table
 from searchtrain.workflow import servers, students
 from searchtrain.workflow.gpu_memory import Load, count_used, measure_server, measure_training
@@ -94,10 +95,12 @@ def _list_servers(config: Config, stage: str, place: str) -> Iterator[Holder]:
     """The servers that a job asks, each once, however many roles it plays."""
     found: dict[str, list[str]] = {}
     for role in list_servers(config, stage):
-        found.setdefault(_name_server(config, stage, role, place), []).append(role)
+        name = _name_server(config, stage, role, place)
+        said = {"search": "retriever"}.get(role, name if name == STUDENT else role)
+        found.setdefault(name, []).append(said)
     for name, roles in found.items():
         server = servers.find_server(config, name)
-        said = " + ".join("retriever" if role == "search" else role for role in roles)
+        said = " + ".join(roles)
         section, key = server.section, f"{server.key}.gpu"
         gpus = 0 if section.endpoint else servers.count_gpus(config, name)
         if name in servers.SEARCHED:
@@ -106,7 +109,7 @@ def _list_servers(config: Config, stage: str, place: str) -> Iterator[Holder]:
         elif not gpus:
             yield Holder(said, section.endpoint or section.model, key, 0, 0)
         else:
-            model = config.train.base if name == "student" else section.model
+            model = config.train.base if name == STUDENT else section.model
             scripted = getattr(section, "serve", "vllm") == "scripted"
             used = gpus if scripted else count_used(section)
             yield Holder(said, model, key, gpus, used, measure_server(config, section, model))
@@ -114,8 +117,8 @@ def _list_servers(config: Config, stage: str, place: str) -> Iterator[Holder]:
 
 def _name_server(config: Config, stage: str, role: str, place: str) -> str:
     """As `Project` chooses it: a later round's rollouts are those of the student before."""
-    if role == "student" or (stage == "trajectories" and role == "teacher" and place):
-        return "student"
+    if role == STUDENT or (stage == "trajectories" and role == "teacher" and place):
+        return STUDENT
     return servers.find_server(config, role).name
 
 
