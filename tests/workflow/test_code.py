@@ -2,7 +2,6 @@
 
 import pytest
 
-from searchtrain.workflow import code
 from searchtrain.workflow.code import digest_modules, list_files
 
 

@@ -69,7 +69,8 @@ def ended(checkout, mine):
         runs["submission", number, "default"] = plan(layers, "default", [f"{folder}/test.json"])
     command = [sys.executable, ROOT / "tests/helpers/runs.py", "2"]
     done = subprocess.run(
-        command, input=json.dumps(list(runs.values())), cwd=checkout.path, env=checkout.environment(), capture_output=True, text=True, check=True,
+        command, input=json.dumps(list(runs.values())), cwd=checkout.path,
+        env=checkout.environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     return dict(zip(runs, json.loads(done.stdout), strict=True))
 
