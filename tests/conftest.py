@@ -1,11 +1,15 @@
 """Fixtures that several rooms share, and the order of the test files."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from helpers.checkout import copy_repository
 from searchtrain.search.extract import Extractors
+
+# Read when torch is loaded: threads that share busy cores mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BUILDS = (
     "workflow/test_infoseek.py",

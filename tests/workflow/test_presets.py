@@ -67,9 +67,10 @@ def ended(checkout, mine):
         layers = [*PRESETS["search_sft"], submission]
         folder = yaml.safe_load((ROOT / submission).read_text())["pathvars"]["results"]
         runs["submission", number, "default"] = plan(layers, "default", [f"{folder}/test.json"])
+    command = [sys.executable, ROOT / "tests/helpers/runs.py", "2"]
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/helpers/dry_runs.py"], input=json.dumps(list(runs.values())),
-        cwd=checkout.path, env=checkout.environment(), capture_output=True, text=True, check=True,
+        command, input=json.dumps(list(runs.values())), cwd=checkout.path,
+        env=checkout.environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     return dict(zip(runs, json.loads(done.stdout), strict=True))
 
