@@ -8,6 +8,7 @@ from helpers.checkout import copy_repository
 from searchtrain.search.extract import Extractors
 
 BUILDS = (
+    "workflow/test_scale.py",
     "workflow/test_infoseek.py",
     "workflow/test_slurm.py",
     "workflow/test_workflow.py",
