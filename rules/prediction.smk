@@ -1,7 +1,7 @@
 """The students' answers and their scores.
 
-Inputs: checkpoint/, data.dev, data.test, data.test_answers, data.benchmarks, prompts/agent.jinja,
-prompts/judge.jinja.
+Inputs: checkpoint/, data.dev, data.test, data.test_answers, data.benchmarks, prompts/agent.jinja (of
+the untrained model agent_teacher.jinja and read.jinja), prompts/judge.jinja.
 Outputs: predictions.parquet, dev_predictions.json, metrics.json, test.json; with benchmarks
 benchmarks.json, benchmarks_report.json, benchmark_predictions.json; with a judge judgements.parquet,
 judge_report.json; and browsecomp/<benchmark>/: runs/, report.json. Of the untrained model
@@ -41,8 +41,9 @@ rule predict:
         **servers("predict"),
         dev=DATA.dev,
         test=DATA.test,
-        prompt=prompt("agent"),
-        included=included("agent"),
+        prompt=PROJECT.student_prompt,
+        included=PROJECT.student_included,
+        read_prompt=PROJECT.read_prompt,
         model=of_student(students.find_folder),
         benchmarks=BENCHMARKS,
     output:
@@ -57,7 +58,12 @@ rule predict:
     resources:
         stages=1,
     params:
-        **stage("predict", benchmarks="benchmarks", refine_prompt="refine_prompt"),
+        **stage(
+            "predict",
+            benchmarks="benchmarks",
+            refine_prompt="refine_prompt",
+            read_prompt="read_prompt",
+        ),
         splits=of_student(students.list_splits),
         check=PROJECT.untracked(["--check-model"] * bool(CONFIG.task.teacher)),
     shell:

@@ -6,7 +6,7 @@ from searchtrain.agent import setup
 from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
-from searchtrain.evaluation import judge, metrics
+from searchtrain.evaluation import judge
 from searchtrain.models.client import open_model
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
@@ -25,17 +25,17 @@ def main() -> None:
     args = parser.parse()
     config = args.config
     predictions = schemas.read_tables(args.predictions, schemas.Predictions)
-    paths = {"dev": args.dev}
-    if args.test_answers:
-        paths |= dict.fromkeys(metrics.TEST_SPLITS, args.test_answers)
-    if args.benchmarks:
-        paths["benchmarks"] = args.benchmarks
-    golds = {
-        split: question_file.load_answers(path)
-        if split in metrics.TEST_SPLITS
+    given = {"dev": args.dev, "test": args.test_answers, "benchmarks": args.benchmarks}
+    known = {name: path for name, path in given.items() if path}
+    read = {
+        name: question_file.load_answers(path)
+        if name == "test"
         else question_file.load_questions(path)
-        for split, path in paths.items()
+        for name, path in known.items()
     }
+    names = {split: schemas.name_questions(split) for split in schemas.SPLITS}
+    golds = {split: read[name] for split, name in names.items() if name in read}
+    paths = {split: known[names[split]] for split in golds}
     rows = judge.select_answers(predictions, golds, paths)
     system, cache = render_prompt(args.prompt), RequestCache(config.cache, "judge")
     client = open_model(config, "judge", args.servers, config.judge.sampling, cache)

@@ -1,7 +1,6 @@
 """Let a student answer the evaluation questions with the agent of the trajectories (rule predict).
 
-Splits are `dev`, `test`, `test_closed_book` (no search allowed), `test_untrained` and
-`benchmarks`.
+Splits are those of `data.schemas.SPLITS`.
 """
 
 import asyncio
@@ -9,14 +8,17 @@ import asyncio
 import polars as pl
 
 from searchtrain.agent import loop, setup
+from searchtrain.agent.retrieve_read import read_once
 from searchtrain.config import Config
 from searchtrain.config.command import Parser
 from searchtrain.core import cli
+from searchtrain.core.files import digest
 from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model
 from searchtrain.data.question_file import load_questions
 from searchtrain.models.client import open_model
 from searchtrain.models.identity import check_folder
+from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
 
@@ -24,7 +26,11 @@ from searchtrain.search import Search
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_paths("dev", "test", "out", model="folder of the served model")
-    parser.add_paths(required=False, benchmarks="question file of the benchmarks")
+    parser.add_paths(
+        required=False,
+        benchmarks="question file of the benchmarks",
+        read_prompt="system prompt of the splits that retrieve, then read",
+    )
     parser.add_argument("--splits", nargs="+", required=True)
     parser.add_argument(
         "--check-model", action="store_true", help="refuse a server that serves another folder"
@@ -32,10 +38,10 @@ def main() -> None:
     setup.add_agent_arguments(parser)
     args = parser.parse()
     config = args.config
-    files = {"dev": args.dev, "benchmarks": args.benchmarks}
+    files = {"dev": args.dev, "test": args.test, "benchmarks": args.benchmarks}
+    names = {split: schemas.name_questions(split) for split in args.splits}
     questions = {
-        split: load_questions(files.get(split, args.test), answers=split in files)
-        for split in args.splits
+        split: load_questions(files[name], answers=name != "test") for split, name in names.items()
     }
     revision = hash_model(args.model)
     # A file for each student: their predictions may run on several machines at a time.
@@ -47,22 +53,32 @@ def main() -> None:
         check_folder(model.url, model.role.read_key(), model.role.model, args.model)
     limits = config.predict.limits
     policy = loop.Policy(model, setup.open_harness(config, model.role, limits, args, cache))
+    policies = dict.fromkeys(args.splits, policy)
+    for split in args.splits:
+        if split.endswith("closed_book"):
+            policies[split] = loop.forbid_search(policy)
+        elif split.endswith("retrieve_read"):
+            system = render_prompt(args.read_prompt)
+            harness = loop.Harness(system, digest(system), limits)
+            policies[split] = loop.Policy(model, harness, read_once)
     search = setup.open_search(config, args.servers, writer)
-    frames = asyncio.run(_predict(questions, policy, search, config))
+    frames = asyncio.run(_predict(questions, policies, search, config))
     schemas.write_table(pl.concat(frames), args.out, schemas.Predictions)
 
 
 async def _predict(
-    questions: dict[str, pl.DataFrame], policy: loop.Policy, search: Search, config: Config
+    questions: dict[str, pl.DataFrame],
+    policies: dict[str, loop.Policy],
+    search: Search,
+    config: Config,
 ) -> list[pl.DataFrame]:
     """Answer one split after the other; returns one frame of `schemas.Predictions` each."""
     frames = []
     try:
         for split, rows in questions.items():
-            closed = split == "test_closed_book"
             frame = await loop.run_rollouts(
                 loop.make_attempts(rows, 1, config.predict.seed),
-                loop.forbid_search(policy) if closed else policy,
+                policies[split],
                 search,
                 config.predict.max_failed_share,
                 "predict.max_failed_share",

@@ -1,8 +1,6 @@
 """Each curation rule on a rollout that it must keep and one that it must drop; then the choice."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from helpers.rollouts import OSLO, make_frame, make_rollout
+from helpers.scripts import run_script
 from searchtrain.config import Curate, QuestionRules, Rules
 from searchtrain.core.errors import InputError
 from searchtrain.curation import choice
@@ -540,16 +539,12 @@ def test_wrong_setting_is_named(setting, part):
 
 
 def run_curate(folder, config):
-    return subprocess.run(
-        [
-            sys.executable, str(ROOT / "scripts" / "curate.py"),
-            "--trajectories", str(folder / "trajectories.parquet"),
-            "--out", str(folder / "curated.parquet"),
-            "--verdicts", str(folder / "curation.parquet"),
-            "--config", json.dumps({"curate": config}),
-        ],
-        capture_output=True,
-        text=True,
+    return run_script(
+        "curate",
+        "--trajectories", folder / "trajectories.parquet",
+        "--out", folder / "curated.parquet",
+        "--verdicts", folder / "curation.parquet",
+        "--config", json.dumps({"curate": config}),
     )  # fmt: skip
 
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +10,7 @@ from werkzeug import Response
 
 from helpers.chat import chat
 from helpers.rollouts import make_frame, make_rollout
+from helpers.scripts import run_script
 from searchtrain.config import Rules, Shortcuts
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.curation.shortcuts import (
@@ -137,13 +136,6 @@ def test_nothing_to_judge_needs_no_judge():
     assert frame.height == 0 and make_report(frame, 3, client)["judged"] == 0
 
 
-def run_script(name, *options):
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / name), *map(str, options)],
-        capture_output=True, text=True,
-    )  # fmt: skip
-
-
 def test_scripts_judge_and_then_keep_what_is_genuine(httpserver, asked, tmp_path):
     rollouts = make_frame(
         make_rollout("tree", 0),
@@ -160,7 +152,7 @@ def test_scripts_judge_and_then_keep_what_is_genuine(httpserver, asked, tmp_path
         "--questions", tmp_path / "questions.parquet",
     ]  # fmt: skip
     ended = run_script(
-        "shortcuts.py", *tables,
+        "shortcuts", *tables,
         "--prompt", ROOT / "config/prompts/judge_trajectory.jinja",
         "--servers", json.dumps({"judge": httpserver.url_for("").rstrip("/")}),
         "--out", tmp_path / "shortcuts.parquet",
@@ -173,7 +165,7 @@ def test_scripts_judge_and_then_keep_what_is_genuine(httpserver, asked, tmp_path
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["model"], report["rollouts"], report["judged"]) == ("j", 3, 2)
     curate = [
-        "curate.py", *tables,
+        "curate", *tables,
         "--out", tmp_path / "curated.parquet",
         "--verdicts", tmp_path / "curation.parquet",
         "--config", json.dumps({"curate": {"rules": {**OFF, "genuine": True}}}),

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from helpers.scripts import run_script
 from searchtrain import config
 from searchtrain.agent import loop
 from searchtrain.config import Curate, Index, Limits, Mistakes, Rules
@@ -58,7 +57,9 @@ class Teacher:
         self.role, self.rates = Role("teacher", "scripted", concurrency=4), rates
         self.usage: dict[str, int] = {}
 
-    async def complete(self, messages: Any, *, seed: int, stop: Any, prefill: str = "") -> Any:
+    async def complete(
+        self, messages: Any, *, seed: int, stop: Any = (), prefill: str = "", tools: Any = ()
+    ) -> Any:
         body = {"messages": [*messages], "seed": seed}
         if prefill:
             body["messages"].append({"role": "assistant", "content": prefill})
@@ -293,14 +294,12 @@ def test_the_stage_writes_figures_and_refuses_other_verdicts(
     _, verdicts = curate_rollouts(rows, Curate(rules={**OFF, "answered": True}))
     schemas.write_table(rows, tmp_path / "rows.parquet", schemas.Trajectories)
     schemas.write_table(verdicts, tmp_path / "verdicts.parquet", schemas.Verdicts)
-    script = Path(roles.__file__).parents[2] / "defects.py"
     out = tmp_path / "defects.json"
-    command = [
-        *(sys.executable, script, "--trajectories", tmp_path / "rows.parquet"),
-        *("--verdicts", tmp_path / "verdicts.parquet", "--out", out),
-        *("--config", json.dumps({"models": {"teacher": {"scripted": PERFECT | rates}}})),
-    ]
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = run_script(
+        "defects", "--trajectories", tmp_path / "rows.parquet",
+        "--verdicts", tmp_path / "verdicts.parquet", "--out", out,
+        "--config", json.dumps({"models": {"teacher": {"scripted": PERFECT | rates}}}),
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert "no mistake, right answer" in ended.stderr
     measured = json.loads(out.read_text())

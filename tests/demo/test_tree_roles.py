@@ -54,7 +54,14 @@ class Scripted:
         self.usage: Counter[str] = Counter()
 
     async def complete(
-        self, messages: Any, *, seed: int, stop: Any = None, schema: Any = None, prefill: str = ""
+        self,
+        messages: Any,
+        *,
+        seed: int,
+        stop: Any = None,
+        schema: Any = None,
+        prefill: str = "",
+        tools: Any = (),
     ) -> Completion:
         text = ask(messages, schema, self.rates, seed)
         text, _ = cut_at_stop(text, stop)

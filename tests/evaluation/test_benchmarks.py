@@ -1,12 +1,11 @@
 """Benchmark files as SimpleDeepSearcher ships them, and whatever else may be in such a file."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from helpers.scripts import run_script
 from searchtrain.core.errors import InputError
 from searchtrain.data import question_file
 from searchtrain.evaluation import benchmarks
@@ -182,14 +181,9 @@ def test_script_writes_one_question_file_and_what_is_in_it(tmp_path):
     level = {**GAIA, "id": 4, "source": "gaia_level1", "Question": WIKI["Question"].upper()}
     given = {"2wiki": [WIKI], "frames": [FRAMES], "gaia": [GAIA, level]}
     paths = [write(tmp_path, rows, f"{name}.json") for name, rows in given.items()]
-    ended = subprocess.run(
-        [
-            sys.executable, str(ROOT / "scripts" / "benchmarks.py"),
-            "--names", *given, "--files", *map(str, paths),
-            "--out", str(tmp_path / "benchmarks.json"), "--report", str(tmp_path / "report.json"),
-        ],
-        capture_output=True,
-        text=True,
+    ended = run_script(
+        "benchmarks", "--names", *given, "--files", *paths,
+        "--out", tmp_path / "benchmarks.json", "--report", tmp_path / "report.json",
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     rows = json.loads((tmp_path / "benchmarks.json").read_text())

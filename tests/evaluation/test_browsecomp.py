@@ -1,14 +1,13 @@
 """Runs as BrowseComp-Plus has them, and recall and search calls worked out by hand."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from helpers.rollouts import make_rollout
+from helpers.scripts import run_script
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
@@ -188,21 +187,19 @@ def test_script_writes_runs_and_report(tmp_path):
     (tmp_path / "evidence.txt").write_text("7 Q0 d1 1\n7 Q0 d5 1\n12 Q0 d9 1\n")
     (tmp_path / "gold.txt").write_text("7 Q0 d1 1\n")
     command = [
-        sys.executable, str(ROOT / "scripts" / "browsecomp.py"),
+        "browsecomp",
         "--predictions", str(tmp_path / "p.parquet"),
         "--benchmarks", str(tmp_path / "benchmarks.json"),
         "--qrels", str(tmp_path / "evidence.txt"),
         "--out", str(tmp_path / "runs"),
         "--report", str(tmp_path / "report.json"),
     ]  # fmt: skip
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = run_script(*command)
     assert ended.returncode == 0, ended.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["n"], report["recall"]) == (2, 0.75)
     run = json.loads((tmp_path / "runs/run_7.json").read_text())
     assert run["query_id"] == "7" and run["result"][-1]["output"] == "Oslo"
-    ended = subprocess.run(
-        [*command, "--gold", str(tmp_path / "gold.txt")], capture_output=True, text=True
-    )
+    ended = run_script(*command, "--gold", tmp_path / "gold.txt")
     assert ended.returncode == 1 and "query '12'" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +10,7 @@ from werkzeug import Response
 
 from helpers.chat import chat
 from helpers.rollouts import make_predictions
+from helpers.scripts import run_script
 from searchtrain.config import Judge
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
@@ -172,18 +171,14 @@ def test_script_judges_every_split_whose_answers_are_known(httpserver, asked, tm
         )
     role = {"model": "j", "revision": "2", "serve": None, "timeout": 9, "attempts": 1}
     config = {"judge": CONFIG, "models": {"judge": role}, "cache": str(tmp_path / "cache")}
-    ended = subprocess.run(
-        [
-            sys.executable, str(ROOT / "scripts" / "judge.py"), *options,
-            "--predictions", str(tmp_path / "p.parquet"), str(tmp_path / "u.parquet"),
-            "--prompt", str(ROOT / "config/prompts/judge.jinja"),
-            "--servers", json.dumps({"judge": httpserver.url_for("").rstrip("/")}),
-            "--out", str(tmp_path / "judgements.parquet"),
-            "--report", str(tmp_path / "judge_report.json"),
-            "--config", json.dumps(config),
-        ],
-        capture_output=True,
-        text=True,
+    ended = run_script(
+        "judge", *options,
+        "--predictions", tmp_path / "p.parquet", tmp_path / "u.parquet",
+        "--prompt", ROOT / "config/prompts/judge.jinja",
+        "--servers", json.dumps({"judge": httpserver.url_for("").rstrip("/")}),
+        "--out", tmp_path / "judgements.parquet",
+        "--report", tmp_path / "judge_report.json",
+        "--config", json.dumps(config),
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     frame = schemas.read_table(tmp_path / "judgements.parquet", schemas.Judgements)

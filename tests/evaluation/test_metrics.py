@@ -1,14 +1,13 @@
 """Scores on cases worked out by hand, and the files that a grader reads."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from helpers.rollouts import make_predictions
+from helpers.scripts import run_script
 from searchtrain.config import Predict
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
@@ -229,17 +228,13 @@ def run_metrics(
             options += [f"--{name}", str(folder / f"{name}.json")]
     schemas.write_table(make_predictions(rows), folder / "p.parquet", schemas.Predictions)
     schemas.write_table(make_predictions(untrained), folder / "u.parquet", schemas.Predictions)
-    return subprocess.run(
-        [
-            sys.executable, str(ROOT / "scripts" / "metrics.py"), *options,
-            "--predictions", str(folder / "p.parquet"), str(folder / "u.parquet"),
-            "--metrics", str(folder / "out" / "metrics.json"),
-            "--dev-predictions", str(folder / "out" / "dev_predictions.json"),
-            "--out", str(folder / "out" / "test.json"),
-            "--config", json.dumps({"predict": short}),
-        ],
-        capture_output=True,
-        text=True,
+    return run_script(
+        "metrics", *options,
+        "--predictions", folder / "p.parquet", folder / "u.parquet",
+        "--metrics", folder / "out" / "metrics.json",
+        "--dev-predictions", folder / "out" / "dev_predictions.json",
+        "--out", folder / "out" / "test.json",
+        "--config", json.dumps({"predict": short}),
     )  # fmt: skip
 
 

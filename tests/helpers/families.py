@@ -88,8 +88,11 @@ FAMILIES = {
 """Name of the template's file -> its family."""
 
 
-def write_tokenizer(name: str, folder: Path) -> Any:
-    """A byte-level tokenizer of few words with a family's template, tokens and way to split."""
+def write_tokenizer(name: str, folder: Path, template: str | None = None) -> Any:
+    """A byte-level tokenizer of few words with a family's tokens and way to split.
+
+    `template`: a chat template in place of the family's own.
+    """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -122,7 +125,9 @@ def write_tokenizer(name: str, folder: Path) -> Any:
         pad_token=family.special[0 if family.bos is None else 1],
         clean_up_tokenization_spaces=False,
     )
-    tokenizer.chat_template = (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
+    if template is None:
+        template = (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
+    tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)
     return tokenizer
 

@@ -1,14 +1,13 @@
 """Seeds: what decontamination takes out, and how their sources are joined."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from helpers.questions import GOOD, make_frame, write
+from helpers.scripts import run_script
 from searchtrain.config import Seeds
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
@@ -91,11 +90,7 @@ def run_seeds(folder, train, **settings):
     }
     config = json.dumps({"seeds": settings})
     options = [text for name, path in files.items() for text in (f"--{name}", str(path))]
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "seeds.py"), *options, "--config", config],
-        capture_output=True,
-        text=True,
-    )
+    return run_script("seeds", *options, "--config", config)
 
 
 def test_script_writes_seeds_and_report_and_a_fault_leaves_them_alone(tmp_path):

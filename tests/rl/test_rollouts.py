@@ -4,13 +4,15 @@ import copy
 
 import pytest
 
+from helpers.conversations import make_student
 from helpers.library import ANSWER, SEARCH, Library
 from helpers.scribe import Scribe, encode, roll
 from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError
 from searchtrain.rl.generation import Generated
 from searchtrain.rl.rollouts import measure_rollouts
-from searchtrain.training.records import list_messages, tokenize_record
+from searchtrain.training.records import list_messages
+from searchtrain.training.served import Served, read_options
 
 
 def list_written(tokens):
@@ -70,7 +72,8 @@ def test_a_rollout_is_tokenized_as_its_training_record_is(tokenizer):
     }
     assert list_messages(record) == rollout.row["messages"]
     ids = list_ids(rollout.tokens)
-    assert ids == tokenize_record(record, tokenizer)[: len(ids)]
+    served = Served(tokenizer, read_options(make_student(), "tags"))
+    assert ids == served.encode(list_messages(record)).ids[: len(ids)]
 
 
 def test_what_the_model_wrote_is_not_tokenized_again(tokenizer):

@@ -182,6 +182,8 @@ def test_no_prediction_and_none_of_its_servers_knows_the_teacher(checkout):
         for job in found[key]:
             # The one trace is that its key is taken away: by `unset`, or from what a server has.
             rest = job.replace("unset XTEACHERX_KEY && ", "").replace('"XTEACHERX_KEY":null', "")
+            if "untrained/" in job:  # the base is told what the teacher is told, and asks nobody
+                rest = rest.replace("agent_teacher.jinja", "")
             assert not traces.search(rest), rest
     assert all("unset XTEACHERX_KEY && exec python" in job for job in found["predict"])
     students = [job for job in found["serve predict"] if "--server student" in job]

@@ -1,12 +1,11 @@
 """The plan against figures worked out by hand, and what happens when it does not fit the budget."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from helpers.scripts import run_script
 from searchtrain.config import Config, read_config
 from searchtrain.config.command import change_setting
 from searchtrain.config.section import merge_values
@@ -22,6 +21,7 @@ COUNTS = {"train": 1000, "dev": 20, "test": 100}
 SERVER = {"gpus": 4, "prompt": 10_000, "output": 1_000, "start": 360}
 PLANNED = {
     "data": {"test_answers": None},
+    "predict": {"untrained": False},
     "sample": {"total": 500},
     "trajectories": {"rollouts": 2, "shards": 2},
     "train": {"gpu": 8, "args": {"max_steps": -1, "num_train_epochs": 2}},
@@ -139,11 +139,17 @@ def test_steps_decide_how_much_is_trained_where_they_are_given():
     assert list_stages(plan)["checkpoint"]["output_tokens"] == 10 * 2 * 3 * 4 * 640
 
 
-def test_closed_book_and_the_base_are_planned_where_the_answers_are_known():
-    plan = make_plan(make_config(data={"test_answers": "a.json"}), COUNTS)
-    stages = list_stages(plan)
+def test_closed_book_is_planned_where_the_answers_are_known_and_the_base_on_what_is_known():
+    base = {"predict": {"untrained": True}}
+    stages = list_stages(make_plan(make_config(data={"test_answers": "a.json"}, **base), COUNTS))
     assert stages["predict"]["requests"] == 120 * 3 + 2 * 100
-    assert stages["predict_untrained"]["requests"] == 100 * 3
+    assert stages["predict_untrained"]["requests"] == 100 * 3 + 100
+    stages = list_stages(make_plan(make_config(**base), COUNTS))
+    assert stages["predict"]["requests"] == 120 * 3
+    assert stages["predict_untrained"]["requests"] == 20 * 3 + 20
+    # Three prompts of the agent, which grow by a turn and an observation each, and one to read.
+    agent, read = 3 * (400 + 20) + 3 * (80 + 500), 50 + 500 + 20
+    assert stages["predict_untrained"]["prompt_tokens"] == 20 * (agent + read)
 
 
 def test_a_slow_retriever_is_what_rollouts_wait_for():
@@ -197,11 +203,9 @@ def test_where_nothing_would_fit_no_value_is_promised():
 
 
 def run_plan(folder, config, *more):
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts/plan.py", "--config",
-         canonical_json(config.changes()), *more,
-         "--out", folder / "plan.json", "--text", folder / "plan.md"],
-        capture_output=True, text=True,
+    return run_script(
+        "plan", "--config", canonical_json(config.changes()), *more,
+        "--out", folder / "plan.json", "--text", folder / "plan.md",
     )  # fmt: skip
 
 
@@ -276,10 +280,9 @@ def test_hours_gone_by_count_and_the_clock_survives_restarts(tmp_path):
 @pytest.mark.parametrize(("mode", "status"), [("warn", 0), ("error", 1)])
 def test_a_stage_begins_with_a_look_at_the_clock(tmp_path, mode, status):
     (tmp_path / "task_clock.json").write_text('{"started": 0}')
-    ended = subprocess.run(
-        [sys.executable, ROOT / "scripts/budget.py", "--stage", "predict", "--rest", "1",
-         "--budget", "24", "--over-budget", mode, "--cache", tmp_path],
-        capture_output=True, text=True,
+    ended = run_script(
+        "budget", "--stage", "predict", "--rest", "1", "--budget", "24", "--over-budget", mode,
+        "--cache", tmp_path,
     )  # fmt: skip
     assert ended.returncode == status and "from predict on the plan has 1.00 h" in ended.stderr
 

@@ -1,19 +1,18 @@
 """Other chat data in the training set: what is taken, what is refused, what the student reads."""
 
 import json
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from helpers.conversations import make_student
 from helpers.export import run_export
 from helpers.rollouts import curate, make_rollout
+from searchtrain.agent.formats import FORMATS
 from searchtrain.config import Mix
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
-from searchtrain.training import recipe, sharegpt
+from searchtrain.training import sharegpt
 from searchtrain.training.mixing import mix_records, read_chats, sample_records
-from searchtrain.training.records import tokenize_record
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
 MANY = [{"prompt": f"What is {number}?", "output": "A number."} for number in range(40)]
@@ -188,56 +187,7 @@ def test_without_a_mix_the_bytes_are_those_of_the_search_records_alone(inputs):
     ended = run_export(inputs, "out", "--report", str(inputs / "r.json"), mix={"ratio": 9.0})
     assert ended.returncode == 0, ended.stderr
     curated = schemas.read_table(inputs / "curated.parquet", schemas.Curated)
-    records = sharegpt.make_records(curated, "At most 4 turns.")
+    records = sharegpt.make_records(curated, "At most 4 turns.", FORMATS["tags"], make_student())
     written = (inputs / "out" / "sft_dataset.json").read_text(encoding="utf-8")
     assert written == json.dumps(records, ensure_ascii=False, indent=1) + "\n"
     assert json.loads((inputs / "r.json").read_text())["mix"] is None
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory) -> Path:
-    """A folder with a tiny tokenizer that has Qwen2.5's chat template."""
-    from transformers import PreTrainedTokenizerFast
-
-    from searchtrain.demo import base
-
-    raw = base.train_tokenizer(["Hi there, what is a number?"] * 9, 400)
-    folder = tmp_path_factory.mktemp("base")
-    made = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=base.TURN_END)
-    made.chat_template = base.CHAT_TEMPLATE
-    made.save_pretrained(folder)
-    return folder
-
-
-def test_a_record_without_system_prompt_is_read_alike_in_training_and_served(tokenizer):
-    converter = pytest.importorskip("llamafactory.data.converter")
-    from llamafactory.data.parser import DatasetAttr
-    from llamafactory.data.template import TEMPLATES
-    from transformers import AutoTokenizer
-
-    loaded = AutoTokenizer.from_pretrained(tokenizer)
-    attributes = DatasetAttr("file", "f.json")
-    attributes.join(sharegpt.make_dataset_info("f.json")["sft_dataset"])
-    convert = converter.SharegptDatasetConverter(attributes, SimpleNamespace(media_dir=None))
-    # The laptop's tokenizer reads a space before what begins a text, but for a tag.
-    texts = turns("Hi", "<think>there</think>", "what", "<think>number</think>")
-    for system in ("", "Be brief."):
-        record = {"conversations": texts, "system": system}
-        read = convert(record)
-        pairs = TEMPLATES["qwen"].encode_multiturn(
-            loaded, read["_prompt"] + read["_response"], read["_system"], None
-        )
-        expected = [token for source, target in pairs for token in source + target]
-        assert tokenize_record(record, loaded) == expected
-        assert ("You are Qwen" in loaded.decode(expected)) is (system == "")
-
-
-def test_long_records_are_counted_and_too_many_are_an_error(tokenizer, tmp_path):
-    short = {"conversations": turns("Hi", "there"), "system": "x"}
-    long = {"conversations": turns("Hi", "a number " * 50), "system": ""}
-    path = write(tmp_path, [short, short, long])
-    lengths = recipe.check_lengths(path, tokenizer, 60, 0.5)
-    assert (lengths["records"], lengths["longer_than_cutoff"]) == (3, 1)
-    assert lengths["longest"] > 60 and lengths["tokens"] > lengths["longest"]
-    with pytest.raises(InputError, match="1 of 3 records are longer than cutoff_len 60"):
-        recipe.check_lengths(path, tokenizer, 60, 0.1)

@@ -9,11 +9,11 @@ from helpers.families import FAMILIES, FOLDER, write_tokenizer
 from searchtrain.config import Train
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import write_json
+from searchtrain.demo.base import CHAT_TEMPLATE
 from searchtrain.training import parity, recipe, sharegpt
 from searchtrain.training.records import list_messages, list_tools
 from searchtrain.training.served import Served, read_options
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no chat templates in {FOLDER}")
 CHAT = {
     "conversations": [
         {"from": "human", "value": "Hi"},
@@ -28,10 +28,20 @@ CHAT = {
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory):
     """Folder of each family's tiny tokenizer."""
+    if not FOLDER.is_dir():
+        pytest.skip(f"no chat templates in {FOLDER}")
     folders = {name: tmp_path_factory.mktemp("base") for name in FAMILIES}
     for name, folder in folders.items():
         write_tokenizer(name, folder)
     return folders
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory):
+    """The same with the laptop's template, which is Qwen2.5's but for native calls."""
+    folder = tmp_path_factory.mktemp("laptop")
+    write_tokenizer(QWEN25, folder, CHAT_TEMPLATE)
+    return folder
 
 
 def check(folder, records, base, family, tokens, student, form, **args):
@@ -87,18 +97,18 @@ def test_the_student_learns_what_it_writes_and_nothing_else(bases, family, form,
     assert texts[2].split(ends)[0].endswith("<answer>Oslo</answer>")
 
 
-def test_a_token_that_begins_in_the_students_text_is_the_students(bases):
+def test_a_token_that_begins_in_the_students_text_is_the_students(laptop):
     """Qwen's tokenizer joins the end of `</search>` with the line breaks behind it."""
     student = make_student()
     record = make_record("search_r1", student)
-    served = Served(load(bases[QWEN25]), read_options(student, "search_r1"))
+    served = Served(load(laptop[QWEN25]), read_options(student, "search_r1"))
     encoded = served.encode(list_messages(record))
     (joined,) = set(served.tokenize(">\n\n"))
     own = [own for token, own in zip(encoded.ids, encoded.own, strict=True) if token == joined]
     assert own == [True, False] * 2  # behind </search>, behind </information>
 
 
-def test_a_kind_of_record_that_is_rare_is_compared_too(bases, tmp_path):
+def test_a_kind_of_record_that_is_rare_is_compared_too(laptop, tmp_path):
     """Without a system prompt Qwen2.5's chat template writes one, and that of LLaMA-Factory for
     another family does not."""
     student = make_student()
@@ -106,7 +116,7 @@ def test_a_kind_of_record_that_is_rare_is_compared_too(bases, tmp_path):
 
     def run(template):
         args = {"template": template}
-        base = bases[QWEN25]
+        base = laptop
         return check(tmp_path, records, base, QWEN25, "template", student, "tags", **args)
 
     assert run("qwen3_nothink")["compared"] == parity.SAMPLE
@@ -141,13 +151,13 @@ def test_thinking_that_requests_switch_off_is_part_of_the_prompt(bases, tmp_path
         )
 
 
-def test_observations_go_as_the_students_server_takes_them(bases, tmp_path):
+def test_observations_go_as_the_students_server_takes_them(laptop, tmp_path):
     student = make_student(wire={"observations": "user"})
     record = make_record("tags", student)
     turns = [turn["from"] for turn in record["conversations"]]
     assert turns == ["human", "gpt", "human", "gpt", "human", "gpt"]
     assert record["conversations"][2]["value"].startswith("<tool_response>\n<information>")
-    check(tmp_path, [record], bases[QWEN25], QWEN25, "template", student, "tags")
+    check(tmp_path, [record], laptop, QWEN25, "template", student, "tags")
 
 
 def test_mixed_chats_go_with_records_that_have_tools(bases, tmp_path):
@@ -158,23 +168,21 @@ def test_mixed_chats_go_with_records_that_have_tools(bases, tmp_path):
         assert lengths["compared"] == 2
 
 
-def test_an_unknown_template_is_named(bases, tmp_path):
+def test_an_unknown_template_is_named(laptop, tmp_path):
     student = make_student()
     records = [make_record("tags", student)]
     with pytest.raises(InputError, match=r"train\.args\.template: Template qwenn does not exist"):
-        check(
-            tmp_path, records, bases[QWEN25], QWEN25, "template", student, "tags", template="qwenn"
-        )
+        check(tmp_path, records, laptop, QWEN25, "template", student, "tags", template="qwenn")
 
 
-def test_long_records_are_counted_and_too_many_are_an_error(bases, tmp_path):
+def test_long_records_are_counted_and_too_many_are_an_error(laptop, tmp_path):
     student = make_student()
     long = make_record("tags", student)
     records = [CHAT, CHAT, long]
 
     def run(**args):
         args = {"cutoff_len": 100, **args}
-        base = bases[QWEN25]
+        base = laptop
         return check(tmp_path, records, base, QWEN25, "template", student, "tags", **args)
 
     lengths = run()

@@ -5,16 +5,25 @@ from types import SimpleNamespace
 
 import pytest
 
+from helpers.conversations import make_student
 from helpers.export import run_export
 from helpers.rollouts import curate, make_rollout
+from searchtrain.agent.formats import FORMATS
 from searchtrain.core.errors import InputError
 from searchtrain.data import schemas
 from searchtrain.training import sharegpt
+from searchtrain.training.records import list_messages, list_tools
+
+STUDENT = make_student()
+
+
+def make_records(curated, system, form="tags"):
+    return sharegpt.make_records(curated, system, FORMATS[form], STUDENT)
 
 
 def test_record_has_the_student_prompt_and_every_other_text_as_it_was():
     curated = curate(make_rollout(queries=(("one",), ("two", "three"))))
-    (record,) = sharegpt.make_records(curated, "The student's prompt.")
+    (record,) = make_records(curated, "The student's prompt.")
     assert set(record) == {"conversations", "system"}
     assert record["system"] == "The student's prompt."
     messages = curated["messages"][0].to_list()
@@ -38,18 +47,18 @@ def test_record_has_the_student_prompt_and_every_other_text_as_it_was():
 def test_roles_that_do_not_alternate_are_an_error(tamper, part):
     curated = curate(make_rollout(tamper=tamper))
     with pytest.raises(InputError, match=f"rollout 'q1#0': .*{part}"):
-        sharegpt.make_records(curated, "prompt")
+        make_records(curated, "prompt")
 
 
 def test_blank_prompt_is_an_error():
     with pytest.raises(InputError, match="prompt is blank"):
-        sharegpt.make_records(curate(make_rollout()), " \n")
+        make_records(curate(make_rollout()), " \n")
 
 
 def test_llama_factory_reads_every_turn_and_the_prompt():
     converter = pytest.importorskip("llamafactory.data.converter")
     parser = pytest.importorskip("llamafactory.data.parser")
-    record = sharegpt.make_records(curate(make_rollout()), "The student's prompt.")[0]
+    record = make_records(curate(make_rollout()), "The student's prompt.")[0]
     entry = sharegpt.make_dataset_info("sft_dataset.json")["sft_dataset"]
     attributes = parser.DatasetAttr("file", entry["file_name"])
     attributes.join(entry)
@@ -84,6 +93,40 @@ def test_script_writes_the_same_bytes_again_and_names_an_undefined_variable(tmp_
 
 def test_records_stand_in_the_order_of_the_curated_rows():
     curated = curate(make_rollout("b", answer="Bergen"), make_rollout("a", answer="Oslo"))
-    records = sharegpt.make_records(curated, "p")
+    records = make_records(curated, "p")
     answers = [record["conversations"][-1]["value"] for record in records]
     assert "Bergen" in answers[0] and "Oslo" in answers[1]
+
+
+def test_a_growing_message_is_one_response():
+    (record,) = make_records(curate(make_rollout()), "Search.", "search_r1")
+    asked, said = record["conversations"]
+    assert record["system"] == "" and (asked["from"], said["from"]) == ("human", "gpt")
+    assert asked["value"].startswith("Search.") and "What is the capital?" in asked["value"]
+    assert said["value"].count("<information>") == 1
+    assert said["value"].endswith("<answer>Oslo</answer>")
+
+
+def test_native_calls_are_turns_of_their_own_and_every_record_has_the_functions(tmp_path):
+    curated = curate(make_rollout(queries=(("one", "two"),)))
+    schemas.write_table(curated, tmp_path / "curated.parquet", schemas.Curated)
+    (tmp_path / "agent.jinja").write_text("Search.")
+    chats = tmp_path / "chats.json"
+    chats.write_text(json.dumps([{"prompt": "Hi", "output": "Hello"}]))
+    student = {"models": {"student": {"format": "tool_calls"}}, "mix": {"ratio": 1.0}}
+    ended = run_export(tmp_path, "out", "--mix", str(chats), **student)
+    assert ended.returncode == 0, ended.stderr
+    record, chat = json.loads((tmp_path / "out/sft_dataset.json").read_text())
+    speakers = [turn["from"] for turn in record["conversations"]]
+    assert speakers == ["human", "function_call", "observation", "gpt"]
+    messages = list_messages(record)
+    (call,) = messages[2]["tool_calls"]
+    assert messages[2]["content"] == "I look it up."
+    assert json.loads(call["function"]["arguments"]) == {"queries": ["one", "two"]}
+    assert messages[3]["tool_call_id"] == call["id"]
+    assert "tool_call_id" not in messages[1]
+    (tool,) = list_tools(record)
+    assert tool["function"]["name"] == call["function"]["name"]
+    assert chat["tools"] == "" and list_tools(chat) == []
+    info = json.loads((tmp_path / "out/dataset_info.json").read_text())["sft_dataset"]
+    assert info["columns"]["tools"] == "tools"

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +9,7 @@ import pytest
 from werkzeug import Response
 
 from helpers.chat import chat
+from helpers.scripts import run_script
 from searchtrain.config import Verify
 from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
@@ -394,21 +393,17 @@ def test_script_writes_questions_held_out_file_and_report(httpserver, models, co
         "verifier": {**role, "model": "v", "revision": "2"},
     }
     config = {"verify": settings, "models": roles, "cache": str(tmp_path / "cache")}
-    ended = subprocess.run(
-        [
-            sys.executable, str(ROOT / "scripts" / "verify.py"),
-            "--trees", str(tmp_path / "trees.parquet"),
-            "--corpus", str(corpus),
-            "--solve-prompt", str(ROOT / "config/prompts/solve.jinja"),
-            "--verify-prompt", str(ROOT / "config/prompts/verify.jinja"),
-            "--servers", json.dumps(dict.fromkeys(["solver", "verifier", "retriever"], url)),
-            "--out", str(tmp_path / "tree_questions.parquet"),
-            "--held-out", str(tmp_path / "tree_test.json"),
-            "--report", str(tmp_path / "report.json"),
-            "--config", json.dumps(config),
-        ],
-        capture_output=True,
-        text=True,
+    ended = run_script(
+        "verify",
+        "--trees", tmp_path / "trees.parquet",
+        "--corpus", corpus,
+        "--solve-prompt", ROOT / "config/prompts/solve.jinja",
+        "--verify-prompt", ROOT / "config/prompts/verify.jinja",
+        "--servers", json.dumps(dict.fromkeys(["solver", "verifier", "retriever"], url)),
+        "--out", tmp_path / "tree_questions.parquet",
+        "--held-out", tmp_path / "tree_test.json",
+        "--report", tmp_path / "report.json",
+        "--config", json.dumps(config),
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     frame = schemas.read_table(tmp_path / "tree_questions.parquet", schemas.TreeQuestions)

@@ -14,10 +14,12 @@ import pytest
 import yaml
 
 from helpers.checkout import TARGET, copy_repository
+from helpers.conversations import make_student
 from helpers.processes import find_processes, wait_until
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
-from searchtrain.training.records import list_messages, tokenize_record
+from searchtrain.training.records import list_messages
+from searchtrain.training.served import Served, read_options
 
 QUESTIONS = {"tag", "sample", "questions"}
 EXPORT = {"curate", "sft_dataset"}
@@ -48,11 +50,13 @@ def test_the_build_has_answers_in_the_order_of_the_test_file(built):
     assert [row["id"] for row in answers] == [row["id"] for row in asked]
     assert all(set(row) == {"id", "predicted_answer"} for row in answers)
     metrics = read_json(results / "metrics.json")
-    assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained", "test_json"}
+    baselines = {"test_closed_book", "test_untrained", "test_retrieve_read"}
+    assert set(metrics) == {"dev", "test", *baselines, "test_json"}
     assert metrics["test_json"]["answers"] == 12
     assert metrics["test"]["n"] == 12 and metrics["dev"]["n"] == 8
     assert {"em_strict", "em_normalised", "f1", "mean_searches", "by_type"} <= set(metrics["test"])
     assert metrics["test_closed_book"]["mean_searches"] == 0
+    assert metrics["test_retrieve_read"]["mean_searches"] == 1
 
 
 def test_the_artefacts_fit_their_schemas(built):
@@ -93,23 +97,28 @@ def test_the_student_reads_in_training_what_it_reads_when_served(built):
     trained = get_dataset(template, model_args, data_args, training_args, stage="sft", **loaded)[
         "train_dataset"
     ]
-    served = AutoTokenizer.from_pretrained(results / "checkpoint")
+    tokenizer = AutoTokenizer.from_pretrained(results / "checkpoint")
+    served = Served(tokenizer, read_options(make_student(), "tags"))
     records = read_json(results / "sft_dataset.json")
     assert len(trained) == len(records) > 50
     for row, record in zip(trained, records, strict=True):
-        assert row["input_ids"] == tokenize_record(record, served)
         messages = list_messages(record)
+        assert row["input_ids"] == render(tokenizer, messages)
         own = set()
         for place, message in enumerate(messages):
             if message["role"] == "assistant":
-                asked = render(served, messages[:place], add_generation_prompt=True)
-                said = render(served, messages[: place + 1])
+                asked = render(tokenizer, messages[:place], add_generation_prompt=True)
+                said = render(tokenizer, messages[: place + 1])
                 assert row["input_ids"][: len(asked)] == asked
                 own |= set(range(len(asked), len(said)))
         labels = {place for place, label in enumerate(row["labels"]) if label != -100}
         assert labels == own
         assert all(row["labels"][place] == row["input_ids"][place] for place in own)
         assert any(message["role"] == "tool" for message in messages)
+        # And what the check before the training compares with is just that.
+        encoded = served.encode(messages)
+        assert encoded.ids == row["input_ids"]
+        assert {place for place, mine in enumerate(encoded.own) if mine} == own
 
 
 def test_no_server_is_left(built):
@@ -258,11 +267,15 @@ def test_killed_training_goes_on_from_its_saved_state(own):
     assert seen[-1] == 60
 
 
-def test_a_real_test_file_needs_no_answers_and_no_untrained_model(built, tmp_path):
+def test_a_real_test_file_needs_no_answers_and_the_base_answers_dev(built, tmp_path):
     overlay = tmp_path / "real.yaml"
     overlay.write_text("data: {test_answers: null, types: null}")
     plan = built.run(TARGET, "--dry-run", "--printshellcmds", configfiles=[str(overlay)]).stdout
-    assert "--splits dev test --prompt" in plan and "untrained/predictions.parquet" not in plan
+    assert "--splits dev test --prompt config/prompts/agent.jinja" in plan
+    assert (
+        "--splits dev_untrained dev_retrieve_read --prompt config/prompts/agent_teacher.jinja"
+        in plan
+    )
     assert "--test-answers" not in plan
 
 

@@ -79,7 +79,7 @@ async def _ask(attempt: "Attempt", policy: "Policy", trace: Trace, continues: bo
         )
     else:
         messages = _request_answer(form, trace)
-        completion = await policy.model.complete(messages, seed=attempt.seed)
+        completion = await policy.model.complete(messages, seed=attempt.seed, brief=True)
     trace.count(completion)
     return completion
 

@@ -8,7 +8,7 @@ not, is a row with a `stop_reason`, so one bad rollout costs one row; an excepti
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
@@ -86,6 +86,8 @@ class Policy:
 
     model: Model
     harness: Harness
+    answer: "Answer | None" = None
+    """How a question is answered; None: turn after turn."""
 
     def models(self) -> list[Model]:
         """Every model that a rollout asks."""
@@ -101,6 +103,10 @@ class Enough:
     """Accepted rollouts that end a question."""
     accept: Callable[[Mapping[str, Any]], bool]
     """Whether a row of `schemas.Trajectories` is accepted."""
+
+
+Answer = Callable[[Attempt, Policy, Search, Trace], Awaitable[str]]
+"""Answers a question and fills in the trace; returns the stop reason."""
 
 
 async def rollout(
@@ -123,7 +129,7 @@ async def _roll_out(
     error: BoundaryError | None = None
     try:
         with attribute_failures():
-            stop_reason = await _answer(attempt, policy, search, trace)
+            stop_reason = await (policy.answer or _answer)(attempt, policy, search, trace)
     except SearchError as caught:
         error, stop_reason = caught, "search_error"
     except BoundaryError as caught:

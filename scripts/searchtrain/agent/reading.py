@@ -52,7 +52,7 @@ class Reading:
     """Why there is no turn."""
     repairs: tuple[str, ...] = ()
     raw: str = ""
-    """What the model wrote, where that is not what is stored."""
+    """What the model wrote, where that is not what is stored; a server may keep a closing tag."""
     open: bool = False
     """The text ends inside a thought: a server may have stopped at a tag that the thought names, a
     model that thinks by itself has never come to an end."""
@@ -84,9 +84,9 @@ def read_text(
     except ProtocolError as broken:
         strict = read_strict(completion)
         fault = broken if completion.thought else strict.fault or broken
-        return replace(strict, turn=None, fault=fault, raw=raw * (raw != strict.text), open=is_open)
+        return replace(strict, turn=None, fault=fault, raw=_differ(raw, strict.text), open=is_open)
     text = grammar.render_turn(turn.think, queries=turn.queries, answer=turn.answer)
-    return Reading(text, turn, None, tuple(repairs), raw if raw != text else "", is_open)
+    return Reading(text, turn, None, tuple(repairs), _differ(raw, text), is_open)
 
 
 def read_strict(completion: Completion) -> Reading:
@@ -106,9 +106,9 @@ def read_call(completion: Completion, thoughts: Thoughts = "written") -> Reading
     except ProtocolError as fault:
         calls = [f"{call.name}({call.arguments})" for call in completion.calls]
         text = "\n".join(filter(None, [completion.text, *calls]))
-        return Reading(text, None, fault, (), raw if raw != text else "")
+        return Reading(text, None, fault, (), _differ(raw, text))
     text = grammar.render_turn(turn.think, queries=turn.queries, answer=turn.answer)
-    return Reading(text, turn, None, tuple(repairs), raw if raw not in (text, "") else "")
+    return Reading(text, turn, None, tuple(repairs), _differ(raw, text))
 
 
 def read_answer(
@@ -173,7 +173,7 @@ def _read_turn(
     repairs += parts.repairs + ["prose"] * bool(before)
     if kind := _name_tail(after):
         repairs.append(kind)
-    think = "\n".join(filter(None, (thought.strip() for thought in parts.thoughts)))
+    think = "\n".join(filter(None, dict.fromkeys(each.strip() for each in parts.thoughts)))
     unnamed = ANY_TAG.sub(lambda tag: tag[0].strip("<>"), think)
     repairs += ["named_tag"] * (unnamed != think)
     turn, tidied = _read_action(unnamed, name, body)
@@ -379,6 +379,11 @@ def _read_arguments(text: str) -> tuple[list[str], list[str]]:
     regular = isinstance(value, dict) and isinstance(value.get("queries"), list)
     queries = read_values(value)
     return join_words(queries or []), ["arguments"] * (not regular)
+
+
+def _differ(raw: str, text: str) -> str:
+    """What a model wrote, if that is not what is stored but for a closing tag."""
+    return "" if text in (raw, grammar.close_turn(raw)) else raw
 
 
 def _fault(text: str, kind: str) -> ProtocolError:

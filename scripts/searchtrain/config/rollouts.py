@@ -36,7 +36,10 @@ class Predict(Section):
 
     seed: Natural = setting(1)
     untrained: bool = wiring(
-        True, "also score the base model (only where the test answers are known)"
+        True,
+        "also score the base model, on the test questions where their answers are known, else on"
+        " dev: searching with the teacher's instructions, and after one search for the question as"
+        " it stands (retrieve, then read)",
     )
     max_failed_share: Share = setting(0.0)
     max_answer_words: Count = setting(

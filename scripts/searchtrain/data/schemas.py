@@ -26,8 +26,19 @@ LINEAGE = dict.fromkeys(("model", "revision", "prompt"), pl.String) | {"seed": p
 ANSWERED = ["answered", "forced_answer"]
 CUT_SHORT = ["turn_limit", "token_limit", "invalid_turn", "model_error", "search_error"]
 """How a rollout ends: with an answer, or without."""
-SPLITS = ["dev", "test", "test_closed_book", "test_untrained", "benchmarks"]
-"""The questions that a student answers: `benchmarks` holds the questions of all benchmark files."""
+SPLITS = [
+    "dev", "test", "test_closed_book", "test_untrained", "test_retrieve_read", "dev_untrained",
+    "dev_retrieve_read", "benchmarks",
+]  # fmt: skip
+"""What a student answers, and how. The first word says which questions: `benchmarks` are those of
+all benchmark files. Alone it is the product's way; `closed_book`: without searching; of the
+untrained model `untrained`: searching with the teacher's instructions, and `retrieve_read`: after
+one search for the question as it stands."""
+
+
+def name_questions(split: str) -> str:
+    """Which questions a split is about: dev, test or benchmarks."""
+    return split.partition("_")[0]
 
 
 class Table(pa.DataFrameModel):

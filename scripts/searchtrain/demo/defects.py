@@ -40,13 +40,20 @@ def list_mistakes(row: Mapping[str, Any], rates: Mapping[str, float]) -> list[st
     messages = [(message["role"], message["content"]) for message in row["messages"]]
     found: set[str] = set()
     hits: list[list[str]] = []
+    written = iter(row["raw"])
     for place, (role, text) in enumerate(messages):
-        if role != grammar.ASSISTANT or text.startswith(grammar.FORCED_PREFIX):
+        if role != grammar.ASSISTANT:
+            continue
+        raw = next(written)
+        if text.startswith(grammar.FORCED_PREFIX):
             continue
         seed = row["lineage"]["seed"]
         replayed, mistakes = decide_turn(row["question"], messages[:place], seed, rates)
-        _check_replay(row, text, replayed)
+        _check_replay(row, grammar.close_turn(raw or text), replayed)
         kinds = set(mistakes)
+        if "broken_tags" in kinds:
+            # One that was repaired is none, and of one that was not read nothing else came about.
+            kinds = kinds - {"broken_tags"} if raw else {"broken_tags"}
         observed = messages[place + 1][1] if place + 1 < len(messages) else ""
         # Not where a notice says that no search is left.
         if read_queries(text) and observed.startswith("<information>\nQuery: "):

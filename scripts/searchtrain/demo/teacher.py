@@ -64,13 +64,15 @@ def decide_turn(
         mistakes.append("wrong_answer")
     think, bad_manners = spoil_think(step.think, drawn, searches)
     if draw_share(rates, "broken_tags", messages, seed):
-        return break_tags(think, step, hash_parts(messages, seed)), ["broken_tags"]
+        broken = break_tags(think, step, hash_parts(messages, seed))
+        return broken, [*mistakes, *bad_manners, "broken_tags"]
     text = render_turn(think, queries=step.queries, answer=step.answer)
     return text, [*mistakes, *bad_manners]
 
 
 def finish_turn(question: str, messages: Messages) -> str:
-    """Finish a turn that the client began (`continue_final_message`), with an answer."""
+    """Finish a turn that the client began (`continue_final_message`), or reply to its request for
+    the answer."""
     passages = read_documents([text for role, text in messages if role == OBSERVATION])
     answer = choose_answer(question, passages)
     prefix = messages[-1][1]

@@ -1,6 +1,6 @@
 """`metrics.json`: the scores of every split whose answers are known, and the predictions listed.
 
-Invariant: a split is scored whole, but for the test splits that a run may leave out.
+Invariant: what the product answers is scored whole; baselines a run may leave out.
 """
 
 import logging
@@ -11,6 +11,7 @@ import polars as pl
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.text_table import format_table
+from searchtrain.data.schemas import SPLITS, name_questions
 from searchtrain.evaluation.predictions import (
     add_columns,
     add_verdicts,
@@ -21,7 +22,6 @@ from searchtrain.evaluation.scores import add_scores, score_answers
 
 logger = logging.getLogger(__name__)
 
-TEST_SPLITS = ("test", "test_closed_book", "test_untrained")
 SHOWN = {
     "n": "n", "EM strict": "em_strict", "EM normalised": "em_normalised", "substring": "substring",
     "F1": "f1", "judge": "judge", "searches": "mean_searches", "unanswered": "unanswered",
@@ -52,7 +52,7 @@ def make_metrics(
     labelled = dev.with_columns(
         pl.col("id").replace_strict(types, default=None, return_dtype=pl.String).alias("type")
     )
-    splits = {"dev": (dev, labelled, paths["dev"])}
+    known = {"dev": (dev, labelled, paths["dev"])}
     if answers is not None:
         unknown = list_others(test["id"], answers["id"])
         if not unknown.is_empty():
@@ -60,13 +60,17 @@ def make_metrics(
                 f"{paths['answers']}: no answer for id {unknown[0]!r} of {paths['test']}"
                 f" ({unknown.len()} such ids); give the answers of this test file or none"
             )
-        splits |= dict.fromkeys(TEST_SPLITS, (test, answers, paths["test"]))
+        known["test"] = (test, answers, paths["test"])
     if benchmarks is not None:
-        splits["benchmarks"] = (benchmarks, benchmarks, paths["benchmarks"])
+        known["benchmarks"] = (benchmarks, benchmarks, paths["benchmarks"])
     metrics = {}
     listings = {}
-    for split, (questions, labels, path) in splits.items():
-        complete = split not in TEST_SPLITS[1:]
+    for split in SPLITS:
+        name = name_questions(split)
+        if name not in known:
+            continue
+        questions, labels, path = known[name]
+        complete = split == name
         rows = select_split(predictions, split, questions, complete=complete, path=path)
         if rows.is_empty():
             continue

@@ -89,13 +89,14 @@ class ModelClient:
         prefill: str = "",
         schema: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] = (),
+        brief: bool = False,
     ) -> Completion:
         """See `Model.complete`; `prefill` needs a dialect that continues messages.
 
         Raises ModelError when the attempts are used up, ServiceError when the endpoint refuses
         everyone or another model answers than the one that may.
         """
-        asked = (messages, stop, prefill, schema, tools)
+        asked = (messages, stop, prefill, schema, tools, brief)
         key = make_key(self.role, self._make_body(*asked, seed=seed, dialect=self.role.speaks))
         stored = self._purchaser.recall(key)
         if stored is not None:
@@ -142,11 +143,12 @@ class ModelClient:
         prefill: str,
         schema: Mapping[str, Any] | None,
         tools: Sequence[Mapping[str, Any]],
+        brief: bool,
         *,
         seed: int,
         dialect: Dialect,
     ) -> dict[str, Any]:
-        return make_body(self.role, messages, seed, stop, prefill, schema, tools, dialect)
+        return make_body(self.role, messages, seed, stop, prefill, schema, tools, brief, dialect)
 
     async def _ask(self, asked: tuple[Any, ...], seed: int) -> dict[str, Any]:
         """One attempt, with as many requests as it takes to be understood."""
@@ -156,8 +158,8 @@ class ModelClient:
             body = self._make_body(*asked, seed=seed, dialect=dialect)
             if room is not None:
                 body[dialect.length] = room
-            _, _, prefill, schema, _ = asked
-            answer = await self._send(body, dialect, brief=bool(prefill or schema))
+            *_, prefill, schema, _, brief = asked
+            answer = await self._send(body, dialect, brief=brief or bool(prefill or schema))
             if not isinstance(answer, Refusal):
                 return answer
             if answer.has_no_room and answer.status < 500:

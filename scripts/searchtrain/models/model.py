@@ -62,13 +62,15 @@ class Model(Protocol):
         prefill: str = "",
         schema: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] = (),
+        brief: bool = False,
     ) -> Completion:
         """Write the next assistant message.
 
         `stop`: strings at which a server may stop; not every one does, or keeps them. `prefill`:
         text that the message begins with (not part of the answer). `schema`: JSON Schema that the
         answer must fit; whether it does or not, it is returned as it came. `tools`: functions that
-        the model may call, as OpenAI's API has them.
+        the model may call, as OpenAI's API has them. `brief`: no thought is wanted, as with a
+        prefill or a schema: it is switched off where that can be.
         Raises ModelError, and another SearchTrainError when nobody can be answered.
         """
         ...

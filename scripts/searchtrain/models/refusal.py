@@ -45,7 +45,9 @@ NO_MODEL = re.compile(
 ROLES = re.compile(
     r"tool_call_id|role ['\"]?tool|'tool' must be a response|has tool role", re.IGNORECASE
 )
-FORMATS = re.compile(r"response_format|json_schema|grammar error|guided|structured", re.IGNORECASE)
+FORMATS = re.compile(
+    r"response_format|json.?(?:schema|mode)|grammar error|structured", re.IGNORECASE
+)
 STREAM = re.compile(r"only support stream|non-streaming calls", re.IGNORECASE)
 STOP = re.compile(r"(?:^|[.'\"`\s])stop(?:$|['\"`\s.])", re.IGNORECASE)
 NEXT_FORM = {"json_schema": "json_object", "value": "none", "json_object": "none"}

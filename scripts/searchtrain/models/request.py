@@ -27,6 +27,7 @@ def make_body(
     prefill: str = "",
     schema: Mapping[str, Any] | None = None,
     tools: Sequence[Mapping[str, Any]] = (),
+    brief: bool = False,
     dialect: Dialect | None = None,
 ) -> dict[str, Any]:
     """The fields of a chat completion, those of an SDK's `extra_body` included.
@@ -37,7 +38,7 @@ def make_body(
     dialect = dialect or role.speaks
     sent = [_adapt_observation(message, dialect) for message in messages]
     body: dict[str, Any] = {"model": role.model, "seed": seed, **dialect.always}
-    body |= _choose_thinking(role, dialect, brief=bool(schema or prefill)) | dict(role.sampling)
+    body |= _choose_thinking(role, dialect, brief or bool(schema or prefill)) | dict(role.sampling)
     extra: dict[str, Any] = dict(body.pop("extra_body", {}))
     native = role.reasoning == "native"
     if schema and native and not dialect.quiet and "max_tokens" in body:
@@ -46,7 +47,7 @@ def make_body(
         body["stop"] = list(stop)
         extra |= dialect.keeps_stop
     if tools:
-        body["tools"] = list(tools)
+        body["tools"] = [dict(tool) for tool in tools]
     if schema:
         sent = _ask_for_object(body, sent, schema, dialect.answers)
     if prefill:

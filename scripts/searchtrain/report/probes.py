@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchtrain.agent import loop, setup
+from searchtrain.agent import grammar, loop, setup
 from searchtrain.agent.refiner import FINDINGS_SCHEMA, render_request
 from searchtrain.config import Config
-from searchtrain.core.errors import SearchTrainError
+from searchtrain.core.errors import ProtocolError, SearchTrainError
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
 from searchtrain.evaluation.judge import VERDICT_SCHEMA
 from searchtrain.models.asker import Asker
@@ -156,17 +156,30 @@ async def _ask(client: ModelClient, kind: Kind, prompts: Path) -> str:
 
 
 async def _roll_out(client: ModelClient, config: Config, prompts: Path) -> str:
-    """A rollout of at most two turns; raises SearchTrainError when it has none that is valid."""
+    """A rollout of at most two turns; raises SearchTrainError when one is not valid."""
     few = config.trajectories.limits.model_copy(update={"max_turns": 2})
     harness = setup.make_harness(config, client.role, few, prompts / "agent_teacher.jinja")
     attempt = loop.Attempt("probe", QUESTION, (), "probe", (), 0, SEED)
     row, error = await loop.rollout(attempt, loop.Policy(client, harness), OnePassage())
     if error is not None:
         raise error
-    if not row["searches"] and not row["answer"]:
-        turn = next((m["content"] for m in row["messages"] if m["role"] == "assistant"), "")
+    for place, message in enumerate(row["messages"]):
+        if message["role"] == grammar.ASSISTANT:
+            _check_turn(message["content"], client, first=place == 2)
+    repaired = f"{len(row['repairs'])} repairs ({', '.join(sorted(set(row['repairs'])))}), "
+    return f"{repaired * bool(row['repairs'])}{row['searches']} searches, then {row['stop_reason']}"
+
+
+def _check_turn(text: str, client: ModelClient, *, first: bool) -> None:
+    try:
+        grammar.parse_turn(text)
+    except ProtocolError as fault:
+        role = client.role
+        remedy = "check its reasoning, format and dialect"
+        if not first and role.speaks.observations == "tool":
+            # Templates of R1 and Llama have no use for role `tool`.
+            remedy = "set its wire to {observations: user}"
         raise SearchTrainError(
-            f"a rollout ends with {row['stop_reason']} and no valid turn; the first is"
-            f" {turn[:200]!r}: check reasoning, format and dialect of models.{client.role.name}"
-        )
-    return f"{row['searches']} searches, then {row['stop_reason']}"
+            f"{'the first turn' if first else 'a turn after an observation'} of a rollout is not"
+            f" valid ({fault.kind}): {text[:200]!r}; {remedy} (models.{role.name})"
+        ) from None

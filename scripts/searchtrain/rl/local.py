@@ -130,6 +130,7 @@ class Session:
         prefill: str = "",
         schema: Mapping[str, Any] | None = None,
         tools: Sequence[Mapping[str, Any]] = (),
+        brief: bool = False,
     ) -> Completion:
         """See `Model.complete`; each turn of a rollout has random numbers of its own.
 

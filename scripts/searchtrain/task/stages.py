@@ -126,21 +126,24 @@ def _plan_training(config: Config, counts: Mapping[str, int]) -> Stage:
 
 
 def _plan_predictions(config: Config, counts: Mapping[str, int]) -> list[Stage]:
-    """Dev and test; where the test's answers are known closed-book and by the base, too."""
+    """Dev and test, the test closed-book where its answers are known; and the base's answers to the
+    test, or else to dev: searching as the teacher does, and after one search."""
     turns, system = config.plan.turns, config.plan.tokens.student_system
     scored = config.data.test_answers is not None
 
-    def answer(name: str, searching: int, closed: int) -> Stage:
-        open_book = _count_rollouts(config, searching, turns, system)
-        # Closed-book a rollout takes two requests: the turn that would search is thrown away.
-        alone = _count_rollouts(config, 2 * closed, 1, system)
-        work = Work(*map(add, open_book, alone))
-        searches = searching * (turns - 1)
-        return _time_requests(config, name, "student", searching + closed, work, searches)
-
-    stages = [answer("predict", counts["dev"] + counts["test"], counts["test"] * scored)]
-    if scored and config.predict.untrained and not config.models.student.endpoint:
-        stages.append(answer("predict_untrained", counts["test"], 0))
+    number, closed = counts["dev"] + counts["test"], counts["test"] * scored
+    searching = _count_rollouts(config, number, turns, system)
+    # Closed-book a rollout takes two requests: the turn that would search is thrown away.
+    alone = _count_rollouts(config, 2 * closed, 1, system)
+    work, searches = Work(*map(add, searching, alone)), number * (turns - 1)
+    stages = [_time_requests(config, "predict", "student", number + closed, work, searches)]
+    if config.predict.untrained and not config.models.student.endpoint:
+        number, tokens = counts["test" if scored else "dev"], config.plan.tokens
+        searching = _count_rollouts(config, number, turns, tokens.teacher_system)
+        reading = _count_rollouts(config, number, 1, system + tokens.observation)
+        work, searches = Work(*map(add, searching, reading)), number * turns
+        name = "predict_untrained"
+        stages.append(_time_requests(config, name, "student", 2 * number, work, searches))
     return stages
 
 

@@ -154,14 +154,14 @@ def compare(trainer: Trainer, served: Served, record: Record, where: str) -> Non
         if prompt != expected.ids[:begin]:
             place = find_difference(prompt, expected.ids)
             raise InputError(
-                f"{where}: turn {number}: its prompt ends {_show(trainer, prompt, place)} and goes on"
-                f" {_show(trainer, expected.ids, place)} once it is written: the tokenizer joins the"
-                f" two; use another {ELSE}"
+                f"{where}: turn {number}: its prompt ends {_show(trainer, prompt, place)} and goes"
+                f" on {_show(trainer, expected.ids, place)} once it is written: the tokenizer joins"
+                f" the two; use another {ELSE}"
             )
     if trainer.tokenizer.eos_token_id not in expected.ids[begins[-1] :]:
         raise InputError(
-            f"{where}: the last turn ends {_show(trainer, expected.ids, len(expected.ids))}, without"
-            f" {trainer.tokenizer.eos_token!r}, at which the server stops; use another"
+            f"{where}: the last turn ends {_show(trainer, expected.ids, len(expected.ids))}, which"
+            f" has no {trainer.tokenizer.eos_token!r}, at which the server stops; use another"
             " train.args.template or base"
         )
 

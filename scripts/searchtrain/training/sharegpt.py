@@ -28,9 +28,10 @@ def make_records(
     """One record per row of `schemas.Curated`: `{conversations: [{from, value}], system}`, and
     `tools` where the format has some.
 
-    `written`: the student's format; `student`: how its server takes observations. Raises InputError naming the rollout when its roles do not alternate as LLaMA-Factory demands
-    (it would drop such a record with no more than a warning), or when `system` is blank (the
-    template would put in a prompt of its own).
+    `written`: the student's format; `student`: how its server takes observations. Raises InputError
+    naming the rollout when its roles do not alternate as LLaMA-Factory demands (it would drop such
+    a record with no more than a warning), or when `system` is blank (the template would put in a
+    prompt of its own).
     """
     if not system.strip():
         raise InputError("the student's prompt is blank; write config/prompts/agent.jinja")

@@ -124,6 +124,19 @@ class Project:
         """What that prompt includes."""
         return self.included(Path(self.agent_prompt(wildcards)).stem)
 
+    def student_prompt(self, wildcards: Any) -> str:
+        """The prompt with which a student answers."""
+        return self.prompt(students.find_prompt(self.config, wildcards.student))
+
+    def student_included(self, wildcards: Any) -> list[str]:
+        """What that prompt includes."""
+        return self.included(students.find_prompt(self.config, wildcards.student))
+
+    def read_prompt(self, wildcards: Any) -> list[str]:
+        """The prompt of retrieve, then read, of whoever answers so."""
+        splits = students.list_splits(self.config, wildcards.student)
+        return [self.prompt("read")] * any(split.endswith("retrieve_read") for split in splits)
+
     def included(self, *names: str) -> list[str]:
         """The files that prompt files include."""
         files = [list_prompt_files(self.folder / self.prompt(name))[1:] for name in names]

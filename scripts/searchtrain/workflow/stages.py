@@ -77,7 +77,10 @@ STAGES = {
     "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
     "grpo": Stage(("rl.trainer",), ("grpo",), search="agent"),
-    "predict": Stage(("agent.loop",), ("predict",), search="agent", student=True, timed=True),
+    "predict": Stage(
+        ("agent.loop", "agent.retrieve_read"), ("predict",),
+        search="agent", student=True, timed=True,
+    ),
     "benchmarks": Stage(("evaluation.benchmarks",)),
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
     "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),

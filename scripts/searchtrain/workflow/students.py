@@ -43,9 +43,11 @@ def list_students(config: Config) -> dict[str, Student]:
     benchmarks = ["benchmarks"] * bool(config.data.benchmarks)
     closed_book = ["test_closed_book"] * (config.data.test_answers is not None)
     splits = ("dev", "test", *benchmarks)
+    scored = "test" if closed_book else "dev"  # questions whose answers are known
+    baselines = (f"{scored}_untrained", f"{scored}_retrieve_read")
     students = [
         Student("student", "", "<results>/checkpoint", ("dev", "test", *closed_book, *benchmarks)),
-        Student("untrained", "untrained/", config.train.base, ("test_untrained",)),
+        Student("untrained", "untrained/", config.train.base, baselines),
         Student("grpo", "grpo/", "<results>/grpo/checkpoint", splits),
     ]
     for number in range(1, config.rounds.count):
@@ -86,8 +88,7 @@ def round_of(config: Config, place: str) -> int:
 
 def scores_untrained(config: Config) -> bool:
     """Whether the base model's answers are scored beside the student's."""
-    known = config.data.test_answers is not None
-    return known and config.predict.untrained and not config.models.student.endpoint
+    return config.predict.untrained and not config.models.student.endpoint
 
 
 # Inputs and parameters of rules, by the place of a round's data.
@@ -124,6 +125,11 @@ def find_base(config: Config, place: str) -> str:
     if number == 1 or config.rounds.base == "first":
         return config.train.base
     return student_after(config, number - 1).folder
+
+
+def find_prompt(config: Config, place: str) -> str:
+    """The prompt of its agent, by name: what was not trained to search is told in full."""
+    return "agent_teacher" if place == "untrained/" else "agent"
 
 
 def find_folder(config: Config, place: str) -> str:
