@@ -12,6 +12,7 @@ from searchtrain.search.extract import Extractors
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BUILDS = (
+    "workflow/test_scale.py",
     "workflow/test_infoseek.py",
     "workflow/test_slurm.py",
     "workflow/test_workflow.py",
