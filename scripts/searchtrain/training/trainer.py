@@ -64,8 +64,8 @@ def train(
     files = [hash_file(dataset), hash_file(info), hash_model(base)]
     inputs = [*files, recipe, list_versions(), settings.processes, settings.attention]
     if served:
-        template = [hash_file(file) for name in TEMPLATE for file in sorted(base.glob(name))]
-        inputs += [asdict(served), template]
+        inputs.append(asdict(served))
+        inputs += [hash_file(file) for name in TEMPLATE for file in base.glob(name)]
     run_dir = work / digest(inputs)[:16]
     recipe["output_dir"] = str(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
