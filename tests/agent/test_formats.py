@@ -7,6 +7,7 @@ import pytest
 from helpers.library import OSLO
 from searchtrain.agent import grammar
 from searchtrain.agent.formats import FORMATS, IN_THOUGHT, find_thoughts, open_format
+from searchtrain.agent.reading import read_turn
 from searchtrain.core.errors import InputError
 from searchtrain.models.model import Call, Completion
 from searchtrain.models.request import make_body
@@ -69,7 +70,7 @@ def test_search_r1_inside_a_thought():
     assert IN_THOUGHT.make_request(MESSAGES[:2])[1] == "<think>\n" and "</think>" not in prefill
 
     def read(text):
-        return IN_THOUGHT.read(Completion(text, "stop", 1, 1, False), "native")
+        return read_turn(Completion(text, "stop", 1, 1, False), IN_THOUGHT, "native")
 
     searched = read("Okay, I look it up. <search>Oslo</search>")
     assert searched.turn == grammar.Turn("Okay, I look it up.", queries=("Oslo",))
@@ -124,7 +125,7 @@ def test_a_turn_is_read_back_from_what_is_trained_on(name):
             Call(call["function"]["name"], call["function"]["arguments"])
             for call in rendered.get("tool_calls", ())
         )
-        reading = form.read(Completion(rendered["content"], "stop", 1, 1, False, calls=calls))
+        reading = read_turn(Completion(rendered["content"], "stop", 1, 1, False, calls=calls), form)
         assert reading.text == message["content"] and not reading.repairs
         assert reading.turn == grammar.parse_turn(message["content"])
 
@@ -141,6 +142,15 @@ def test_a_format_that_the_endpoint_does_not_take_is_refused():
     assert open_format("tags", native) is FORMATS["tags"]
 
 
+def test_a_model_that_thinks_gets_its_thoughts_back_beside_its_calls():
+    """Else DeepSeek answers 400: `reasoning_content` must be passed back."""
+    form = open_format("tool_calls", Role("teacher", "m", reasoning="native"))
+    turn = form.render_messages(MESSAGES[:3])[2]
+    assert (turn["content"], turn["reasoning_content"]) == ("", "I need it.")
+    student = open_format("tool_calls", Role("student", "m", dialect="vllm", reasoning="native"))
+    assert student is FORMATS["tool_calls"]
+
+
 def test_thoughts_are_where_the_role_says():
     assert find_thoughts(Role("t", "m")) == "written"
     assert find_thoughts(Role("t", "m", reasoning="native", dialect="vllm")) == "native"
@@ -148,7 +158,7 @@ def test_thoughts_are_where_the_role_says():
 
 
 def test_what_a_model_is_told_fits_its_format():
-    fault = FORMATS["tags"].read(Completion("No.", "stop", 1, 1, False)).fault
+    fault = read_turn(Completion("No.", "stop", 1, 1, False), FORMATS["tags"]).fault
     assert "think block" in FORMATS["tags"].explain(fault)
     told = FORMATS["tool_calls"].explain(fault)
     assert "Call the tool search" in told and "block, and" in told and "search block" not in told

@@ -44,6 +44,7 @@ def test_reports_are_added():
         {
             "rollouts": {"planned": 6, "run": 4, "saved": 2, "saved_share": 0.3333},
             "stop_reasons": reasons,
+            "repairs": {"fence": 2} if "answered" in reasons else {"prose": 1, "fence": 1},
             "tokens": {"prompt": 40, "completion": 8},
             "models": {"teacher": {"requests": 3, "dollars": 0.1}},
             "search": {},
@@ -56,6 +57,7 @@ def test_reports_are_added():
         },
         "tokens": {"prompt": 80, "completion": 16},
         "stop_reasons": {"answered": 4, "turn_limit": 1},
+        "repairs": {"fence": 3, "prose": 1},
         "models": {"teacher": {"requests": 6, "dollars": 0.2}},
         "search": {},
     }  # fmt: skip

@@ -25,7 +25,7 @@ FORCED = re.compile(
 )
 """How a user message says that the answer is wanted at once."""
 ENDED = "<information>\nNo more searches are allowed. Answer now.\n</information>"
-QUESTION = re.compile(r"(?:^|\n)\s*Question:\s*(.+?)\s*$", re.DOTALL)
+QUESTION = re.compile(r"(?:^|\s)Question:\s*([^\n]+)")
 """The question at the end of a prompt that is itself the user message (Search-R1)."""
 
 
@@ -98,6 +98,8 @@ def read_dialogue(messages: Sequence[Mapping[str, Any]], *, continues: bool) -> 
             turns.append((OBSERVATION, text))
         elif not any(known == "user" for known, _ in turns):
             turns.append(("user", _read_question(text)))
+            asked = QUESTION.search(text)
+            forced = bool(asked and FORCED.search(text, asked.end()))
         else:
             inner = TOOL_RESPONSE.fullmatch(text)
             observed = inner[1] if inner else text

@@ -37,7 +37,14 @@ def digest_all(library):
 @pytest.fixture
 def library(tmp_path):
     """A copy of the library to change."""
-    return Path(shutil.copytree(LIBRARY, tmp_path / "searchtrain"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(LIBRARY, tmp_path / "searchtrain", ignore=ignored))
+
+
+@pytest.fixture(scope="module")
+def before():
+    """The digests of the library as it is."""
+    return digest_all(LIBRARY)
 
 
 class Reword(ast.NodeTransformer):
@@ -80,23 +87,19 @@ def count_texts(file):
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_messages_log_lines_and_docstrings_make_no_rule_stale(library, room):
-    before = digest_all(library)
+def test_messages_log_lines_and_docstrings_make_no_rule_stale(library, before, room):
     for file in (library / room).glob("*.py"):
         reword(file)
-    code.digest_file.cache_clear()
     assert digest_all(library) == before
 
 
 @pytest.mark.parametrize("module", code.NEUTRAL)
-def test_what_is_neutral_makes_no_rule_stale_whatever_it_does(library, module):
-    before = digest_all(library)
+def test_what_is_neutral_makes_no_rule_stale_whatever_it_does(library, before, module):
     path = library.joinpath(*module.split("."))
     files = list(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
     assert files
     for file in files:
         file.write_text(file.read_text() + "\n\ndef more(value):\n    return value + 1\n")
-    code.digest_file.cache_clear()
     assert digest_all(library) == before
 
 
@@ -127,12 +130,10 @@ def test_command_lines_are_no_part_of_a_rule():
         ("rl/rewards.py", {"grpo"}),
     ],
 )
-def test_a_change_of_what_is_done_concerns_the_stages_that_run_it(library, module, stale):
+def test_a_change_of_what_is_done_concerns_the_stages_that_run_it(library, before, module, stale):
     """On the laptop's config, which searches by BM25 and has no refiner."""
-    before = digest_all(library)
     file = library / module
     file.write_text(file.read_text() + "\nMORE = 1\n")
-    code.digest_file.cache_clear()
     after = digest_all(library)
     changed = {name for (config, name) in before if config == "laptop" and
                before[config, name] != after[config, name]}  # fmt: skip

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from searchtrain.agent import grammar
-from searchtrain.agent.formats import Format, find_thoughts
-from searchtrain.agent.reading import Reading, Thoughts, read_answer, read_strict, render_raw
+from searchtrain.agent.formats import Format, Thoughts, find_thoughts
+from searchtrain.agent.reading import Reading, read_answer, read_strict, render_raw
 from searchtrain.agent.trace import OPENING, Trace
 from searchtrain.core.errors import ModelError
 from searchtrain.models.model import Completion, Message
@@ -20,30 +20,24 @@ from searchtrain.models.model import Completion, Message
 if TYPE_CHECKING:
     from searchtrain.agent.loop import Attempt, Policy
 
-REQUEST = (
-    "No more searches are allowed. Give the answer now, a word or a phrase inside <answer> and"
-    " </answer>, and nothing else."
-)
-"""What a model is asked that does not continue a message."""
-
 
 async def force_answer(attempt: "Attempt", policy: "Policy", trace: Trace, reason: str) -> str:
     """Ask for the answer; returns the stop reason, `reason` itself if none came.
 
-    When the answer is blank it is asked for once more with the question alone. Raises ModelError
-    when the model fails, or has no room for the question alone.
+    When the answer is blank it is asked for with the question alone, then in words, then with
+    another seed. Raises ModelError when the model fails, or has no room for the question alone.
     """
     if reason == "invalid_turn":
         trace.drop_broken()
     trace.drop_open_turn()
     if not policy.harness.repairs:
         return await _force_strictly(attempt, policy, trace)
-    role = policy.model.role
+    role, seed = policy.model.role, attempt.seed
     thoughts = find_thoughts(role)
     continues = role.continues and thoughts == "written" and not policy.harness.format.tools
     while True:
         try:
-            completion = await _ask(attempt, policy, trace, continues)
+            completion = await _ask(seed, policy, trace, continues)
         except ModelError as error:
             if error.kind == "context_length" and trace.drop_turn():
                 continue
@@ -64,32 +58,37 @@ async def force_answer(attempt: "Attempt", policy: "Policy", trace: Trace, reaso
                 pass
         elif continues:
             continues = False
+        elif seed == attempt.seed:
+            seed += 1
         else:
             return reason
 
 
-async def _ask(attempt: "Attempt", policy: "Policy", trace: Trace, continues: bool) -> Completion:
-    """The rest of a message that begins to answer, or a reply to `REQUEST`."""
+async def _ask(seed: int, policy: "Policy", trace: Trace, continues: bool) -> Completion:
+    """The rest of a message that begins to answer, or a reply to `grammar.FORCED_REQUEST`."""
     form = policy.harness.format
     if continues:
         messages, begun = form.make_request(trace.messages)
         prefill = begun + grammar.FORCED_PREFIX
         completion = await policy.model.complete(
-            messages, seed=attempt.seed, stop=form.stop, prefill=prefill
+            messages, seed=seed, stop=form.stop, prefill=prefill
         )
     else:
         messages = _request_answer(form, trace)
-        completion = await policy.model.complete(messages, seed=attempt.seed, brief=True)
+        completion = await policy.model.complete(messages, seed=seed, brief=True)
     trace.count(completion)
     return completion
 
 
 def _request_answer(form: Format, trace: Trace) -> list[Message]:
-    """The conversation with `REQUEST` behind it; two user messages in turn are one."""
+    """The conversation and the request; two user messages in turn are one."""
     *earlier, last = form.render_messages(trace.messages)
     if last["role"] != "user":
-        return [*earlier, last, {"role": "user", "content": REQUEST}]
-    return [*earlier, {**last, "content": f"{last['content'].rstrip()}\n\n{REQUEST}"}]
+        return [*earlier, last, {"role": "user", "content": grammar.FORCED_REQUEST}]
+    return [
+        *earlier,
+        {**last, "content": f"{last['content'].rstrip()}\n\n{grammar.FORCED_REQUEST}"},
+    ]
 
 
 def _read(completion: Completion, thoughts: Thoughts, continues: bool) -> Reading | None:
@@ -107,7 +106,7 @@ def _read(completion: Completion, thoughts: Thoughts, continues: bool) -> Readin
 
 async def _force_strictly(attempt: "Attempt", policy: "Policy", trace: Trace) -> str:
     """The same with the answer as it came, for a model that is trained on what it wrote."""
-    completion = await _ask(attempt, policy, trace, continues=True)
+    completion = await _ask(attempt.seed, policy, trace, continues=True)
     begun = grammar.FORCED_PREFIX
     text = begun + completion.text.removeprefix(begun)
     reading = read_strict(replace(completion, text=text))

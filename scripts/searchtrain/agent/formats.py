@@ -1,24 +1,26 @@
 """How a turn is written on the wire: the formats, and the only module that knows their forms.
 
 A stored trajectory has one form, that of `grammar`. A format makes chat messages of it, which are
-what a request holds and what SFT data are made from, and reads a model's completion back.
+what a request holds and what SFT data are made from; `reading` reads a model's completion back.
 Invariant: a conversation is rendered in one way, so what a student is trained on is what it is
-served, and `read` of a rendered turn gives that turn.
+served, and reading a rendered turn gives that turn.
 """
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-from searchtrain.agent import grammar, reading
-from searchtrain.agent.reading import Reading, Thoughts
+from searchtrain.agent import grammar
 from searchtrain.core.errors import InputError, ProtocolError
-from searchtrain.models.model import Completion, Message
+from searchtrain.models.model import Message
 from searchtrain.models.role import Role
 
+Thoughts = Literal["written", "native", "hidden"]
+"""How a model thinks: in the text, with the tags that the prompt asks for; by itself, in a field or
+in a text whose tag the chat template has opened; by itself, and nobody is shown it."""
 Stored = Sequence[Mapping[str, str]]
 """A conversation as it is stored: system (or none), user, then assistant and tool in turn."""
 
@@ -63,6 +65,8 @@ class Format:
     """What the environment begins every assistant message with."""
     in_thought: bool = False
     """Whether a model that thinks by itself acts inside its thought."""
+    thought_field: str = ""
+    """Where the thought beside a native call stands; empty: in the content."""
 
     def render_messages(self, messages: Stored) -> list[Message]:
         """A stored conversation as chat messages; it may end anywhere."""
@@ -71,10 +75,6 @@ class Format:
     def make_request(self, messages: Stored) -> tuple[list[Message], str]:
         """What a model is asked for the next turn: messages, and a text that it goes on with."""
         return self.render_messages(messages), ""
-
-    def read(self, completion: Completion, thoughts: Thoughts = "written") -> Reading:
-        """What a model wrote as a turn of the grammar, repaired where it can be (`reading`)."""
-        return reading.read_text(completion, thoughts)
 
     def explain(self, fault: ProtocolError) -> str:
         """What a model is told whose turn can not be read."""
@@ -132,10 +132,6 @@ class InThought(SearchR1):
 
     __slots__ = ()
 
-    def read(self, completion: Completion, thoughts: Thoughts = "written") -> Reading:
-        """As in `Format.read`, with actions inside the thought."""
-        return reading.read_text(completion, thoughts, in_thought=True)
-
     def _write_turn(self, turn: str) -> str:
         return THINK.sub("", turn)
 
@@ -144,7 +140,9 @@ class ToolCalls(Format):
     """`tool_calls`: native function calling, with the thought as the message's content.
 
     The last turn is the thought and `<answer>…</answer>`. A turn that can not be read stays as
-    text, and the notice on it is a user message, since it answers no call.
+    text, and the notice on it is a user message, since it answers no call. A model that thinks by
+    itself gets its thoughts back in a field, as DeepSeek demands and Qwen3's template writes; not a
+    student, which is trained on what stands in the content.
     """
 
     __slots__ = ()
@@ -157,7 +155,7 @@ class ToolCalls(Format):
             text = message["content"]
             if message["role"] == grammar.ASSISTANT:
                 called = f"call_{count}"
-                rendered.append(_render_call(text, called))
+                rendered.append(self._render_call(text, called))
                 called = called if "tool_calls" in rendered[-1] else ""
                 count += bool(called)
             elif message["role"] == grammar.OBSERVATION:
@@ -168,16 +166,28 @@ class ToolCalls(Format):
                 rendered.append(dict(message))
         return rendered
 
-    def read(self, completion: Completion, thoughts: Thoughts = "written") -> Reading:
-        """See `Format.read`; tags, or a call written as text, are read as well."""
-        return reading.read_call(completion, thoughts)
-
     def explain(self, fault: ProtocolError) -> str:
         """See `Format.explain`."""
         return (
             f"That turn was not valid ({fault.kind.replace('_', ' ')}). Call the tool search with a"
             " list of queries, or write one answer block, and nothing else."
         )
+
+    def _render_call(self, text: str, name: str) -> Message:
+        """An assistant turn with its call, its answer, or as it is."""
+        try:
+            turn = grammar.parse_turn(text)
+        except ProtocolError:
+            return {"role": grammar.ASSISTANT, "content": text}
+        if turn.answer is not None:
+            content = f"{turn.think}\n\n<answer>{turn.answer}</answer>".lstrip()
+            return {"role": grammar.ASSISTANT, "content": content}
+        arguments = json.dumps({"queries": list(turn.queries)}, ensure_ascii=False)
+        call = {
+            "id": name, "type": "function", "function": {"name": "search", "arguments": arguments},
+        }  # fmt: skip
+        said = {"content": "", self.thought_field or "content": turn.think}
+        return {"role": grammar.ASSISTANT, **said, "tool_calls": [call]}
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -189,10 +199,21 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 """By the names of `models.<role>.format`."""
 IN_THOUGHT = InThought("search_r1", opening="<think>\n", in_thought=True)
+THINKING_CALLS = replace(FORMATS["tool_calls"], thought_field="reasoning_content")
+
+
+def find_thoughts(role: Role) -> Thoughts:
+    """How a role's model thinks. OpenAI's reasoning models show nobody what they think."""
+    if role.reasoning != "native":
+        return "written"
+    return "hidden" if role.dialect == "openai_reasoning" else "native"
 
 
 def open_format(name: str, role: Role) -> Format:
     """The format `name` as a role writes it; raises InputError where its endpoint can not."""
+    thoughts = find_thoughts(role)
+    if name == "tool_calls" and thoughts == "native" and role.name != "student":
+        return THINKING_CALLS
     if name != "search_r1":
         return FORMATS[name]
     if not role.continues:
@@ -201,14 +222,7 @@ def open_format(name: str, role: Role) -> Format:
             f" an endpoint of dialect {role.dialect} begins a new one; set dialect: vllm or sglang"
             " if it is one of these, or format: tags"
         )
-    return IN_THOUGHT if role.reasoning == "native" else FORMATS[name]
-
-
-def find_thoughts(role: Role) -> Thoughts:
-    """How a role's model thinks. OpenAI's reasoning models show nobody what they think."""
-    if role.reasoning != "native":
-        return "written"
-    return "hidden" if role.dialect == "openai_reasoning" else "native"
+    return IN_THOUGHT if thoughts == "native" else FORMATS[name]
 
 
 def _join_question(messages: Stored) -> list[Mapping[str, str]]:
@@ -227,19 +241,3 @@ def _show_results(observation: str) -> str:
         lines = [line for line in lines if not line.startswith("Query: ")]
     shown = "\n".join(PASSAGE.sub(r"\1(Title: ", line) for line in lines)
     return f"\n\n<information>{shown}\n</information>\n\n"
-
-
-def _render_call(text: str, name: str) -> Message:
-    """An assistant turn with its call, its answer, or as it is."""
-    try:
-        turn = grammar.parse_turn(text)
-    except ProtocolError:
-        return {"role": grammar.ASSISTANT, "content": text}
-    if turn.answer is not None:
-        content = f"{turn.think}\n\n<answer>{turn.answer}</answer>".lstrip()
-        return {"role": grammar.ASSISTANT, "content": content}
-    arguments = json.dumps({"queries": list(turn.queries)}, ensure_ascii=False)
-    call = {
-        "id": name, "type": "function", "function": {"name": "search", "arguments": arguments},
-    }  # fmt: skip
-    return {"role": grammar.ASSISTANT, "content": turn.think, "tool_calls": [call]}

@@ -36,6 +36,11 @@ ENUMERATION = re.compile(r"^\(?(\d+)[.)]\s+(?=\S)")
 FORCED_THINK = "I can not search any more, so I answer with what I know."
 FORCED_PREFIX = f"<think>{FORCED_THINK}</think>\n<answer>"
 """What the last assistant turn begins with once searching is over (see `forced`)."""
+FORCED_REQUEST = (
+    "No more searches are allowed. Give the answer now, a word or a phrase inside <answer> and"
+    " </answer>, and nothing else."
+)
+"""What a model is asked then that does not continue a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ import polars as pl
 from searchtrain.agent import grammar
 from searchtrain.agent.forced import force_answer
 from searchtrain.agent.formats import FORMATS, Format, find_thoughts
-from searchtrain.agent.reading import Reading, read_strict
+from searchtrain.agent.reading import Reading, read_strict, read_turn
 from searchtrain.agent.trace import Trace
+from searchtrain.agent.validity import ValidityCheck
 from searchtrain.config.limits import Limits
 from searchtrain.core.errors import BoundaryError, ModelError, SearchError
 from searchtrain.core.files import digest
@@ -213,11 +214,11 @@ async def _take_turn(attempt: Attempt, policy: Policy, trace: Trace) -> tuple[Re
     if not harness.repairs:
         reading = read_strict(completion)
         return reading, reading.turn is None and completion.finish_reason == "length"
-    reading = form.read(completion, thoughts)
+    reading = read_turn(completion, form, thoughts)
     if reading.open and stop and completion.finish_reason == "stop":
         whole = await ask()
         trace.count(whole)
-        again = form.read(whole, thoughts)
+        again = read_turn(whole, form, thoughts)
         reading = again if again.turn else read_strict(completion)
     endless = reading.open and thoughts == "native"
     return reading, reading.turn is None and (endless or completion.finish_reason == "length")
@@ -336,21 +337,27 @@ async def run_rollouts(
     max_failed_share: float,
     setting: str,
     enough: Enough | None = None,
+    *,
+    needs_turns: bool = False,
 ) -> pl.DataFrame:
     """Run all rollouts; returns `schemas.Trajectories` rows in the order of the attempts.
 
     With `enough` a question's rollouts that it makes needless are not run and have no row. Raises
     SearchTrainError when more than `max_failed_share` of them end in a failure of a model, of the
-    search or of the program; `setting` is what the config calls that limit.
+    search or of the program; `setting` is what the config calls that limit. Also when the first
+    rollouts have no valid turn at all and `needs_turns`, as training data do: without, a student
+    that has learnt nothing may still be scored.
     """
     failures = FailureLimit(len(attempts), max_failed_share, setting)
     models = policy.models()
+    check = ValidityCheck(policy.model.role, policy.harness.format.name, ends=needs_turns)
     progress = StageProgress(len(attempts), models)
 
     async def work(attempt: Attempt) -> dict[str, Any]:
-        row, error = await rollout(attempt, policy, search)
+        row, error, trace = await _roll_out(attempt, policy, search)
         progress.advance(failed=error is not None)
         failures.count(error)
+        check.count(trace)
         return row
 
     async def work_off(group: Sequence[Attempt]) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ text whose `<think>` the chat template has opened. Invariant: a turn that is rea
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from searchtrain.agent import grammar
+from searchtrain.agent.formats import Format, Thoughts
 from searchtrain.agent.grammar import ANY_TAG, Turn
 from searchtrain.agent.tidying import (
     BOXED,
@@ -35,10 +35,6 @@ CALL_TEXT = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|$)", re.DOTAL
 SEARCH = "search"
 BRIEF = 12
 """Words of a line that may be an answer alone."""
-
-Thoughts = Literal["written", "native", "hidden"]
-"""How a model thinks: in the text, with the tags that the prompt asks for; by itself, in a field or
-in a text whose tag the chat template has opened; by itself, and nobody is shown it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +63,13 @@ class _Parts:
     repairs: list[str] = field(default_factory=list)
     needed: bool = False
     """Whether there is no thought where one should be."""
+
+
+def read_turn(completion: Completion, form: Format, thoughts: Thoughts = "written") -> Reading:
+    """A turn as a model writes it in a format."""
+    if form.tools:
+        return read_call(completion, thoughts)
+    return read_text(completion, thoughts, in_thought=form.in_thought)
 
 
 def read_text(

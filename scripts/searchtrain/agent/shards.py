@@ -45,7 +45,8 @@ def add_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     total: dict[str, Any] = _add(reports)
     rollouts, tokens = total["rollouts"], sum(total["tokens"].values())
     total["rollouts"] = count_rollouts(rollouts["planned"], rollouts["run"], tokens)
-    total["stop_reasons"] = dict(sorted(total["stop_reasons"].items()))
+    for counts in ("stop_reasons", "repairs"):
+        total[counts] = dict(sorted(total[counts].items()))
     return total
 
 

@@ -24,8 +24,8 @@ class Limits(Section):
     topk: Count = setting(2, "passages per query")
     force_answer: bool = setting(
         False,
-        "end a rollout that may search no more with a turn that can only answer (InfoSeeker's);"
-        " needs a server that continues a message",
+        "end a rollout that may not go on, for whatever limit, context or broken turn, with a turn"
+        " that can only answer (InfoSeeker's)",
     )
 
 

@@ -49,10 +49,11 @@ CITY_PATTERN = re.compile(
 )
 COUNTRY_PATTERN = re.compile(r"A country\." + "".join(OPTIONAL[3:]))
 DOCUMENT = re.compile(
-    r"^Doc \d+ \(Title: (.*?)\) (.*(?:\n(?!Doc \d+ \(Title: |Query: |</information>).*)*)",
+    r"^(?:<information>)?Doc \d+ ?\(Title: (.*?)\) "
+    r"(.*(?:\n(?!Doc \d+ ?\(Title: |Query: |</information>).*)*)",
     re.MULTILINE,
 )
-"""A document of an observation; a web page's text has several lines."""
+"""A document of an observation, Search-R1's too; a web page's text has several lines."""
 ELLIPSIS = re.compile(r"\.{3}|…")
 FRAGMENTS = {name: re.compile(rf"\b{pattern}") for name, pattern in PATTERNS.items()}
 """Facts of a passage whose beginning is missing, as in a search engine's snippet."""

@@ -9,8 +9,7 @@ Invariant: an answer is a function of (messages, response format, seed) and the 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from searchtrain.agent.forced import REQUEST
-from searchtrain.agent.grammar import OBSERVATION
+from searchtrain.agent.grammar import FORCED_REQUEST, OBSERVATION
 from searchtrain.demo.browser import extend_tree
 from searchtrain.demo.draws import draw_share
 from searchtrain.demo.judge import judge_answer, judge_trajectory
@@ -51,8 +50,8 @@ def write_reply(body: Mapping[str, Any], rates: Mapping[str, float]) -> str:
     if fields is None:
         if messages[-1][0] == "assistant":
             return finish_turn(text, messages)
-        if messages[-1][0] == "user" and messages[-1][1].endswith(REQUEST):
-            return finish_turn(text.removesuffix(REQUEST).rstrip(), messages)
+        if messages[-1][0] == "user" and messages[-1][1].endswith(FORCED_REQUEST):
+            return finish_turn(text.removesuffix(FORCED_REQUEST).rstrip(), messages)
         return decide_turn(text, messages, seed, rates)[0]
     play = next((role for names, role in ROLES.items() if fields.issuperset(names)), None)
     if play is None:
