@@ -18,7 +18,6 @@ from openai.resources.chat.completions import AsyncCompletions
 from searchtrain.config import Config, Sampling
 from searchtrain.config.dialects import Dialect
 from searchtrain.core.errors import ModelError, SearchTrainError, ServiceError
-from searchtrain.core.network import is_loopback
 from searchtrain.models.identity import check_context, check_name, is_same_model
 from searchtrain.models.model import Completion, Message
 from searchtrain.models.purchase import Purchaser, find_excess, read_retry_after
@@ -27,6 +26,7 @@ from searchtrain.models.reply import make_completion, read_reply
 from searchtrain.models.request import make_body, make_key
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import Role, find_section, make_role
+from searchtrain.models.transport import make_options
 from searchtrain.serving.endpoint import wait_ready
 
 logger = logging.getLogger(__name__)
@@ -76,8 +76,7 @@ class ModelClient:
             api_key=role.read_key(),
             max_retries=0,
             timeout=role.timeout,
-            # A proxy from the environment must not be asked for this machine's own servers.
-            http_client=openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(base)),
+            http_client=openai.DefaultAsyncHttpxClient(**make_options(base)),
         )
 
     async def complete(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from searchtrain.core.errors import InputError, ServiceError
-from searchtrain.core.network import is_loopback
 from searchtrain.models.role import Role
+from searchtrain.models.transport import make_options
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def read_cards(url: str, key: str) -> dict[str, dict[str, Any]] | None:
     import openai  # slow to import, and the workflow itself reads no cards
 
     base = url if url.endswith("/v1") else f"{url}/v1"
-    transport = openai.DefaultHttpxClient(trust_env=not is_loopback(base))
+    transport = openai.DefaultHttpxClient(**make_options(base))
     try:
         with openai.OpenAI(
             base_url=base, api_key=key, timeout=TIMEOUT_S, max_retries=1, http_client=transport

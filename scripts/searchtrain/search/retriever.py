@@ -15,7 +15,7 @@ import orjson
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from searchtrain.core.errors import SearchError
-from searchtrain.core.network import is_loopback
+from searchtrain.models.transport import make_options
 from searchtrain.search import Search
 from searchtrain.search.retry import is_passing, is_passing_status
 
@@ -62,8 +62,7 @@ class RetrieverClient(Search):
         self._http = httpx2.AsyncClient(
             timeout=timeout,
             limits=httpx2.Limits(max_connections=concurrency),
-            # A proxy from the environment must not be asked for this machine's own servers.
-            trust_env=not is_loopback(self.url),
+            **make_options(self.url),
         )
 
     async def search(

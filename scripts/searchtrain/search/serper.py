@@ -17,9 +17,9 @@ import orjson
 from searchtrain import config
 from searchtrain.core.errors import InputError, SearchError, SearchTrainError, ServiceError
 from searchtrain.core.files import digest
-from searchtrain.core.network import is_loopback
 from searchtrain.models.purchase import Counts, Purchaser, find_excess, read_retry_after
 from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.transport import make_options
 from searchtrain.search.retry import is_passing_status
 
 REFUSED = {401, 403}
@@ -66,8 +66,7 @@ class SerperClient:
         self._http = httpx2.AsyncClient(
             timeout=settings.timeout,
             limits=httpx2.Limits(max_connections=settings.concurrency),
-            # A proxy from the environment must not be asked for this machine's own servers.
-            trust_env=not is_loopback(url),
+            **make_options(url),
         )
 
     async def search(self, query: str) -> dict[str, Any]:

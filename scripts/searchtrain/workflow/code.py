@@ -28,6 +28,7 @@ NEUTRAL = (
     "models.progress",
     "models.purchase",
     "models.request_cache",
+    "models.transport",
     "search.index",
     "search.retriever",
     "search.retry",
