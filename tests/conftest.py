@@ -1,5 +1,6 @@
 """Fixtures that several rooms share, and the order of the test files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,11 @@ import pytest
 from helpers.checkout import copy_repository
 from searchtrain.search.extract import Extractors
 
+# Read when torch is loaded: threads that share busy cores mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 BUILDS = (
+    "workflow/test_scale.py",
     "workflow/test_infoseek.py",
     "workflow/test_slurm.py",
     "workflow/test_workflow.py",

@@ -61,6 +61,14 @@ def test_config_yaml_holds_every_default_and_a_comment_fits_the_page():
         ),
         ({"models": {"judge": {"temperature": 0.5}}}, "unknown key models.judge.temperature"),
         (
+            {"models": {"student": {"format": "tool_calls"}}},
+            "models.student: format: tool_calls needs vllm.args {enable-auto-tool-choice: true",
+        ),
+        (
+            {"models": {"student": {"vllm": {"args": {"chat-template": "mine.jinja"}}}}},
+            "models.student: vllm: chat-template: the student is trained and served with",
+        ),
+        (
             {"tag": {"max_failed_share": 2}},
             "tag.max_failed_share: 2 is not allowed; it must be a number from 0 to 1 (of the",
         ),

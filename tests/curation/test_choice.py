@@ -204,6 +204,7 @@ def test_a_question_without_a_tree_passes_the_rules_on_trees():
     assert curated.height == 1
 
 
+@pytest.mark.build
 def test_rules_on_trees_judge_alike_in_several_processes(monkeypatch):
     monkeypatch.setattr(choice, "SLICE", 3)
     rollouts = make_frame(*(
@@ -500,6 +501,7 @@ def test_difficulty_follows_the_rule_on_correctness_that_is_on():
     assert curated["difficulty"].to_list() == [0.5]
 
 
+@pytest.mark.build
 def test_several_processes_judge_as_one_does(monkeypatch):
     monkeypatch.setattr(choice, "SLICE", 7)
     rollouts = make_frame(

@@ -22,6 +22,7 @@ CONFIG: dict[str, Any] = {
     "shares": {"single_hop": 0.25, "two_hop": 0.35, "three_hop": 0.15, "comparison": 0.25},
     "max_answer_share": 0.04,
 }
+FEW = {**CONFIG, "sizes": {**CONFIG["sizes"], "train": 50}}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,14 @@ def facts(passages: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """Facts by title, read from the text of the passages and from nothing else."""
     pairs = [row["contents"].split("\n", 1) for row in passages]
     return {title.strip('"'): read_passage(text) for title, text in pairs}
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same world with fewer training questions."""
+    folder = tmp_path_factory.mktemp("few")
+    world.write_world(folder, config.World(**FEW))
+    return folder
 
 
 def load(folder: Path, split: str) -> list[dict[str, Any]]:
@@ -156,21 +165,19 @@ def test_comparisons_are_decided_by_population(facts: dict[str, dict[str, str]])
     assert solve("Which country has the larger city, Large or Lost?", places) is None
 
 
-def test_same_seed_same_bytes_other_seed_other_questions(folder: Path, tmp_path: Path) -> None:
-    world.write_world(tmp_path / "again", config.World(**CONFIG))
-    world.write_world(tmp_path / "other", config.World(**{**CONFIG, "seed": 2}))
-    names = sorted(path.name for path in folder.iterdir())
+def test_same_seed_same_bytes_other_seed_other_questions(few: Path, tmp_path: Path) -> None:
+    world.write_world(tmp_path / "again", config.World(**FEW))
+    world.write_world(tmp_path / "other", config.World(**{**FEW, "seed": 2}))
+    names = sorted(path.name for path in few.iterdir())
     assert names == sorted(path.name for path in (tmp_path / "again").iterdir())
     for name in names:
-        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-    assert (folder / "test.json").read_bytes() != (tmp_path / "other" / "test.json").read_bytes()
+        assert (few / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert (few / "test.json").read_bytes() != (tmp_path / "other" / "test.json").read_bytes()
 
 
-def test_a_larger_train_split_leaves_dev_and_test_alone(folder: Path, tmp_path: Path) -> None:
-    sizes = {**CONFIG["sizes"], "train": 50}
-    world.write_world(tmp_path, config.World(**{**CONFIG, "sizes": sizes}))
+def test_a_larger_train_split_leaves_dev_and_test_alone(folder: Path, few: Path) -> None:
     for name in ("dev.json", "test.json", "test_answers.json"):
-        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
+        assert (folder / name).read_bytes() == (few / name).read_bytes()
 
 
 def test_too_few_cities_is_an_input_error(tmp_path: Path) -> None:
@@ -208,13 +215,11 @@ def test_details_add_facts_and_links_to_neighbours(detailed: world.World) -> Non
 
 
 def test_details_change_no_question_and_without_them_no_passage(
-    folder: Path, tmp_path: Path, detailed: world.World
+    few: Path, tmp_path: Path, detailed: world.World
 ) -> None:
-    world.write_world(tmp_path / "off", config.World(**{**CONFIG, "details": False}))
-    world.write_world(tmp_path / "on", config.World(**{**CONFIG, "details": True}))
-    for path in folder.iterdir():
-        assert (tmp_path / "off" / path.name).read_bytes() == path.read_bytes()
-        same = (tmp_path / "on" / path.name).read_bytes() == path.read_bytes()
+    world.write_world(tmp_path, config.World(**{**FEW, "details": True}))
+    for path in few.iterdir():
+        same = (tmp_path / path.name).read_bytes() == path.read_bytes()
         assert same == (path.name != "passages.jsonl")
     plain = world.build_world(cities_per_country=2)
     for title, passage in plain.passages.items():

@@ -269,11 +269,17 @@ def test_script_writes_scores_and_answers_in_the_order_of_the_files(tmp_path):
     assert "test_closed_book" in ended.stderr
 
 
-def test_without_test_answers_only_dev_is_scored_and_the_test_is_answered(tmp_path):
-    ended = run_metrics(tmp_path, GOOD, answers=None)
+def test_without_test_answers_dev_is_scored_the_base_too_and_the_test_is_answered(tmp_path):
+    base = [("dev_untrained", "d1", "x"), ("dev_untrained", "d2", "Beatles")]
+    base += [("dev_retrieve_read", "d1", "Paris"), ("dev_retrieve_read", "d2", "Beatles")]
+    ended = run_metrics(tmp_path, GOOD, answers=None, untrained=base)
     assert ended.returncode == 0, ended.stderr
-    assert set(read(tmp_path, "metrics.json")) == {"dev", "test_json"}
-    assert read(tmp_path, "metrics.json")["dev"]["by_type"] == {}
+    metrics = read(tmp_path, "metrics.json")
+    assert set(metrics) == {"dev", "dev_untrained", "dev_retrieve_read", "test_json"}
+    assert (metrics["dev_untrained"]["n"], metrics["dev_untrained"]["em_strict"]) == (2, 0.5)
+    assert metrics["dev_retrieve_read"]["em_strict"] == 1
+    assert "dev_retrieve_read" in ended.stderr  # in the table
+    assert metrics["dev"]["by_type"] == {}
     assert len(read(tmp_path, "test.json")) == 2
 
 

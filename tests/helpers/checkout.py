@@ -37,8 +37,9 @@ class Checkout:
         `left_machine`.
         """
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        kept = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
         return {
-            **os.environ,
+            **kept,
             "PATH": path,
             "HF_HUB_OFFLINE": "1",
             "PYTHONPATH": str(ROOT / "tests/loopback"),

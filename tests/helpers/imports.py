@@ -1,6 +1,7 @@
 """What a program imports of this project, directly or not."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 
@@ -16,13 +17,21 @@ def list_code(script: Path, root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _list_imports(file: Path, root: Path) -> list[Path]:
+@cache
+def list_names(file: Path) -> frozenset[str]:
+    """The modules that a file names in an import, and what it takes from them, dotted."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
+
+
+@cache
+def _list_imports(file: Path, root: Path) -> list[Path]:
+    names = list_names(file)
     paths = []
     for name in names:
         parts = name.split(".")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from helpers.checkout import ROOT
+from searchtrain.config import Limits, describe_limits
 from searchtrain.core.errors import PromptError
 from searchtrain.models.prompts import list_prompt_files, render_prompt
 
@@ -36,3 +38,15 @@ def test_faults_name_the_file_and_the_place(tmp_path, text, said):
 def test_missing_prompt(tmp_path):
     with pytest.raises(PromptError, match="not found"):
         render_prompt(tmp_path / "gone.jinja")
+
+
+@pytest.mark.parametrize("format_name", ["tags", "search_r1", "tool_calls"])
+def test_a_teacher_reasons_at_length_where_the_config_says_so(format_name):
+    """SimpleDeepSearcher's way; the laptop's students are too small to learn from more."""
+    told = describe_limits(Limits(max_queries=1), format_name)
+    short, long = (
+        render_prompt(ROOT / "config/prompts/agent_teacher.jinja", thought=thought, **told)
+        for thought in ("short", "long")
+    )
+    assert "one to three short sentences" in short and "short sentences" not in long
+    assert "for as long as it takes" in long and "lines" not in long

@@ -51,6 +51,7 @@ def test_a_query_that_matches_nothing_has_no_hits(index, query):
     assert index.rank(query, 3) == []
 
 
+@pytest.mark.build  # numba compiles for some seconds
 @pytest.mark.parametrize("query", ["Springfield", "capital Poland Springfield", "Łódź", "zzzz"])
 @pytest.mark.parametrize("topk", [1, 2, 3, 7, 9])
 def test_a_large_index_is_compiled_and_answers_the_same(

@@ -354,6 +354,7 @@ def test_pooling_is_the_mean_unless_the_folder_says_otherwise(encoder):
     assert np.allclose(Encoder(encoder, 256).encode(texts), expected, atol=1e-5)
 
 
+@pytest.mark.build
 def test_processes_of_their_own_encode_the_same(encoder):
     texts = [passage["contents"] for passage in PASSAGES] * 3
     alone = Encoder(encoder, 64).encode(texts, "passage: ")

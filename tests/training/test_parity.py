@@ -4,8 +4,19 @@ import itertools
 
 import pytest
 
-from helpers.conversations import CASES, QWEN3, QWEN25, make_record, make_student
+from helpers.checkout import ROOT
+from helpers.conversations import (
+    CASES,
+    LLAMA,
+    QWEN3,
+    QWEN25,
+    QWQ,
+    R1,
+    make_record,
+    make_student,
+)
 from helpers.families import FAMILIES, FOLDER, write_tokenizer
+from searchtrain.agent.formats import FORMATS
 from searchtrain.config import Train
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import write_json
@@ -101,7 +112,7 @@ def test_a_token_that_begins_in_the_students_text_is_the_students(laptop):
     """Qwen's tokenizer joins the end of `</search>` with the line breaks behind it."""
     student = make_student()
     record = make_record("search_r1", student)
-    served = Served(load(laptop[QWEN25]), read_options(student, "search_r1"))
+    served = Served(load(laptop), read_options(student, "search_r1"))
     encoded = served.encode(list_messages(record))
     (joined,) = set(served.tokenize(">\n\n"))
     own = [own for token, own in zip(encoded.ids, encoded.own, strict=True) if token == joined]
@@ -199,6 +210,20 @@ def test_long_records_are_counted_and_too_many_are_an_error(laptop, tmp_path):
     recipe.check_lengths(lengths, tmp_path, settle(0.5))
     with pytest.raises(InputError, match="1 of 3 records are longer than cutoff_len 100"):
         recipe.check_lengths(lengths, tmp_path, settle(0.1))
+
+
+def test_the_readme_says_what_goes_with_what():
+    bases = {QWEN25: "Qwen2.5", QWEN3: "Qwen3", QWQ: "QwQ", R1: "R1 distill", LLAMA: "Llama 3"}
+    rows = {family: {} for family in bases}
+    for family, form, reasoning, template, served in CASES:
+        if served is None:
+            word = "`served`" + ", native" * (reasoning == "native") if template else "as it is"
+            rows[family][form] = word
+    readme = (ROOT / "README.md").read_text().splitlines()
+    for family, base in bases.items():
+        words = [rows[family].get(form, "refused") for form in FORMATS]
+        cells = [f"{base}, `{FAMILIES[family].template}`", *words]
+        assert f"| {' | '.join(cells)} |" in readme
 
 
 def load(folder):

@@ -113,8 +113,10 @@ def test_native_calls_are_turns_of_their_own_and_every_record_has_the_functions(
     (tmp_path / "agent.jinja").write_text("Search.")
     chats = tmp_path / "chats.json"
     chats.write_text(json.dumps([{"prompt": "Hi", "output": "Hello"}]))
-    student = {"models": {"student": {"format": "tool_calls"}}, "mix": {"ratio": 1.0}}
-    ended = run_export(tmp_path, "out", "--mix", str(chats), **student)
+    calling = {"enable-auto-tool-choice": True, "tool-call-parser": "hermes"}
+    student = {"format": "tool_calls", "vllm": {"args": calling}}
+    values = {"models": {"student": student}, "mix": {"ratio": 1.0}}
+    ended = run_export(tmp_path, "out", "--mix", str(chats), **values)
     assert ended.returncode == 0, ended.stderr
     record, chat = json.loads((tmp_path / "out/sft_dataset.json").read_text())
     speakers = [turn["from"] for turn in record["conversations"]]

@@ -1,6 +1,8 @@
 """The training stage: what it refuses, and how it starts the trainer."""
 
 import itertools
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,10 @@ import yaml
 from safetensors.torch import load_file
 from transformers import Qwen2Config
 
+from helpers.conversations import make_student
 from helpers.rollouts import make_frame, make_rollout
 from helpers.worlds import WORLD, write
+from searchtrain.agent.formats import FORMATS
 from searchtrain.config import Train, World
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import write_json
@@ -73,8 +77,7 @@ def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, mo
     base = write(tmp_path, tmp_path / "base", tied=False)
     rollouts = [make_rollout(f"q{i}", asked=f"What is capital number {i}?") for i in range(8)]
     data, info = tmp_path / "sft_dataset.json", tmp_path / "dataset_info.json"
-    write_json(sharegpt.make_records(make_frame(*rollouts), "Answer by searching."), data)
-    write_json(sharegpt.make_dataset_info(data.name), info)
+    write_records(make_frame(*rollouts), "tags", data, info)
 
     laptop, large = read_train("config/config.yaml"), read_train("config/scale/h200x8.yaml")
     few = {"max_steps": 3, "warmup_steps": 1, "logging_steps": 1, "use_muon": False}
@@ -102,6 +105,48 @@ def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, mo
     for name, weights in saved.items():
         torch.testing.assert_close(weights, expected[name])
         assert not torch.equal(weights, before[name]), f"{name} has not learned"
+
+
+def test_a_growing_message_is_trained_on_without_what_the_environment_wrote(tmp_path):
+    world.write_world(tmp_path, World(**WORLD))
+    base = write(tmp_path, tmp_path / "base")
+    data, info = tmp_path / "sft_dataset.json", tmp_path / "dataset_info.json"
+    rollouts = [make_rollout(f"q{i}", asked=f"What is capital number {i}?") for i in range(8)]
+    write_records(make_frame(*rollouts), "search_r1", data, info)
+    few = {"max_steps": 2, "warmup_steps": 1, "logging_steps": 1, "save_strategy": "no"}
+
+    def train(tokens):
+        config = {
+            "models": {"student": {"format": "search_r1"}},
+            "train": {"tokens": tokens, "processes": 1, "args": few},
+        }
+        options = {"--dataset": data, "--info": info, "--base": base, "--work": tmp_path}
+        options |= {"--out": tmp_path / "checkpoint", "--config": json.dumps(config)}
+        return subprocess.run(
+            [sys.executable, ROOT / "scripts/checkpoint.py", *itertools.chain(*options.items())],
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    ended = train("template")
+    assert ended.returncode == 1 and not (tmp_path / ".partial").exists()
+    fault = r"record 1: turn 1: '.*<information>.* has loss and is not the student's; set train"
+    assert re.search(fault, ended.stdout), ended.stdout
+    ended = train("served")
+    assert ended.returncode == 0, ended.stdout
+    manifest = json.loads((tmp_path / "checkpoint/manifest.json").read_text())
+    assert manifest["compared"] == 8 and len(manifest["loss"]) == 2
+    (log,) = tmp_path.glob(".partial/train/*/trainer.log")
+    said = log.read_text()
+    shown = said[said.index("\ninputs:\n") : said.index("\nlabel_ids:\n")]
+    labels = said[said.index("\nlabels:\n") :].partition("<|im_end|>")[0]
+    assert "<information>" in shown and "<information>" not in labels
+    assert labels.count("<think>") == 2 and labels.endswith("</answer>")
+
+
+def write_records(frame, form, data, info):
+    records = sharegpt.make_records(frame, "Answer by searching.", FORMATS[form], make_student())
+    write_json(records, data)
+    write_json(sharegpt.make_dataset_info(data.name), info)
 
 
 def read_train(name):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from searchtrain.workflow import code
 from searchtrain.workflow.code import digest_modules, list_files
 
 
@@ -14,8 +13,6 @@ def write(root, **files):
 
 
 def digest_anew(root, *modules):
-    code.digest_file.cache_clear()
-    code._list_imports.cache_clear()
     return digest_modules(modules or ("room.tag",), root)
 
 

@@ -1,6 +1,5 @@
 """Environments and documentation: what the rules, the README and the requirements say agrees."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.imports import list_code
+from helpers.imports import list_code, list_names
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -155,17 +154,17 @@ SERVERS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def distributions():
+    """The packages that bring a module."""
+    return packages_distributions()
+
+
 @pytest.mark.parametrize(("script", "environment"), [*list_rules(), *SERVERS])
-def test_an_environment_holds_what_its_script_imports(script, environment):
+def test_an_environment_holds_what_its_script_imports(script, environment, distributions):
     scripts = ROOT / "scripts"
-    names = set()
-    for file in list_code(scripts / f"{script}.py", scripts):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names.add(node.module.split(".")[0])
-    distributions = packages_distributions()
+    code = list_code(scripts / f"{script}.py", scripts)
+    names = {name.split(".")[0] for file in code for name in list_names(file)}
     needed = {
         distributions.get(name, [name])[0].lower().replace("_", "-")
         for name in names - sys.stdlib_module_names - {"searchtrain"}

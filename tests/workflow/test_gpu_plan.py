@@ -15,6 +15,7 @@ from searchtrain.config import read_config
 from searchtrain.task.contexts import find_short
 from searchtrain.workflow.gpu_memory import GIB
 from searchtrain.workflow.gpu_plan import describe, find_faults, format_order, list_steps
+from searchtrain.workflow.project import Project
 
 BIG = {
     "serve": "vllm", "model": "Llama-3.3-70B-Instruct", "same_as": None, "gpu": 4,
@@ -161,6 +162,16 @@ def test_limits_that_can_fill_more_than_the_context_are_said():
     assert "models.student.vllm.args.max-model-len is 8192" in said
 
 
+def test_a_run_begins_with_a_warning_of_what_may_end_it(tmp_path):
+    """Hours before training runs out of memory."""
+    train = {"gpu": 8, "processes": 8, "base": str(tmp_path / "Qwen2.5-7B-Instruct")}
+    (tmp_path / "Qwen2.5-7B-Instruct").mkdir()
+    plan = {"gpus": 8, "gpu_memory": 79, "billions": {"Qwen2.5-7B-Instruct": 7.6}}
+    (doubt,) = Project(ROOT, {"train": train, "plan": plan}).list_doubts()
+    assert doubt.startswith("training (") and "fsdp: full_shard auto_wrap" in doubt
+    assert Project(ROOT, {}).list_doubts() == []
+
+
 @pytest.fixture(scope="module")
 def dry_runs(checkout):
     """Of each scale, and of the three 70B: the jobs that Snakemake would start together."""
@@ -177,7 +188,12 @@ def dry_runs(checkout):
         base = folder / name / values["train"]["base"]
         base.mkdir(parents=True)
         data = {key: f"planned/{key}.json" for key in ("train", "dev", "test")}
-        mine = {"data": {**data, "corpus": "planned/corpus.jsonl"}, "train": {"base": str(base)}}
+        (base.parent / "encoder").mkdir()
+        mine = {
+            "data": {**data, "corpus": "planned/corpus.jsonl"},
+            "train": {"base": str(base)},
+            "retriever": {"embedder": {"model": str(base.parent / "encoder")}},
+        }
         configs[name] = load([], values, mine)
         file = folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump(configs[name]))

@@ -37,7 +37,14 @@ def digest_all(library):
 @pytest.fixture
 def library(tmp_path):
     """A copy of the library to change."""
-    return Path(shutil.copytree(LIBRARY, tmp_path / "searchtrain"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(LIBRARY, tmp_path / "searchtrain", ignore=ignored))
+
+
+@pytest.fixture(scope="module")
+def before():
+    """The digests of the library as it is."""
+    return digest_all(LIBRARY)
 
 
 class Reword(ast.NodeTransformer):
@@ -80,23 +87,19 @@ def count_texts(file):
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_messages_log_lines_and_docstrings_make_no_rule_stale(library, room):
-    before = digest_all(library)
+def test_messages_log_lines_and_docstrings_make_no_rule_stale(library, before, room):
     for file in (library / room).glob("*.py"):
         reword(file)
-    code.digest_file.cache_clear()
     assert digest_all(library) == before
 
 
 @pytest.mark.parametrize("module", code.NEUTRAL)
-def test_what_is_neutral_makes_no_rule_stale_whatever_it_does(library, module):
-    before = digest_all(library)
+def test_what_is_neutral_makes_no_rule_stale_whatever_it_does(library, before, module):
     path = library.joinpath(*module.split("."))
     files = list(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
     assert files
     for file in files:
         file.write_text(file.read_text() + "\n\ndef more(value):\n    return value + 1\n")
-    code.digest_file.cache_clear()
     assert digest_all(library) == before
 
 
@@ -118,6 +121,8 @@ def test_command_lines_are_no_part_of_a_rule():
         ("training/mixing.py", {"sft_dataset"}),
         ("training/attention.py", set()),
         ("agent/refiner.py", set()),
+        ("agent/reading.py", {"trajectories", "shards", "predict", "grpo"}),
+        ("agent/validity.py", set()),
         ("search/web.py", set()),
         ("search/extract.py", set()),
         ("search/dense.py", set()),
@@ -127,12 +132,10 @@ def test_command_lines_are_no_part_of_a_rule():
         ("rl/rewards.py", {"grpo"}),
     ],
 )
-def test_a_change_of_what_is_done_concerns_the_stages_that_run_it(library, module, stale):
+def test_a_change_of_what_is_done_concerns_the_stages_that_run_it(library, before, module, stale):
     """On the laptop's config, which searches by BM25 and has no refiner."""
-    before = digest_all(library)
     file = library / module
     file.write_text(file.read_text() + "\nMORE = 1\n")
-    code.digest_file.cache_clear()
     after = digest_all(library)
     changed = {name for (config, name) in before if config == "laptop" and
                before[config, name] != after[config, name]}  # fmt: skip
@@ -176,6 +179,8 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
     [
         ({"models": {"teacher": {"concurrency": 1, "timeout": 9, "price": {"prompt": 1}}}}, set()),
         ({"models": {"teacher": {"revision": "2"}}}, {"tag", "trajectories"}),
+        ({"models": {"teacher": {"format": "tool_calls"}}}, {"trajectories"}),
+        ({"models": {"student": {"format": "search_r1"}}}, {"sft_dataset", "predict"}),
         ({"models": {"student": {"vllm": {"tuning": {"max-num-seqs": 1}}}}}, set()),
         ({"tag": {"seed": 2}}, {"tag"}),
         ({"tag": {"sampling": {"temperature": 1.0}}}, {"tag"}),
@@ -185,6 +190,9 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
         ({"trees": {"train_questions": 5}}, {"questions"}),
         ({"trees": {"attempts": 5}}, {"trees", "written_trees"}),
         ({"train": {"gpu": 1, "threads": 9}}, set()),
+        ({"train": {"tokens": "served"}}, {"checkpoint"}),
+        ({"curate": {"order": "hardest"}}, {"curate", "checkpoint"}),
+        ({"models": {"student": {"wire": {"observations": "user"}}}}, {"sft_dataset", "predict"}),
         ({"grpo": {"python": "python", "gpu": 1}}, set()),
         ({"predict": {"limits": {"max_evidence_chars": 9000}}}, {"predict", "grpo"}),
         ({"web": {"results": 5}}, set()),
@@ -206,6 +214,12 @@ def test_who_may_answer_is_a_setting_like_others():
     bound = read_config({"task": {"enforced": True, "teacher": "Qwen2.5-72B-Instruct"}})
     changed = {name for name in STAGES if list_settings(config, name) != list_settings(bound, name)}
     assert changed - {"plan"} == {"tag", "trajectories"}
+
+
+def test_the_students_format_reaches_whoever_writes_or_trains_in_it():
+    config = read_config({"models": {"student": {"format": "tool_calls"}}})
+    for stage in ("sft_dataset", "grpo", "predict", "trajectories"):
+        assert show_config(config, stage)["models"]["student"]["format"] == "tool_calls"
 
 
 def test_later_rounds_roll_out_as_section_rounds_says():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -15,7 +16,7 @@ def explain_fault(
 ) -> str:
     """The message for the first fault that `model` found in `values`; unknown keys come first."""
     faults = error.errors(include_url=False)
-    schema = model.model_json_schema()
+    schema = _make_schema(model)
     unknown = [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden"]
     if unknown:
         parent = unknown[0][:-1]
@@ -41,6 +42,11 @@ def explain_fault(
     text = text if len(text) <= 120 else f"{text[:117]}..."
     about = f" ({description})" if description else ""
     return f"configuration: {where}: {text} is not allowed; {allowed}{about}"
+
+
+@cache
+def _make_schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def describe_allowed(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:

@@ -22,6 +22,8 @@ from searchtrain.config.values import (
 )
 
 STUDENT = "student"
+CALLING = {"enable-auto-tool-choice", "tool-call-parser"}
+"""Arguments without which vLLM refuses requests with functions."""
 OWN_SAMPLING = {"generation-config": "vllm"}
 """vLLM's default, `auto`, fills what a request leaves out from the model's own file: Qwen2.5's has
 a repetition penalty and top_k 20."""
@@ -134,6 +136,17 @@ class Asked(Section):
         find_dialect(self.dialect, self.wire)
         return self
 
+    @model_validator(mode="after")
+    def _check_calls(self) -> Self:
+        served = not self.endpoint and getattr(self, "serve", "vllm") == "vllm"
+        given = {name.replace("_", "-") for name in (*self.vllm.args, *self.vllm.tuning)}
+        if served and self.format == "tool_calls" and not given >= CALLING:
+            raise ValueError(
+                "format: tool_calls needs vllm.args {enable-auto-tool-choice: true,"
+                " tool-call-parser: hermes}; hermes is Qwen's, `vllm serve --help` lists the others"
+            )
+        return self
+
 
 class Role(Asked):
     """A model that the stages ask; each role has these fields."""
@@ -192,6 +205,15 @@ class Student(Asked):
         " multiprocessing it starts 10 s sooner",
         reader="serve",
     )
+
+    @model_validator(mode="after")
+    def _check_template(self) -> Self:
+        if {"chat-template", "chat_template"} & {*self.vllm.args, *self.vllm.tuning}:
+            raise ValueError(
+                "vllm: chat-template: the student is trained and served with the template of its"
+                " base; put another one into that folder, as chat_template.jinja"
+            )
+        return self
 
 
 class Models(Section):

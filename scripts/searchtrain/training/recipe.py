@@ -30,7 +30,9 @@ OWNED = {
 """Settings that the workflow depends on; `train.args` may not change them."""
 PATHS = ("model_name_or_path", "dataset_dir", "output_dir")
 ORDERED_STEPS = 4
-"""Steps whose records are packed together: with one, a third of the rows' room would be padding."""
+"""Steps whose records are packed together. Rows drawn at random were then full to 0.86 at the
+laptop's sizes and to 0.98 at those of eight GPUs; with one step 0.76 and 0.94, a thousand records
+at a time 0.94 and 0.99."""
 
 
 def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from searchtrain.training.served import Options
 logger = logging.getLogger(__name__)
 
 STATE = "checkpoint-*"
+TEMPLATE = ("tokenizer_config.json", "chat_template.jinja")
+"""Where a base's chat template stands."""
 GRACE = 10.0
 """Seconds that the trainer gets to end when it is told to."""
 LEFT_OUT = (
@@ -63,6 +65,7 @@ def train(
     inputs = [*files, recipe, list_versions(), settings.processes, settings.attention]
     if served:
         inputs.append(asdict(served))
+        inputs += [hash_file(file) for name in TEMPLATE for file in base.glob(name)]
     run_dir = work / digest(inputs)[:16]
     recipe["output_dir"] = str(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)

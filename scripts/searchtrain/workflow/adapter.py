@@ -13,6 +13,7 @@ from typing import IO, Any, ParamSpec, TypeVar
 
 import snakemake
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from searchtrain.core.errors import SearchTrainError
 from searchtrain.core.files import link_tree
@@ -118,6 +119,10 @@ class Run:
     def end(self) -> None:
         """After a success: what was kept is not needed any more."""
         shutil.rmtree(EARLIER, ignore_errors=True)
+
+    def warn(self, text: str) -> None:
+        """Show a warning."""
+        logger.warning(text)
 
     def count_gpus(self) -> int | None:
         """The GPUs that all jobs of this run may use together; None: as many as there are."""

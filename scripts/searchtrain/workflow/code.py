@@ -58,12 +58,16 @@ def list_files(modules: Iterable[str], library: Path = LIBRARY) -> list[Path]:
     for name in names:
         if not _find_file(name, library):
             raise ModuleNotFoundError(f"{library}: no module {name}")
+    seen: set[str] = set()
     while names:
         name = names.pop()
+        if name in seen or is_neutral(name):
+            continue
+        seen.add(name)
         file = _find_file(name, library)
-        if file and file not in found and not is_neutral(name):
+        if file and file not in found:
             found.add(file)
-            names += _list_imports(file)
+            names += _list_imports(file.read_text(encoding="utf-8"))
     return sorted(found)
 
 
@@ -72,10 +76,14 @@ def is_neutral(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in NEUTRAL)
 
 
-@cache
 def digest_file(file: Path) -> str:
     """SHA-256 of what a file's code does."""
-    tree = _KeepResults().visit(ast.parse(file.read_text(encoding="utf-8"), str(file)))
+    return _digest_code(file.read_text(encoding="utf-8"))
+
+
+@cache
+def _digest_code(text: str) -> str:
+    tree = _KeepResults().visit(ast.parse(text))
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
@@ -86,10 +94,10 @@ def _find_file(module: str, library: Path) -> Path | None:
 
 
 @cache
-def _list_imports(file: Path) -> list[str]:
-    """The library's modules that a file names in an import, without those for types alone."""
+def _list_imports(text: str) -> list[str]:
+    """The library's modules that code names in an import, without those for types alone."""
     names: set[str] = set()
-    tree = _SkipTypes().visit(ast.parse(file.read_text(encoding="utf-8"), str(file)))
+    tree = _SkipTypes().visit(ast.parse(text))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}

@@ -6,7 +6,7 @@ numbers come from the tables and functions that the rules themselves use (`stage
 `students`), so the order is that of the run.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,9 +136,9 @@ def _list_own(config: Config, stage: str) -> Iterator[Holder]:
         yield Holder(stage, config.train.base, key, gpus, gpus)
 
 
-def find_faults(config: Config, steps: list[Step]) -> list[str]:
-    """What will not do: more GPUs than there are, more memory than a card has."""
-    most, card = config.plan.gpus, config.plan.gpu_memory
+def find_faults(config: Config, steps: Sequence[Step]) -> list[str]:
+    """What will not do: more GPUs than `plan.gpus`, and what `find_misfits` finds."""
+    most = config.plan.gpus
     faults: dict[str, None] = {}
     for step in steps:
         if step.gpus > most:
@@ -148,16 +148,23 @@ def find_faults(config: Config, steps: list[Step]) -> list[str]:
                 " lower gpu and tensor-parallel-size of one of them, or let one model play both"
                 " roles (same_as)"
             ] = None
-        for holder in step.holders:
-            if holder.used != holder.gpus:
-                key = "train.processes" if holder.name == "training" else "tensor-parallel-size"
-                faults[
-                    f"{holder.name} ({holder.model}) holds {holder.gpus} GPUs and uses"
-                    f" {holder.used}: make gpu and {key} agree"
-                ] = None
-            if card and holder.load and (fault := holder.load.find_fault(card)):
-                faults[f"{holder.name} ({holder.model}): {fault}"] = None
-    return list(faults)
+    return [*faults, *find_misfits(config, steps)]
+
+
+def find_misfits(config: Config, steps: Sequence[Step]) -> list[str]:
+    """Who uses other GPUs than it holds, or loads more than a card has (`plan.gpu_memory`)."""
+    card = config.plan.gpu_memory
+    misfits: dict[str, None] = {}
+    for holder in (holder for step in steps for holder in step.holders):
+        who = f"{holder.name} ({holder.model})"
+        if holder.used != holder.gpus:
+            key = "train.processes" if holder.name == "training" else "tensor-parallel-size"
+            misfits[
+                f"{who} holds {holder.gpus} GPUs and uses {holder.used}: make gpu and {key} agree"
+            ] = None
+        if card and holder.load and (fault := holder.load.find_fault(card)):
+            misfits[f"{who}: {fault}"] = None
+    return list(misfits)
 
 
 def describe(config: Config) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from searchtrain.core.files import canonical_json
 from searchtrain.models.prompts import list_prompt_files
 from searchtrain.task.budget import check_budget, start_clock, sum_rest
 from searchtrain.task.constraints import check_task
+from searchtrain.task.contexts import find_short
 from searchtrain.task.plan import STAGES as PLANNED_STAGES
 from searchtrain.task.plan import count_questions, make_plan
 from searchtrain.task.submissions import FILES as SUBMITTED
@@ -29,7 +30,7 @@ from searchtrain.workflow.adapter import (
     make_untracked,
     reported,
 )
-from searchtrain.workflow.gpu_plan import list_steps
+from searchtrain.workflow.gpu_plan import find_misfits, list_steps
 from searchtrain.workflow.stages import (
     EVALUATION,
     STAGES,
@@ -155,6 +156,13 @@ class Project:
             lambda jobs: self._check_gpus(jobs, run.count_gpus()),
             self._check_endpoints,
         )
+        for doubt in self.list_doubts():
+            run.warn(f"warning: {doubt}")
+
+    def list_doubts(self) -> list[str]:
+        """What may end a run hours after it began; plan.md says it as well."""
+        misfits = find_misfits(self.config, list_steps(self.config))
+        return misfits + [str(each) for each in find_short(self.config)]
 
     def list_endpoints(self) -> dict[str, str]:
         """The URLs that a run asks beside its own servers, but a student's, by role or search."""

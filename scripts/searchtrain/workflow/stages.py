@@ -147,8 +147,9 @@ def show_config(config: Config, name: str) -> dict[str, Any]:
         return shown
     roles = list_roles(config, name)
     roles += [config.models.owner(role) for role in roles]
-    # Its format is that of the training data; GRPO knows one only.
-    roles += ["student"] * (name in ("sft_dataset", "grpo"))
+    # Its format is that of the training data, and what it is served is what it is trained on; GRPO
+    # knows one format only.
+    roles += ["student"] * (name in ("sft_dataset", "checkpoint", "grpo"))
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
     }
@@ -194,13 +195,16 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
-        return {"train": plan_training(config, round_of(config, place)).tracked()}
+        settings = plan_training(config, round_of(config, place))
+        # Else what is served is only compared with what is trained on.
+        served = {"student": describe_student(config)} if settings.tokens == "served" else {}
+        return {"train": settings.tracked(), **served}
     if name == "grpo":
         return {"limits": config.predict.limits.tracked()}
     if name == "sft_dataset":
         # Only what the student's prompt says, and its format; its other limits change no record.
         told = describe_limits(config.predict.limits, config.models.student.format)
-        values: dict[str, Any] = {"limits": told}
+        values: dict[str, Any] = {"limits": told, "student": describe_student(config)}
         return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
@@ -223,6 +227,14 @@ def describe_search(config: Config) -> dict[str, Any]:
         values["refine"] = config.refine.tracked()
         values["refiner"] = identify(config, "refiner", config.refine.sampling)
     return values
+
+
+def describe_student(config: Config) -> dict[str, Any]:
+    """What decides the messages that the student gets, and how its server renders them."""
+    section = config.models.student
+    kinds = {name: getattr(section, name) for name in ("format", "reasoning", "dialect", "wire")}
+    options = (section.sampling.model_extra or {}).get("chat_template_kwargs", {})
+    return {**kinds, "chat_template_kwargs": options}
 
 
 def identify(config: Config, role: str, sampling: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Run Snakemake many times in forks of one process, which has imported it once.
 
-Reads a JSON list of argument lists, writes a JSON list of [exit status, output].
+Reads a JSON list of argument lists, writes a JSON list of [exit status, output]. Its own argument
+is how many run at a time.
 """
 
 import json
@@ -29,11 +30,11 @@ def run(arguments: list[str], output: Path) -> int:
 
 
 def main() -> None:
-    """Run them all, two at a time."""
+    """Run them all, in their order."""
     runs = json.load(sys.stdin)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, str(number)) for number in range(len(runs))]
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(int(sys.argv[1])) as pool:
             codes = list(pool.map(run, runs, files))
         json.dump(
             [[code, file.read_text()] for code, file in zip(codes, files, strict=True)], sys.stdout
