@@ -217,9 +217,9 @@ def test_who_may_answer_is_a_setting_like_others():
 
 
 def test_the_students_format_reaches_whoever_writes_or_trains_in_it():
-    config = read_config({"models": {"student": {"format": "tool_calls"}}})
+    config = read_config({"models": {"student": {"format": "search_r1"}}})
     for stage in ("sft_dataset", "grpo", "predict", "trajectories"):
-        assert show_config(config, stage)["models"]["student"]["format"] == "tool_calls"
+        assert show_config(config, stage)["models"]["student"]["format"] == "search_r1"
 
 
 def test_later_rounds_roll_out_as_section_rounds_says():
