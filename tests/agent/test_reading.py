@@ -102,8 +102,17 @@ def test_a_second_block_is_part_of_the_thought():
     text = "<think>I need Oslo.</think>\nHm.\n<think>Or not.</think>\n<search>Oslo</search>"
     both = "<think>I need Oslo.\nOr not.</think>\n<search>Oslo</search>"
     check(read(text), both, ["second_think", "prose"])
-    held = "<think>Or not.</think><search>Oslo</search>"
-    check(read(held, "native", thought="I need Oslo."), both, ["second_think"])
+    # The one that the prompt asks for, beside a thought of the model's own or an empty one.
+    asked = "<think>Or not.</think><search>Oslo</search>"
+    check(read(asked, "native", thought="I need Oslo."), both, [])
+    check(read(f"I need Oslo.</think>\n\n{asked}", "native"), both, [])
+    check(read(f"<think>\n\n</think>\n\n{SEARCH}"), SEARCH, [])
+
+
+def test_a_fence_in_a_thought_is_the_thoughts_own():
+    thought = "Perhaps\n```\n1 + 1\n```\nOr not."
+    text = f"{thought}</think>\n<search>Oslo</search>"
+    check(read(text, "native"), f"<think>{thought}</think>\n<search>Oslo</search>", [])
 
 
 @pytest.mark.parametrize("thoughts", ["written", "native"])

@@ -345,7 +345,7 @@ async def run_rollouts(
     With `enough` a question's rollouts that it makes needless are not run and have no row. Raises
     SearchTrainError when more than `max_failed_share` of them end in a failure of a model, of the
     search or of the program; `setting` is what the config calls that limit. Also when the first
-    rollouts have no valid turn at all and `needs_turns`, as training data do: without, a student
+    rollouts have no valid turn at all and `needs_turns`, as the teacher's do: without, a student
     that has learnt nothing may still be scored.
     """
     failures = FailureLimit(len(attempts), max_failed_share, setting)

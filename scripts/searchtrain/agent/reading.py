@@ -109,7 +109,8 @@ def read_call(completion: Completion, thoughts: Thoughts = "written") -> Reading
     except ProtocolError as fault:
         calls = [f"{call.name}({call.arguments})" for call in completion.calls]
         text = "\n".join(filter(None, [completion.text, *calls]))
-        return Reading(text, None, fault, (), _differ(raw, text))
+        is_open = not calls and _is_open(completion, thoughts)
+        return Reading(text, None, fault, (), _differ(raw, text), is_open)
     text = grammar.render_turn(turn.think, queries=turn.queries, answer=turn.answer)
     return Reading(text, turn, None, tuple(repairs), _differ(raw, text))
 
@@ -159,20 +160,20 @@ def _read_turn(
         return found
     text = LOOSE_TAG.sub(lambda tag: f"<{tag[1]}{tag[2].lower()}>", text)
     repairs = ["tag_spelling"] * (text != completion.text)
-    plain = FENCE.sub("", text)
-    repairs += ["fence"] * (plain != text)
-    parts = _split_thought(plain, completion, thoughts, in_thought)
-    before, name, body, after = _find_action(parts.rest, completion.finish_reason)
+    parts = _split_thought(text, completion, thoughts, in_thought)
+    rest = FENCE.sub("", parts.rest)
+    repairs += ["fence"] * (rest != parts.rest and "fence" not in parts.repairs)
+    before, name, body, after = _find_action(rest, completion.finish_reason)
     other = any(start[1] != name for start in ACTION_START.finditer(before))
     invented = "<information>" in before or any("</information>" in t for t in parts.thoughts)
     if other or invented:
-        raise _fault(plain, "stray_tags")
+        raise _fault(text, "stray_tags")
     before = before.strip()
     if before and not "".join(parts.thoughts).strip():
         parts.thoughts, before = [before], ""
         repairs.append("prose_as_thought")
     elif parts.needed:
-        raise _fault(plain, "no_think")
+        raise _fault(text, "no_think")
     repairs += parts.repairs + ["prose"] * bool(before)
     if kind := _name_tail(after):
         repairs.append(kind)
@@ -209,16 +210,18 @@ def _split_thought(
     if not closed:
         return _split_unclosed(text, completion, thoughts, in_thought)
     before, opened, inner = head.partition("<think>")
-    blocks, repairs = ([inner], ["prose"] * bool(before.strip())) if opened else ([head], [])
+    blocks, repairs = ([inner], _name_head(before)) if opened else ([head], [])
     rest = tail
     while match := BLOCK.match(rest):
         if ACTION_START.search(match["between"]):
             break
+        # An empty block is the template's, and beside a thought of its own a model writes the one
+        # that the prompt asks for.
+        second = thoughts == "written" and "".join(blocks).strip()
+        repairs += ["second_think"] * bool(second) + _name_head(match["between"])
         blocks.append(match["inner"])
-        repairs += ["second_think"] + ["prose"] * bool(match["between"].strip())
         rest = rest[match.end() :]
     if held:
-        repairs += ["second_think"] * bool(blocks[0].strip())
         blocks.insert(0, held)
     return _Parts(blocks, rest, repairs)
 
@@ -240,7 +243,7 @@ def _split_unclosed(
         finished = completion.finish_reason != "length" and ends and not inner[ends[-1] :].strip()
         if thoughts == "native" or start < 0 or not finished:
             raise _fault(text, "no_think")
-        repairs = ["unclosed_think"] + ["prose"] * bool(before.strip())
+        repairs = ["unclosed_think", *_name_head(before)]
         return _Parts([inner[:start]], inner[start:], repairs)
     if _is_open(completion, thoughts):
         raise _fault(text, "no_think")
@@ -286,6 +289,12 @@ def _find_action(text: str, finish_reason: str) -> tuple[str, str, str, str]:
     if not starts or finish_reason == "length":
         raise _fault(text, "no_action")
     return text[: starts[-1].start()], starts[-1][1], text[starts[-1].end() :], ""
+
+
+def _name_head(before: str) -> list[str]:
+    """What kinds of text stand before a block, where nothing may stand."""
+    fenced, prose = FENCE.search(before), FENCE.sub("", before).strip()
+    return ["fence"] * bool(fenced) + ["prose"] * bool(prose)
 
 
 def _name_tail(after: str) -> str:
