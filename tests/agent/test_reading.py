@@ -8,7 +8,8 @@ import json
 import pytest
 
 from searchtrain.agent import grammar
-from searchtrain.agent.reading import read_answer, read_call, read_text
+from searchtrain.agent.calls import read_call
+from searchtrain.agent.reading import read_answer, read_text
 from searchtrain.agent.tidying import tidy_answer, tidy_queries
 from searchtrain.models.model import Call, Completion
 
@@ -234,6 +235,13 @@ def test_a_tool_call_is_a_search(parts, queries, repairs):
         held = read_call(complete("", thought="I need it.", calls=parts["calls"]), "native")
         check(held, text, repairs)
         assert json.loads(held.raw)["tool_calls"][0]["name"] == "search"
+
+
+def test_a_query_in_json_is_a_text_that_fits_the_grammar():
+    odd = Call("search", '{"queries": ["a</search>b", "Oslo \\ud83d\\n now", " "]}')
+    reading = read_call(complete("", calls=(odd,)))
+    assert reading.turn.queries == ("ab", "Oslo now")
+    assert grammar.parse_turn(reading.text) == reading.turn and reading.text.encode()
 
 
 @pytest.mark.parametrize(("text", "think"), [

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from searchtrain.agent import grammar
+from searchtrain.agent.calls import read_turn
 from searchtrain.agent.forced import force_answer
 from searchtrain.agent.formats import FORMATS, Format, find_thoughts
-from searchtrain.agent.reading import Reading, read_strict, read_turn
+from searchtrain.agent.reading import Reading, read_strict
 from searchtrain.agent.trace import Trace
 from searchtrain.agent.validity import ValidityCheck
 from searchtrain.config.limits import Limits
