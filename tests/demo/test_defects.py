@@ -58,7 +58,7 @@ class Teacher:
         self.usage: dict[str, int] = {}
 
     async def complete(
-        self, messages: Any, *, seed: int, stop: Any = (), prefill: str = "", tools: Any = ()
+        self, messages: Any, *, seed: int, stop: Any = (), prefill: str = "", **_: Any
     ) -> Any:
         body = {"messages": [*messages], "seed": seed}
         if prefill:

@@ -61,7 +61,7 @@ class Scripted:
         stop: Any = None,
         schema: Any = None,
         prefill: str = "",
-        tools: Any = (),
+        **_: Any,
     ) -> Completion:
         text = ask(messages, schema, self.rates, seed)
         text, _ = cut_at_stop(text, stop)

@@ -161,6 +161,12 @@ def test_more_gpus_than_the_run_may_use(fails, overlay, target, said):
     assert f"{said} GPUs, and this run may use 0" in output and "--resources gpu=" in output
 
 
+def test_a_student_that_grpo_can_not_train(fails):
+    overlay = {"models": {"student": {"format": "search_r1"}}}
+    output = fails(overlay=overlay, target="out/results/grpo/checkpoint")
+    assert "models.student.format: GRPO knows format: tags only" in output
+
+
 def test_two_runs_at_a_time(earlier):
     """The second one is refused, and results are none the worse for it."""
     before = snapshot(earlier)

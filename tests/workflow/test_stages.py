@@ -121,6 +121,8 @@ def test_command_lines_are_no_part_of_a_rule():
         ("training/mixing.py", {"sft_dataset"}),
         ("training/attention.py", set()),
         ("agent/refiner.py", set()),
+        ("agent/reading.py", {"trajectories", "shards", "predict", "grpo"}),
+        ("agent/validity.py", set()),
         ("search/web.py", set()),
         ("search/extract.py", set()),
         ("search/dense.py", set()),
@@ -177,6 +179,8 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
     [
         ({"models": {"teacher": {"concurrency": 1, "timeout": 9, "price": {"prompt": 1}}}}, set()),
         ({"models": {"teacher": {"revision": "2"}}}, {"tag", "trajectories"}),
+        ({"models": {"teacher": {"format": "tool_calls"}}}, {"trajectories"}),
+        ({"models": {"student": {"format": "search_r1"}}}, {"sft_dataset", "predict"}),
         ({"models": {"student": {"vllm": {"tuning": {"max-num-seqs": 1}}}}}, set()),
         ({"tag": {"seed": 2}}, {"tag"}),
         ({"tag": {"sampling": {"temperature": 1.0}}}, {"tag"}),
@@ -210,6 +214,12 @@ def test_who_may_answer_is_a_setting_like_others():
     bound = read_config({"task": {"enforced": True, "teacher": "Qwen2.5-72B-Instruct"}})
     changed = {name for name in STAGES if list_settings(config, name) != list_settings(bound, name)}
     assert changed - {"plan"} == {"tag", "trajectories"}
+
+
+def test_the_students_format_reaches_whoever_writes_or_trains_in_it():
+    config = read_config({"models": {"student": {"format": "search_r1"}}})
+    for stage in ("sft_dataset", "grpo", "predict", "trajectories"):
+        assert show_config(config, stage)["models"]["student"]["format"] == "search_r1"
 
 
 def test_later_rounds_roll_out_as_section_rounds_says():
