@@ -48,7 +48,9 @@ def main() -> None:
     if plan.accepted:
         enough = loop.Enough(plan.accepted, choice.make_acceptance(config.curate.rules))
     most, key = config.trajectories.max_failed_share, "trajectories.max_failed_share"
-    rollouts = loop.run_rollouts(attempts, policy, search, most, key, enough, needs_turns=True)
+    rollouts = loop.run_rollouts(
+        attempts, policy, search, most, key, enough, needs_turns=args.round == 1
+    )
     rows = asyncio.run(_roll_out(rollouts, search))
     report = loop.report_rollouts(rows, len(attempts), policy, search)
     schemas.write_table(rows, args.out, schemas.Trajectories)

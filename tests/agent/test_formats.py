@@ -6,8 +6,8 @@ import pytest
 
 from helpers.library import OSLO
 from searchtrain.agent import grammar
+from searchtrain.agent.calls import read_turn
 from searchtrain.agent.formats import FORMATS, IN_THOUGHT, find_thoughts, open_format
-from searchtrain.agent.reading import read_turn
 from searchtrain.core.errors import InputError
 from searchtrain.models.model import Call, Completion
 from searchtrain.models.request import make_body

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from searchtrain.agent import grammar
-from searchtrain.agent.reading import read_answer, read_call, read_text
+from searchtrain.agent.calls import read_call
+from searchtrain.agent.reading import read_answer, read_text
 from searchtrain.agent.tidying import tidy_answer, tidy_queries
 from searchtrain.models.model import Call, Completion
 
@@ -102,8 +103,17 @@ def test_a_second_block_is_part_of_the_thought():
     text = "<think>I need Oslo.</think>\nHm.\n<think>Or not.</think>\n<search>Oslo</search>"
     both = "<think>I need Oslo.\nOr not.</think>\n<search>Oslo</search>"
     check(read(text), both, ["second_think", "prose"])
-    held = "<think>Or not.</think><search>Oslo</search>"
-    check(read(held, "native", thought="I need Oslo."), both, ["second_think"])
+    # The one that the prompt asks for, beside a thought of the model's own or an empty one.
+    asked = "<think>Or not.</think><search>Oslo</search>"
+    check(read(asked, "native", thought="I need Oslo."), both, [])
+    check(read(f"I need Oslo.</think>\n\n{asked}", "native"), both, [])
+    check(read(f"<think>\n\n</think>\n\n{SEARCH}"), SEARCH, [])
+
+
+def test_a_fence_in_a_thought_is_the_thoughts_own():
+    thought = "Perhaps\n```\n1 + 1\n```\nOr not."
+    text = f"{thought}</think>\n<search>Oslo</search>"
+    check(read(text, "native"), f"<think>{thought}</think>\n<search>Oslo</search>", [])
 
 
 @pytest.mark.parametrize("thoughts", ["written", "native"])
@@ -225,6 +235,13 @@ def test_a_tool_call_is_a_search(parts, queries, repairs):
         held = read_call(complete("", thought="I need it.", calls=parts["calls"]), "native")
         check(held, text, repairs)
         assert json.loads(held.raw)["tool_calls"][0]["name"] == "search"
+
+
+def test_a_query_in_json_is_a_text_that_fits_the_grammar():
+    odd = Call("search", '{"queries": ["a</search>b", "Oslo \\ud83d\\n now", " "]}')
+    reading = read_call(complete("", calls=(odd,)))
+    assert reading.turn.queries == ("ab", "Oslo now")
+    assert grammar.parse_turn(reading.text) == reading.turn and reading.text.encode()
 
 
 @pytest.mark.parametrize(("text", "think"), [

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from searchtrain.agent import grammar
+from searchtrain.agent.calls import read_turn
 from searchtrain.agent.forced import force_answer
 from searchtrain.agent.formats import FORMATS, Format, find_thoughts
-from searchtrain.agent.reading import Reading, read_strict, read_turn
+from searchtrain.agent.reading import Reading, read_strict
 from searchtrain.agent.trace import Trace
 from searchtrain.agent.validity import ValidityCheck
 from searchtrain.config.limits import Limits
@@ -345,7 +346,7 @@ async def run_rollouts(
     With `enough` a question's rollouts that it makes needless are not run and have no row. Raises
     SearchTrainError when more than `max_failed_share` of them end in a failure of a model, of the
     search or of the program; `setting` is what the config calls that limit. Also when the first
-    rollouts have no valid turn at all and `needs_turns`, as training data do: without, a student
+    rollouts have no valid turn at all and `needs_turns`, as the teacher's do: without, a student
     that has learnt nothing may still be scored.
     """
     failures = FailureLimit(len(attempts), max_failed_share, setting)

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from searchtrain.agent.grammar import ENUMERATION, strip_numbers
+from searchtrain.agent.grammar import ENUMERATION, neutralise, strip_numbers
 
 FENCE = re.compile(r"```[\w-]*")
 BULLET = re.compile(r"^[-*•\u2013]\s+")
@@ -137,8 +137,12 @@ def read_values(value: object) -> list[str] | None:
 
 
 def join_words(queries: Sequence[str]) -> list[str]:
-    """Each query on one line, blank ones left out."""
-    return [" ".join(query.split()) for query in queries if query.strip()]
+    """Each query on one line, without the grammar's tags; blank ones left out.
+
+    Half a surrogate pair (\\ud83d) is JSON and no text: no table could hold it.
+    """
+    whole = (neutralise(query).encode(errors="ignore").decode() for query in queries)
+    return [" ".join(query.split()) for query in whole if query.strip()]
 
 
 def _find_boxed(text: str) -> str:
