@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 from openai.resources.chat.completions import AsyncCompletions
+from openai.types.chat import ChatCompletion
 from snakemake.utils import update_config
 
 from helpers.checkout import ROOT
@@ -29,6 +30,16 @@ MESSAGES = [
     {"role": "assistant", "content": "<think>I look.</think>\n<search>Oslo</search>"},
     {"role": "tool", "content": "<information>\nOslo is in Norway.\n</information>"},
 ]
+REPLY = {
+    "id": "1", "object": "chat.completion", "created": 0,
+    "choices": [
+        {
+            "index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": '{"answer": "Norway"}'},
+        }
+    ],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}  # fmt: skip
 SCHEMA = {
     "type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"],
     "additionalProperties": False,
@@ -81,16 +92,15 @@ def test_the_sdk_takes_every_request(published, monkeypatch):
 
 
 def send(client, asked):
-    """The keywords with which the SDK would be called."""
+    """The keywords with which the SDK is called."""
     calls = []
 
     async def create(**fields):
         calls.append(fields)
+        return ChatCompletion.model_validate(REPLY | {"model": client.role.model})
 
     client._client.chat.completions.create = create
-    arguments = {"stop": (), "prefill": "", "schema": None, "tools": (), **asked}
-    body = client._make_body(MESSAGES, *arguments.values(), seed=1, dialect=client.role.speaks)
-    asyncio.run(client._create(body, streams=False))
+    asyncio.run(client.complete(MESSAGES, seed=1, **asked))
     (fields,) = calls
     return fields
 

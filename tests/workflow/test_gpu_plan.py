@@ -200,9 +200,10 @@ def dry_runs(checkout):
         targets = ["results/test.json", "results/grpo/test.json"]
         profile = ["--workflow-profile", "profiles/gpu8", "--cores", "8"]
         runs[name] = [*targets, "--dry-run", *profile, "--configfile", str(file)]
+    command = [sys.executable, ROOT / "tests/helpers/runs.py", "2"]
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/helpers/dry_runs.py"], input=json.dumps(list(runs.values())),
-        cwd=checkout.path, env=checkout.environment(), capture_output=True, text=True, check=True,
+        command, input=json.dumps(list(runs.values())), cwd=checkout.path,
+        env=checkout.environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     return {
         name: (read_config(configs[name]), code, output)

@@ -84,12 +84,9 @@ def test_every_combination_can_be_planned(ended):
 
 def test_nothing_of_the_laptop_is_left_at_a_published_size(ended):
     """Else a real test set would be scored against the laptop's answers."""
-    planned = {
-        key: output for key, (_, output) in ended.items() if key[1] in {*SCALES} - {"laptop"}
-    }
-    assert planned
-    left = {key for key, output in planned.items() if re.search("^(world|base) ", output, re.M)}
-    assert not left
+    large = [(key, output) for key, (_, output) in ended.items() if key[1] in SCALES]
+    left = [key for key, output in large if re.search("^(world|base) ", output, re.MULTILINE)]
+    assert {key[1] for key in left} == {"laptop"}
 
 
 def test_a_plan_names_the_stages_of_its_preset(ended):
