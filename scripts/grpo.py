@@ -4,7 +4,6 @@ Started by `torchrun` or `accelerate launch`, its processes share the rollouts o
 """
 
 import os
-from dataclasses import replace
 from importlib import metadata
 
 from searchtrain.agent import setup
@@ -40,8 +39,6 @@ def main() -> None:
     cache = RequestCache(config.cache, writer)
     role = make_role(config, "student", config.models.student.sampling)
     harness = setup.open_harness(config, role, config.predict.limits, args, cache)
-    # What a policy is rewarded for is what it wrote itself.
-    harness = replace(harness, repairs=False)
     search = setup.open_search(config, args.servers, writer)
     facts = {
         "data": hash_file(args.questions),

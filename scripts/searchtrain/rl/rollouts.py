@@ -6,7 +6,7 @@ Invariant: a rollout differs from one of the student's in nothing but who writes
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from searchtrain.agent import loop
@@ -39,6 +39,8 @@ async def roll_out(
 
     Raises what broke the model, and SearchTrainError when it or the search cannot be asked at all.
     """
+    # What a policy is rewarded for is what it wrote itself.
+    harness = replace(harness, repairs=False)
     sessions = [model.open() for _ in attempts]
 
     async def work(attempt: loop.Attempt, session: Session) -> Rollout:
