@@ -7,7 +7,7 @@ Invariant: the model is asked once, for nothing but the answer.
 from searchtrain.agent import grammar
 from searchtrain.agent.formats import find_thoughts
 from searchtrain.agent.loop import Attempt, Policy
-from searchtrain.agent.reading import Reading, read_answer, render_raw
+from searchtrain.agent.reading import Reading, differ, read_answer, render_raw
 from searchtrain.agent.trace import Said, Trace
 from searchtrain.search import Search
 from searchtrain.search.contents import split_contents
@@ -28,10 +28,9 @@ async def read_once(attempt: Attempt, policy: Policy, search: Search, trace: Tra
     completion = await policy.model.complete(trace.messages, seed=attempt.seed)
     trace.count(completion)
     answer, repairs = read_answer(completion, find_thoughts(role))
-    raw = render_raw(completion)
     turn = grammar.Turn("", answer=answer) if answer else None
-    other = raw if raw != completion.text else ""
-    trace.add_turn(Reading(completion.text, turn, None, tuple(repairs), other))
+    raw = differ(render_raw(completion), completion.text)
+    trace.add_turn(Reading(completion.text, turn, None, tuple(repairs), raw))
     trace.answer = answer
     if answer:
         return "answered"

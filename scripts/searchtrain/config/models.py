@@ -131,6 +131,12 @@ class Asked(Section):
     gpu: Natural = runtime(0, "GPUs that one server holds")
     vllm: Vllm = setting(Vllm(), reader="serve")
 
+    @property
+    def runs_vllm(self) -> bool:
+        """Whether the workflow starts vLLM for it; a student has no `serve`, its checkpoint is
+        served."""
+        return not self.endpoint and getattr(self, "serve", "vllm") == "vllm"
+
     @model_validator(mode="after")
     def _check_wire(self) -> Self:
         find_dialect(self.dialect, self.wire)
@@ -138,9 +144,8 @@ class Asked(Section):
 
     @model_validator(mode="after")
     def _check_calls(self) -> Self:
-        served = not self.endpoint and getattr(self, "serve", "vllm") == "vllm"
         given = {name.replace("_", "-") for name in (*self.vllm.args, *self.vllm.tuning)}
-        if served and self.format == "tool_calls" and not given >= CALLING:
+        if self.runs_vllm and self.format == "tool_calls" and not given >= CALLING:
             raise ValueError(
                 "format: tool_calls needs vllm.args {enable-auto-tool-choice: true,"
                 " tool-call-parser: hermes}; hermes is Qwen's, `vllm serve --help` lists the others"

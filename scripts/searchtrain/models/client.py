@@ -8,8 +8,8 @@ Invariant: an answer is in the request cache before the caller sees it, and a fa
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import openai
@@ -60,7 +60,7 @@ class ModelClient:
         self.role = role
         self.url = url.rstrip("/")
         self.usage: Counter[str] = Counter()
-        self._dialect = role.speaks
+        self._declared = self._dialect = role.speaks
         """What the endpoint takes, as far as it has been found out."""
         self._purchaser = Purchaser(
             cache,
@@ -95,8 +95,12 @@ class ModelClient:
         Raises ModelError when the attempts are used up, ServiceError when the endpoint refuses
         everyone or another model answers than the one that may.
         """
-        asked = (messages, stop, prefill, schema, tools, brief)
-        key = make_key(self.role, self._make_body(*asked, seed=seed, dialect=self.role.speaks))
+        brief = brief or bool(prefill or schema)
+        render = partial(
+            make_body, self.role, messages,
+            stop=stop, prefill=prefill, schema=schema, tools=tools, brief=brief,
+        )  # fmt: skip
+        key = make_key(self.role, render(seed=seed, dialect=self._declared))
         stored = self._purchaser.recall(key)
         if stored is not None:
             self._count("cached_", stored)
@@ -108,7 +112,7 @@ class ModelClient:
         async def attempt() -> dict[str, Any]:
             nonlocal empty
             try:
-                return await self._ask(asked, seed + ANOTHER_SEED * empty)
+                return await self._ask(render, seed + ANOTHER_SEED * empty, brief=brief)
             except ModelError as error:
                 empty += error.kind == "empty"
                 raise
@@ -117,7 +121,7 @@ class ModelClient:
 
     def list_learnt(self) -> dict[str, Any]:
         """The properties in which the endpoint differs from the role's dialect."""
-        return compare(self.role.speaks, self._dialect)
+        return compare(self._declared, self._dialect)
 
     def stop(self) -> None:
         """See `Model.stop`; what is in flight is cached, too."""
@@ -135,30 +139,20 @@ class ModelClient:
         """Close the connections."""
         await self._client.close()
 
-    def _make_body(
-        self,
-        messages: Sequence[Message],
-        stop: Sequence[str],
-        prefill: str,
-        schema: Mapping[str, Any] | None,
-        tools: Sequence[Mapping[str, Any]],
-        brief: bool,
-        *,
-        seed: int,
-        dialect: Dialect,
+    async def _ask(
+        self, render: Callable[..., dict[str, Any]], seed: int, *, brief: bool
     ) -> dict[str, Any]:
-        return make_body(self.role, messages, seed, stop, prefill, schema, tools, brief, dialect)
+        """One attempt, with as many requests as it takes to be understood.
 
-    async def _ask(self, asked: tuple[Any, ...], seed: int) -> dict[str, Any]:
-        """One attempt, with as many requests as it takes to be understood."""
+        `render(seed=…, dialect=…)`: the body; `brief`: no thought was asked for.
+        """
         room: int | None = None
         for _ in range(MANY):
             dialect = self._dialect
-            body = self._make_body(*asked, seed=seed, dialect=dialect)
+            body = render(seed=seed, dialect=dialect)
             if room is not None:
                 body[dialect.length] = room
-            *_, prefill, schema, _, brief = asked
-            answer = await self._send(body, dialect, brief=brief or bool(prefill or schema))
+            answer = await self._send(body, dialect, brief=brief)
             if not isinstance(answer, Refusal):
                 return answer
             if answer.has_no_room and answer.status < 500:

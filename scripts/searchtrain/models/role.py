@@ -76,8 +76,7 @@ def make_role(
     section = find_section(config, name)
     values = section.model_dump(include={each.name for each in fields(Role)})
     values |= {"name": name, "sampling": sampling.tracked(), "only": find_only(config, name)}
-    # A student has no `serve`: the workflow serves its checkpoint.
-    if not section.endpoint and getattr(section, "serve", "vllm") == "vllm":
+    if section.runs_vllm:
         values["server"] = section.vllm.tracked()
     return Role(**values | ({} if revision is None else {"revision": revision}))
 

@@ -7,8 +7,8 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from searchtrain.agent.setup import open_search
 from searchtrain.config import Config
@@ -37,12 +37,10 @@ def examine(
     for stage, role, path in asked:
         if role not in servers:
             continue
-        sampling: Any = config
-        for part in path.split("."):
-            sampling = getattr(sampling, part)
         try:
             # An answer of one endpoint says nothing about another.
             revision = f"probe of {servers[role]}"
+            sampling = attrgetter(path)(config)
             client = open_model(config, role, servers, sampling, cache, revision=revision)
         except SearchTrainError as error:
             findings.append(Finding(f"{role} for {stage}", "refused", str(error)))

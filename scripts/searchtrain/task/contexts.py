@@ -87,9 +87,8 @@ def _place(config: Config, name: str, what: str, tokens: int) -> Iterator[Contex
     """A conversation beside the context of the server that the workflow starts."""
     section = find_section(config, name)
     room = section.vllm.args.get(LONGEST)
-    served = not section.endpoint and getattr(section, "serve", "vllm") == "vllm"
     # The laptop's tiny student has a tokenizer of its own, and no GPU.
-    if served and section.gpu and isinstance(room, int):
+    if section.runs_vllm and section.gpu and isinstance(room, int):
         if isinstance(section, Role) and name != "teacher":
             tokens += section.thought_tokens * (section.reasoning == "native")
         owner = "student" if name == "student" else config.models.owner(name)

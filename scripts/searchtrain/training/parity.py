@@ -122,10 +122,9 @@ def compare(trainer: Trainer, served: Served, record: Record, where: str) -> Non
     messages, tools = list_messages(record), list_tools(record)
     try:
         text, spans = served.split(messages, tools)
-        expected = served.encode(messages, tools)
     except InputError as error:
         raise InputError(f"{where}: {error}; use another {ELSE}") from None
-    trained = trainer.encode(record, where)
+    expected, trained = served.mark(text, spans), trainer.encode(record, where)
     begins = [
         place
         for place, own in enumerate(expected.own)

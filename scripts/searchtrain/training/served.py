@@ -86,10 +86,13 @@ class Served:
     def encode(self, messages: Sequence[Message], tools: Sequence[Any] = ()) -> Encoded:
         """The tokens of a conversation that ends with a turn of the student's.
 
-        A token that begins in the student's text is the student's. Raises InputError where the
-        template rewrites what stood in an earlier prompt.
+        Raises InputError where the template rewrites what stood in an earlier prompt.
         """
-        text, spans = self.split(messages, tools)
+        return self.mark(*self.split(messages, tools))
+
+    def mark(self, text: str, spans: Sequence[Span]) -> Encoded:
+        """The tokens of a text that `split` has made. A token that begins in the student's text is
+        the student's."""
         encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         own = [False] * len(encoding["input_ids"])
         starts = iter(spans)

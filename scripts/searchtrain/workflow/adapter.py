@@ -158,6 +158,6 @@ class Run:
         self._workflow.persistence._write_record(str(file), record)
 
 
-def list_gpu_requests(jobs: Iterable[Any]) -> list[tuple[str, str]]:
-    """`(rule, server)` of each job; server is empty for all rules but `serve`."""
-    return [(job.rule.name, getattr(job.wildcards, "server", "")) for job in jobs]
+def list_rules(jobs: Iterable[Any]) -> set[str]:
+    """The names of the rules that jobs are of."""
+    return {job.rule.name for job in jobs}

@@ -15,7 +15,7 @@ from searchtrain.config.models import STUDENT
 from searchtrain.core.text_table import format_table
 from searchtrain.workflow import servers, students
 from searchtrain.workflow.gpu_memory import Load, count_used, measure_server, measure_training
-from searchtrain.workflow.stages import STAGES, list_servers
+from searchtrain.workflow.stages import list_servers, list_stages
 
 IN_ROUNDS = ("trajectories", "shortcuts", "checkpoint")
 """Stages that every SFT round has, in their order; what stands before them in the table of stages
@@ -71,13 +71,7 @@ def list_steps(config: Config) -> list[Step]:
 
 def _list_jobs(config: Config) -> Iterator[tuple[str, str]]:
     """Stage and place of every job of a run up to test.json; GRPO, on demand, comes last."""
-    switched = {
-        "index": config.search == "retriever" or config.trees.enabled,
-        "shortcuts": config.shortcuts.enabled,
-        "judge": config.judge.enabled,
-        **dict.fromkeys(("trees", "written_trees", "verify"), config.trees.enabled),
-    }
-    names = [name for name in STAGES if switched.get(name, True)]
+    names = list_stages(config)
     yield from ((name, "") for name in names[: names.index(IN_ROUNDS[0])])
     for number in range(1, config.rounds.count + 1):
         places = {"checkpoint": students.student_after(config, number).place}

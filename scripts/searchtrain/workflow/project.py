@@ -26,7 +26,7 @@ from searchtrain.workflow import servers, students
 from searchtrain.workflow.adapter import (
     Parameter,
     Run,
-    list_gpu_requests,
+    list_rules,
     make_untracked,
     reported,
 )
@@ -240,12 +240,12 @@ class Project:
 
     def _check_grpo(self, jobs: list[Any]) -> None:
         """Before anything is trained that GRPO could not go on with."""
-        if any(rule == "grpo" for rule, _ in list_gpu_requests(jobs)):
+        if "grpo" in list_rules(jobs):
             check_grpo(self.config)
 
     def _check_hours(self, jobs: list[Any]) -> None:
         """Start the task's clock; refuse long stages that the plan has no time for."""
-        rules = {rule for rule, _ in list_gpu_requests(jobs)}
+        rules = list_rules(jobs)
         if self.config.task.budget_hours is None or not rules.intersection(PLANNED_STAGES):
             return
         start_clock(self.config.cache)
@@ -254,7 +254,7 @@ class Project:
     def _check_endpoints(self, jobs: list[Any]) -> None:
         """Ask endpoints what the run will ask, before anything is spent on them (`probe`)."""
         endpoints = self.list_endpoints()
-        rules = {rule for rule, _ in list_gpu_requests(jobs)}
+        rules = list_rules(jobs)
         buying = {stage for stage, role, _ in list_asked(self.config) if role in endpoints}
         if not self.config.probe or "doctor" in rules or not rules & buying:
             return
@@ -278,7 +278,7 @@ class Project:
 
     def _check_gpus(self, jobs: list[Any], most: int | None) -> None:
         """Snakemake would give a job fewer GPUs than it asks for, and say nothing."""
-        rules = {rule for rule, _ in list_gpu_requests(jobs)}
+        rules = list_rules(jobs)
         for step in list_steps(self.config) if most is not None else ():
             if step.stage in rules and step.gpus > (most or 0):
                 keys = " + ".join(holder.key for holder in step.holders if holder.gpus)

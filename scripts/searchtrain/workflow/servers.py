@@ -141,8 +141,7 @@ def count_own_gpus(config: Config, stage: str) -> int:
     """The GPUs that the job of a stage asks for beside those of its servers."""
     if stage == "index" and not list_encoder(config):
         return 0
-    section, _, name = OWN_GPUS.get(stage, "").rpartition(".")
-    return int(attrgetter(f"{section}.{name}")(config)) if section else 0
+    return int(attrgetter(OWN_GPUS[stage])(config)) if stage in OWN_GPUS else 0
 
 
 def describe_launch(config: Config, job: str, name: str, files: list[str]) -> str:

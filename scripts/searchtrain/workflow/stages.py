@@ -6,6 +6,7 @@ which Snakemake compares itself.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from searchtrain.config import Config, describe_limits
@@ -130,12 +131,20 @@ def list_servers(config: Config, name: str) -> list[str]:
     return [*stage.roles, *writer, *search, *refiner]
 
 
+def list_stages(config: Config) -> list[str]:
+    """The stages of the table, in its order, but those that the config switches off."""
+    switched = {
+        "index": config.search == "retriever" or config.trees.enabled,
+        "shortcuts": config.shortcuts.enabled,
+        "judge": config.judge.enabled,
+        **dict.fromkeys(("trees", "written_trees", "verify"), config.trees.enabled),
+    }
+    return [name for name in STAGES if switched.get(name, True)]
+
+
 def list_asked(config: Config) -> list[tuple[str, str, str]]:
     """The stages of a run that ask models, the roles they ask, and the sections of the sampling."""
-    trees = ["trees", "written_trees", "verify"] if config.trees.enabled else []
-    stages = ["tag", *trees, *["shortcuts"] * config.shortcuts.enabled]
-    stages += ["judge"] * config.judge.enabled
-    asked = [(name, *pair) for name in stages for pair in STAGES[name].roles.items()]
+    asked = [(name, *pair) for name in list_stages(config) for pair in STAGES[name].roles.items()]
     asked += [("refine", "refiner", "refine.sampling")] * config.refine.enabled
     return [*asked, ("trajectories", "teacher", "trajectories.sampling")]
 
@@ -246,7 +255,4 @@ def identify(config: Config, role: str, sampling: Any) -> dict[str, Any]:
 
 def find_section(config: Config, path: str) -> Any:
     """A section by its dotted path."""
-    section: Any = config
-    for part in path.split("."):
-        section = getattr(section, part)
-    return section
+    return attrgetter(path)(config)
