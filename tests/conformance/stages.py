@@ -39,6 +39,8 @@ WORLD = {
 LIMITS = Limits(max_completion_tokens=16_384, max_observation_chars=4000, topk=5)
 ROLLOUT = Sampling(temperature=0.7, max_tokens=4096)
 OBJECT = Sampling(temperature=0.0, max_tokens=512)
+IN_FLIGHT = 8
+"""Requests that may be on their way at once."""
 
 
 class Desk:
@@ -82,7 +84,7 @@ def make_config(served, role="teacher", **settings):
         "serve": None,
         "same_as": None,
         "model": served.model,
-        "concurrency": 8,
+        "concurrency": IN_FLIGHT,
     }
     return read_config({"models": {role: {**values, **settings}}})
 
