@@ -4,6 +4,10 @@ Inputs: data.corpus. Outputs: corpus.jsonl, index/.
 """
 
 ENCODER = serving.list_encoder(CONFIG)
+# What searches go through where the run serves it itself; scores say so.
+OWN = CONFIG.search == "retriever" and not CONFIG.retriever.endpoint
+OWN_CORPUS = "<shared>/corpus.jsonl" if OWN else []
+OWN_INDEX = "<shared>/index" if OWN else []
 
 
 rule corpus:
