@@ -4,8 +4,9 @@ The first that holds: `form`, the answer means a golden one and is written other
 there is no answer, or one that was forced or that no search came before; `retrieval`, no golden
 answer stood in what was read; `reading`, it stood there and the answer is another. To compare with:
 a replication of Search-R1 whose agent was not trained (Qwen2.5-7B-Instruct, HotpotQA) had an EM of
-.03 where .44 of its answers held a golden one, so that most of what it lacked was form. Invariant: the causes partition the wrong answers, so each one's share is what strict exact
-match would gain if it alone were right, and the four add up to what it lacks.
+.03 where .44 of its answers held a golden one, so that most of what it lacked was form. Invariant:
+the causes partition the wrong answers, so each one's share is what strict exact match would gain if
+it alone were right, and the four add up to what it lacks.
 """
 
 from collections import Counter
@@ -48,9 +49,9 @@ def find_cause(row: Mapping[str, Any], meaning: str, read: bool | None) -> str:
 
 
 def add_gaps(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add `meaning` (how an answer means a golden one: `data.equivalence`'s kinds, or empty), `read`
-    (Boolean, null of a judgement), `cause` (of `CAUSES`, or empty) and the number of queries,
-    `calls`.
+    """Add `meaning` (how an answer means a golden one: a kind of `data.equivalence`, or empty),
+    `read` (Boolean, null of a judgement), `cause` (of `CAUSES`, or empty) and the number of
+    queries, `calls`.
 
     `frame`: columns of `schemas.Trajectories`.
     """
@@ -65,9 +66,7 @@ def add_gaps(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.hstack(pl.DataFrame(added, schema=schema, orient="row")).with_columns(calls=calls)
 
 
-def trace_gaps(
-    frames: Mapping[str, pl.DataFrame], corpus: Path | None
-) -> dict[str, pl.DataFrame]:
+def trace_gaps(frames: Mapping[str, pl.DataFrame], corpus: Path | None) -> dict[str, pl.DataFrame]:
     """`add_gaps` to each frame, and `retrieved` (Boolean): whether a golden answer stands in a
     passage that came back, whole as the corpus has it; null of a judgement, and without a corpus.
 

@@ -1,5 +1,5 @@
-"""The yield of a teacher: how many of its rollouts are right, which questions are solved at all, and
-what the others lack.
+"""The yield of a teacher: how many of its rollouts are right, which questions are solved at all,
+and what the others lack.
 
 Invariant: a share of rollouts counts every rollout once, a share of questions every question once.
 """

@@ -15,8 +15,8 @@ from searchtrain.core.files import hash_file, read_json
 from searchtrain.core.text_table import format_table
 from searchtrain.data.schemas import Scores, read_table
 from searchtrain.evaluation.comparison import compare_scores, judge_interval
+from searchtrain.task.submitted import FILES
 
-FILES = ("metrics.json", "scores.parquet", "test.json", "sft_dataset.json")
 DEV = ("em_strict", "em_normalised", "f1", "mean_searches")
 
 
@@ -47,7 +47,9 @@ def compare_submissions(folders: Mapping[str, str], commands: Mapping[str, str])
         "submissions": [{**row, "behind": behind.get(row["name"])} for row in rows],
         "best": best,
         "undecided": [
-            name for name, lead in behind.items() if name not in best and judge_interval(lead) != "b"
+            name
+            for name, lead in behind.items()
+            if name not in best and judge_interval(lead) != "b"
         ],
         "same_training_data": _find_equal(built, "training_data"),
         "same_answers": _find_equal(built, "answers"),
@@ -74,8 +76,8 @@ def format_submissions(report: Mapping[str, Any]) -> str:
     lines = [format_table(rows), "", f"Best on dev: {' and '.join(report['best'])}."]
     if report["undecided"]:
         lines.append(
-            f"Dev does not tell it from {' and '.join(report['undecided'])}: the interval of 95 % of"
-            " the difference holds 0."
+            f"Dev does not tell it from {' and '.join(report['undecided'])}: the interval of 95 %"
+            " of the difference holds 0."
         )
     lines += [
         f"The same {what}: {', '.join(names)}; the task asks for submissions with different"
