@@ -19,23 +19,29 @@ from searchtrain.search.manifest import load_manifest
 
 REVISION = re.compile(r"[\w.-]{0,8}")
 """As much of a revision as a line has room for."""
+TOLD = ("engine", "corpus_sha256", "corpus_bytes", "passages")
+"""What of an index's manifest is said in another form, or follows from what is."""
 
 
 def describe_search(config: Config, index: Path | None) -> dict[str, Any]:
-    """What was searched: `engine`, `corpus` (the beginning of its SHA-256) and `passages`.
+    """What was searched: `engine`, `corpus` (the beginning of its SHA-256), `passages`, and of an
+    index of the run's own what else its manifest says, as `index`.
 
-    `index`: the folder of the run's own index; None where it has none, as with `retriever.endpoint`
-    or on the web: then only the engine's address is known.
+    `index`: its folder; None where there is none, as with `retriever.endpoint` or on the web: then
+    only the engine's address is known.
     """
-    if config.search == "web":
-        return {"engine": config.web.endpoint or "web", "corpus": None, "passages": None}
-    if index is None:
-        return {"engine": config.retriever.endpoint, "corpus": None, "passages": None}
+    if config.search == "web" or index is None:
+        engine = config.web.endpoint if config.search == "web" else config.retriever.endpoint
+        return {"engine": engine or config.search, "corpus": None, "passages": None, "index": None}
     manifest = load_manifest(index)
+    own = {key: value for key, value in manifest.items() if key not in TOLD}
+    if manifest.get("engine") == "hybrid":
+        own["fusion"] = config.retriever.fusion.tracked()
     return {
         "engine": manifest.get("engine"),
         "corpus": str(manifest.get("corpus_sha256", ""))[:12] or None,
         "passages": manifest.get("passages"),
+        "index": own,
     }
 
 
@@ -74,7 +80,7 @@ def format_conditions(conditions: Mapping[str, Any]) -> str:
     options = ", ".join(f"{name} {value}" for name, value in sampling.items())
     models = [f"{each['model']} ({_shorten(each['revision'])})" for each in conditions["models"]]
     return (
-        f"{' and '.join(models)}; {conditions['engine'] or 'engine not known'},"
+        f"{' and '.join(models)}; {conditions['engine']},"
         f" {', '.join(known)}, top {conditions['topk']}; at most {limits['max_searches']} searches"
         f" of {limits['max_queries']} queries in {limits['max_turns']} turns,"
         f" {limits['max_observation_chars']} characters each; {options or 'sampling not set'}"

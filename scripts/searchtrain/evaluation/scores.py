@@ -48,15 +48,17 @@ def score_answers(frame: pl.DataFrame) -> dict[str, Any]:
     and `judge_invalid`, how many have no verdict; with the columns of `gaps.add_gaps`, `gaps`.
     """
     scored = frame if set(SCORES) <= set(frame.columns) else add_scores(frame)
+    whole = _average(scored)
     groups = {
         name: {
-            str(value): _average(scored.filter(pl.col(column) == value))
+            str(value): _average(rows) if rows.height < scored.height else whole
             for value in scored[column].drop_nulls().unique().sort()
+            for rows in [scored.filter(pl.col(column) == value)]
         }
         for name, column in GROUPS.items()
         if column in scored.columns
     }
-    return {**_average(scored), **groups}
+    return {**whole, **groups}
 
 
 def _average(scored: pl.DataFrame) -> dict[str, Any]:
