@@ -128,7 +128,7 @@ rule metrics:
         judgements="<results>/{student}judgements.parquet" if JUDGED else [],
         judge_report="<results>/{student}judge_report.json" if JUDGED else [],
         corpus=OWN_CORPUS,
-        index=OWN_INDEX,
+        own_index=OWN_INDEX,
     output:
         **({"benchmarks": "<results>/{student}benchmark_predictions.json"} if BENCHMARKS else {}),
         metrics="<results>/{student}metrics.json",
@@ -150,7 +150,7 @@ rule metrics:
             judgements="judgements",
             judge_report="judge_report",
             corpus="corpus",
-            index="index",
+            index="own_index",
         ),
     shell:
         "exec python scripts/metrics.py"

@@ -87,7 +87,7 @@ rule yields:
         trajectories="<results>/{round}trajectories.parquet",
         types=DATA.types or [],
         corpus=OWN_CORPUS,
-        index=OWN_INDEX,
+        own_index=OWN_INDEX,
     output:
         "<results>/{round}yield.json",
     log:
@@ -97,7 +97,7 @@ rule yields:
     conda:
         "../envs/workflow.yaml"
     params:
-        **stage("yields", round="round", types="types", corpus="corpus", index="index"),
+        **stage("yields", round="round", types="types", corpus="corpus", index="own_index"),
     shell:
         "exec python scripts/yields.py"
         " --trajectories {input.trajectories:q}"
