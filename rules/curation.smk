@@ -4,7 +4,8 @@ Inputs: trajectories.parquet, prompts/agent.jinja, mix.file; with trees question
 rejection sampling prompts/judge_trajectory.jinja.
 Outputs: curated.parquet, curation.parquet (the funnel), sft_dataset.json, dataset_info.json,
 sft_report.json; with rejection sampling shortcuts.parquet, shortcuts_report.json; on demand
-defects.json. A later round's are in rounds/<n>/.
+defects.json, and of all rollouts preferences/: preference_dataset.json, dataset_info.json,
+preferences_report.json. A later round's are in rounds/<n>/.
 """
 
 
@@ -91,6 +92,36 @@ rule sft_dataset:
     shell:
         "exec python scripts/sft_dataset.py"
         " --curated {input.curated:q}"
+        " --prompt {input.prompt:q}"
+        " --out {output.dataset:q}"
+        " --info {output.info:q}"
+        " --report {output.report:q}"
+        " {params.options:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
+rule preferences:
+    input:
+        trajectories="<results>/trajectories.parquet",
+        prompt=prompt("agent"),
+        included=included("agent"),
+        questions="<results>/questions.parquet" if PROJECT.traced else [],
+    output:
+        dataset="<results>/preferences/preference_dataset.json",
+        info="<results>/preferences/dataset_info.json",
+        report="<results>/preferences/preferences_report.json",
+    log:
+        "<logs>/preferences.log",
+    benchmark:
+        "<benchmarks>/preferences.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        **stage("preferences", questions="questions"),
+    shell:
+        "exec python scripts/preferences.py"
+        " --trajectories {input.trajectories:q}"
         " --prompt {input.prompt:q}"
         " --out {output.dataset:q}"
         " --info {output.info:q}"

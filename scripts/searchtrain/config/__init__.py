@@ -6,6 +6,7 @@ from searchtrain.config.limits import Limits, describe_limits
 from searchtrain.config.models import Mistakes, Role, Sampling, Student
 from searchtrain.config.questions import Sample, Seeds, Tag
 from searchtrain.config.rollouts import Judge, Predict
+from searchtrain.config.rows import Preferences, Rows
 from searchtrain.config.search import Embedder, Fusion, Index, Pages, Retriever, Web
 from searchtrain.config.section import Section
 from searchtrain.config.task import Task
@@ -27,9 +28,11 @@ __all__ = [
     "Mix",
     "Pages",
     "Predict",
+    "Preferences",
     "QuestionRules",
     "Retriever",
     "Role",
+    "Rows",
     "Rules",
     "Sample",
     "Sampling",

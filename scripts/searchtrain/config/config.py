@@ -9,6 +9,7 @@ from searchtrain.config.curation import Curate, Mix, Shortcuts
 from searchtrain.config.models import Models
 from searchtrain.config.questions import Sample, Seeds, Tag
 from searchtrain.config.rollouts import Judge, Predict, Refine, Trajectories
+from searchtrain.config.rows import Preferences, Rows
 from searchtrain.config.search import Retriever, Web
 from searchtrain.config.section import Section, runtime, setting
 from searchtrain.config.task import Data, Plan, Task
@@ -42,6 +43,8 @@ class Config(Section):
     curate: Curate = setting(Curate())
     shortcuts: Shortcuts = setting(Shortcuts())
     mix: Mix = setting(Mix())
+    rows: Rows = setting(Rows())
+    preferences: Preferences = setting(Preferences())
     train: Train = setting(Train())
     rounds: Rounds = setting(Rounds())
     grpo: Grpo = setting(Grpo())

@@ -33,13 +33,18 @@ def make_records(
     a record with no more than a warning), or when `system` is blank (the template would put in a
     prompt of its own).
     """
-    if not system.strip():
-        raise InputError("the student's prompt is blank; write config/prompts/agent.jinja")
+    check_prompt(system)
     tools = write_tools(written.tools)
     return [
-        {**_make_record(key, messages, system, written, student), **tools}
+        {**make_record(key, messages, system, written, student), **tools}
         for key, messages in curated.select("id", "messages").iter_rows()
     ]
+
+
+def check_prompt(system: str) -> None:
+    """Raise InputError for a blank prompt, in whose place the template would put one of its own."""
+    if not system.strip():
+        raise InputError("the student's prompt is blank; write config/prompts/agent.jinja")
 
 
 def check_origins(
@@ -122,9 +127,13 @@ def _measure_words(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _make_record(
+def make_record(
     key: str, messages: Sequence[Mapping[str, str]], system: str, written: Format, student: Role
 ) -> dict[str, Any]:
+    """The record of one stored conversation that ends with an assistant turn, without `tools`.
+
+    `key`: its rollout's id, for messages; else as `make_records`.
+    """
     body = messages[1:] if messages and messages[0]["role"] == "system" else messages
     for place, message in enumerate(body):
         expected = "user" if place == 0 else TURNS[place % 2]

@@ -75,6 +75,7 @@ STAGES = {
     "shortcuts": Stage(("curation.shortcuts",), ("shortcuts",), {"judge": "shortcuts.sampling"}),
     "curate": Stage(("curation.choice",), ("curate",)),
     "sft_dataset": Stage(("training.sharegpt", "training.mixing")),
+    "preferences": Stage(("training.preferences", "curation.choice"), ("preferences",)),
     "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
     "grpo": Stage(("rl.trainer",), ("grpo",), search="agent"),
@@ -162,7 +163,8 @@ def show_config(config: Config, name: str) -> dict[str, Any]:
     roles += [config.models.owner(role) for role in roles]
     # Its format is that of the training data, and what it is served is what it is trained on; GRPO
     # knows one format only. Scores stand beside its sampling.
-    roles += ["student"] * (name in ("sft_dataset", "checkpoint", "grpo", "metrics"))
+    asking = ("sft_dataset", "preferences", "checkpoint", "grpo", "metrics")
+    roles += ["student"] * (name in asking)
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
     }
@@ -219,6 +221,10 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         told = describe_limits(config.predict.limits, config.models.student.format)
         values: dict[str, Any] = {"limits": told, "student": describe_student(config)}
         return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
+    if name == "preferences":
+        told = describe_limits(config.predict.limits, config.models.student.format)
+        rules = config.curate.rules.tracked()
+        return {"limits": told, "student": describe_student(config), "rules": rules}
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
     if name == "benchmarks":
