@@ -5,6 +5,8 @@ Invariant: nothing is guessed from a question's text.
 
 import re
 
+import polars as pl
+
 WORDS = {"single": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 NAMED = re.compile(rf"(?:\b|_)(\d|{'|'.join(WORDS)})[ _-]?hops?(?:\b|_)", re.IGNORECASE)
 """In a type: the laptop world's `two_hop`, `2-hop`, `3hop`."""
@@ -27,3 +29,9 @@ def count_hops(kind: str | None, key: str) -> int | None:
         return known
     numbered = NUMBERED.search(key)
     return int(numbered[1]) if numbered else None
+
+
+def add_hops(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add `hops` to `type` and `question_id`; null where neither says how many."""
+    pairs = frame.select("type", "question_id").rows()
+    return frame.with_columns(pl.Series("hops", [count_hops(*pair) for pair in pairs], pl.Int64))

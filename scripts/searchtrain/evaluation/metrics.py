@@ -13,7 +13,7 @@ import polars as pl
 from searchtrain.core.errors import InputError
 from searchtrain.data.schemas import SPLITS, Scores, empty_table, name_questions
 from searchtrain.evaluation.gaps import trace_gaps
-from searchtrain.evaluation.hops import count_hops
+from searchtrain.evaluation.hops import add_hops
 from searchtrain.evaluation.predictions import (
     add_columns,
     add_verdicts,
@@ -93,12 +93,6 @@ def make_metrics(
         if split in columns
     }
     return metrics, listings, _list_scores(frames)
-
-
-def add_hops(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add `hops` to `type` and `question_id`; null where neither says how many."""
-    pairs = frame.select("type", "question_id").rows()
-    return frame.with_columns(pl.Series("hops", [count_hops(*pair) for pair in pairs], pl.Int64))
 
 
 def _list_predictions(frame: pl.DataFrame, *more: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from searchtrain.core.text_table import format_table
 from searchtrain.evaluation.gaps import CAUSES, measure_gaps, trace_gaps
-from searchtrain.evaluation.metrics import add_hops
+from searchtrain.evaluation.hops import add_hops
 from searchtrain.evaluation.scores import SCORES, add_scores
 
 GROUPS = {"by_type": "type", "by_hops": "hops", "by_source": "source", "by_wave": "wave"}
