@@ -38,6 +38,7 @@ ENDS = {
 SENTENCES = {name: f"{name.replace('_', ' ').capitalize()} {{}}." for name in VALUES}
 FACT_NAMES = {name: name.replace("_", " ") for name in ("country", "population", *VALUES)}
 FACT_NAMES["borders"] = "neighbours"
+FACT_NAMES["name"] = "English name"
 """How one speaks of a fact."""
 PATTERNS = {
     name: SENTENCES[name][:-1].format(f"(?P<{name}>{value})") + rf"\.{ENDS.get(name, '')}"
@@ -103,16 +104,6 @@ def read_documents(observations: Sequence[str]) -> dict[str, list[str]]:
         for title, text in DOCUMENT.findall(observation):
             passages.setdefault(title.strip().strip('"'), []).append(text)
     return passages
-
-
-def read_facts(passages: Passages) -> dict[str, dict[str, str]]:
-    """What the passages say, by title; of two texts the earlier one counts."""
-    return {
-        title: {
-            name: value for text in reversed(texts) for name, value in read_text(text)[0].items()
-        }
-        for title, texts in passages.items()
-    }
 
 
 @functools.lru_cache(maxsize=16384)
