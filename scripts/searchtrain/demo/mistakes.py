@@ -120,7 +120,7 @@ def word_answer(step: Step, drawn: Collection[str], rates: Mapping[str, float], 
     if hint and tidy_value(step.wants, answer) == tidy_value(step.wants, hint):
         answer = hint
     if "long_answer" in drawn:
-        answer = f"The {FACT_NAMES[step.wants]} is {answer}."
+        answer = f"The {FACT_NAMES.get(step.wants, 'country')} is {answer}."
     return replace(step, answer=answer)
 
 

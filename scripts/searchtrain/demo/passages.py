@@ -38,7 +38,6 @@ ENDS = {
 SENTENCES = {name: f"{name.replace('_', ' ').capitalize()} {{}}." for name in VALUES}
 FACT_NAMES = {name: name.replace("_", " ") for name in ("country", "population", *VALUES)}
 FACT_NAMES["borders"] = "neighbours"
-FACT_NAMES["name"] = "English name"
 """How one speaks of a fact."""
 PATTERNS = {
     name: SENTENCES[name][:-1].format(f"(?P<{name}>{value})") + rf"\.{ENDS.get(name, '')}"

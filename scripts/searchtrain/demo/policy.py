@@ -20,6 +20,8 @@ from searchtrain.demo.steps import GUESSES, Searches, Step, guess
 from searchtrain.demo.tree_policy import choose_tree_step, guess_answer
 from searchtrain.demo.tree_questions import parse_tree_question
 
+SPOKEN = {**FACT_NAMES, "name": "English name"}
+"""How one speaks of a fact; `name` is what the harder world's pages are called."""
 YEAR = re.compile(r"\b(?:1\d|20)\d\d\b")
 NAME = re.compile(r"[A-Z][a-z]+(?: [A-Z][a-z]+)+")
 
@@ -73,7 +75,7 @@ def _follow_hops(
         if wants not in facts.get(title, {}):
             return _look_up(title, kind, wants, said, searches, facts)
         value = facts[title][wants]
-        said = f"The {FACT_NAMES[wants]} of {title} is {value}."
+        said = f"The {SPOKEN[wants]} of {title} is {value}."
         if wants == "country":
             said = f"{title} is in {value}."
         title = value
@@ -88,7 +90,7 @@ def _look_up(
         if query in before:
             said = f"The passages do not tell me about {title}."
         else:
-            think = f"{said} I need the {FACT_NAMES[wants]} of {title}.".strip()
+            think = f"{said} I need the {SPOKEN[wants]} of {title}.".strip()
             return Step(think, queries=(query,), wants=wants)
     values = [place[wants] for place in facts.values() if wants in place]
     return Step(said, answer=values[0] if values else GUESSES[wants][0], wants=wants)

@@ -33,10 +33,10 @@ WORDINGS = {
         "The hour is that of {v}.",
     ),
     "local_name": (
-        "Its people call it {v}.",
-        "The local name is {v}.",
-        "{t} is also known as {v}.",
-        "At home it is {v}.",
+        "{t}, at home {v}, is a country.",
+        "{t} is a country, locally called {v}.",
+        "The country {t} is {v} to its people.",
+        "{t} or {v} is a country.",
     ),
     "capital": (
         "The capital is {v}.",
@@ -64,6 +64,9 @@ WORDINGS = {
     ),
 }
 """Sentences about a page `t` whose fact has the value `v`; a world may use the first few only."""
+OPENINGS = ("{t} is a country.", "This is the country {t}.")
+"""How the passages of a country without a local name begin: no index finds a page without its kind
+among all those that name it."""
 DENIED = "It is not in {v}."
 NEIGHBOURLY = {
     "population": "Its twin town {o} has {v} inhabitants.",
@@ -127,7 +130,7 @@ def write_page(
 ) -> list[dict[str, Any]]:
     """A page as rows of a corpus: two passages. `facts`: of all pages by title, canonical."""
     rng = random.Random(f"{settings.seed}:{page.id}")
-    stated = [name for name in page.facts if name in WORDINGS]
+    stated = [name for name in page.facts if name in WORDINGS and name != "local_name"]
     rng.shuffle(stated)
     half = (len(stated) + 1) // 2
     rows = []
@@ -137,6 +140,10 @@ def write_page(
             sentences.append(_distract(page, facts, titles, settings, rng))
         sentences.append(rng.choice(FILLERS))
         rng.shuffle(sentences)
+        if "local_name" in page.facts and settings.aliases:
+            sentences.insert(0, _state(page, "local_name", facts, settings, rng))
+        elif "country" not in page.facts:
+            sentences.insert(0, rng.choice(OPENINGS).format(t=page.title))
         rows.append(
             {
                 "id": f"{page.id}-{number}",
