@@ -14,6 +14,7 @@ from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.core.files import digest
 from searchtrain.data import schemas
+from searchtrain.data.answers import clean_answer
 from searchtrain.data.lineage import hash_model
 from searchtrain.data.question_file import load_questions
 from searchtrain.models.client import open_model
@@ -83,6 +84,9 @@ async def _predict(
                 config.predict.max_failed_share,
                 "predict.max_failed_share",
             )
+            if config.predict.clean:
+                cleaned = [clean_answer(answer) for answer in frame["answer"]]
+                frame = frame.with_columns(pl.Series("answer", cleaned, dtype=pl.String))
             frames.append(
                 frame.with_columns(
                     id=pl.concat_str(pl.lit(f"{split}/"), pl.col("id")), split=pl.lit(split)

@@ -42,7 +42,7 @@ def main() -> None:
         records["mixed"], mixed = mixing.mix_records(args.mix, curated.height, config.mix)
         if written.tools:  # every record has the same columns
             records["mixed"] = [{**record, "tools": ""} for record in records["mixed"]]
-    report = sharegpt.make_report(records, mixed)
+    report = sharegpt.make_report(records, mixed, sharegpt.count_answers(curated))
     cli.logger.info(
         "records:\n%s",
         format_table([{"origin": name, **part} for name, part in report["origins"].items()]),

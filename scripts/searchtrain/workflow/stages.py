@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from searchtrain.config import Config, describe_limits
-from searchtrain.config.rounds import RolloutPlan, plan_rollouts, plan_training
+from searchtrain.config.rounds import plan_rollouts, plan_training
 from searchtrain.config.writers import find_only
 from searchtrain.core.files import canonical_json
 from searchtrain.models.role import find_section as find_section_of
@@ -209,7 +209,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "model": identify(config, plan.role, plan.sampling),
             "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
-            "rules": describe_acceptance(config, plan),
+            "rules": describe_acceptance(config) if plan.judged else None,
             "more": [plan.more, config.trajectories.more.sampling.tracked()] if plan.more else None,
             "hints": plan.hints,
             "shards": config.trajectories.shards,
@@ -228,8 +228,10 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
     if name == "preferences":
         told = describe_limits(config.predict.limits, config.models.student.format)
-        rules = config.curate.rules.tracked()
+        rules = describe_acceptance(config)
         return {"limits": told, "student": describe_student(config), "rules": rules}
+    if name == "curate":
+        return {"clean": True} if config.predict.clean else {}
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
     if name == "benchmarks":
@@ -242,9 +244,11 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     return {}
 
 
-def describe_acceptance(config: Config, plan: RolloutPlan) -> Any:
-    """What decides whether a rollout is accepted, where that decides how many there are."""
-    return config.curate.rules.tracked() if plan.judged else None
+def describe_acceptance(config: Config) -> dict[str, Any]:
+    """What decides which rollouts are right."""
+    answers = config.curate.answers
+    told = {"equivalent": True, "max_words": answers.max_words} if answers.equivalent else {}
+    return config.curate.rules.tracked() | ({"answers": told} if told else {})
 
 
 def describe_search(config: Config) -> dict[str, Any]:
