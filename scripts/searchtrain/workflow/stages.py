@@ -106,6 +106,8 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
         modules.append("curation.choice")
     if name == "index":
         modules.append(f"search.{config.retriever.index.engine}")
+    if name == "predict" and config.predict.agreement > 1:
+        modules.append("evaluation.agreement")
     if name == "checkpoint" and config.train.attention == "varlen":
         modules.append("training.attention")
     return tuple(modules)
