@@ -14,6 +14,7 @@ from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.core.files import digest
 from searchtrain.data import schemas
+from searchtrain.data.answers import clean_answer
 from searchtrain.data.lineage import hash_model
 from searchtrain.data.question_file import load_questions
 from searchtrain.evaluation.agreement import choose_agreed
@@ -84,6 +85,9 @@ async def _predict(
                 config.predict.max_failed_share,
                 "predict.max_failed_share",
             )
+            if config.predict.clean:
+                cleaned = [clean_answer(answer) for answer in frame["answer"]]
+                frame = frame.with_columns(pl.Series("answer", cleaned, dtype=pl.String))
             if config.predict.agreement > 1:
                 frame = choose_agreed(frame)
             frames.append(

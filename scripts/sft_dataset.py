@@ -52,7 +52,7 @@ def main() -> None:
         records = {name: rows.fill_column(part, "tools", "") for name, part in records.items()}
     if answers:
         records = {name: rows.fill_column(part, TRAINED, ALL) for name, part in records.items()}
-    report = sharegpt.make_report(records, mixed)
+    report = sharegpt.make_report(records, mixed, sharegpt.count_answers(curated))
     cli.logger.info(
         "records:\n%s",
         format_table([{"origin": name, **part} for name, part in report["origins"].items()]),

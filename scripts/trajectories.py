@@ -46,7 +46,7 @@ def main() -> None:
     attempts = loop.make_attempts(questions, plan.rollouts, plan.seed)
     enough = None
     if plan.accepted:
-        enough = loop.Enough(plan.accepted, choice.make_acceptance(config.curate.rules))
+        enough = loop.Enough(plan.accepted, choice.make_acceptance(config.curate))
     most, key = config.trajectories.max_failed_share, "trajectories.max_failed_share"
     rollouts = loop.run_rollouts(
         attempts, policy, search, most, key, enough, needs_turns=args.round == 1

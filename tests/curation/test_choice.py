@@ -29,9 +29,11 @@ ALL = {
     "exact_match": True,
     "normalised_match": True,
     "contains_answer": True,
+    "same_meaning": True,
     "valid_grammar": True,
     "supported": True,
     "no_repeated_query": True,
+    "first_query_copies": 0.9,
     "repairs": 1,
     "first_turn_words": 30,
     "turn_words": 30,
@@ -49,7 +51,8 @@ ALL = {
     "searches_per_level": 1,
     "genuine": True,
 }
-WRONG = {"exact_match", "normalised_match", "contains_answer"}
+WRONG = {"exact_match", "normalised_match", "contains_answer", "same_meaning"}
+MULTI_HOP = "Who is the mayor of the capital of the country of the fjords?"
 LONG = " ".join(f"word{i}" for i in range(31))
 RUSSIAN = "Мне нужно найти столицу Норвегии и ответить на вопрос."
 CHINESE = "我需要先查找挪威的首都,然后回答这个问题。"
@@ -75,6 +78,12 @@ def break_tag(messages):
         ({"answer": "Oslo, Norway", "passage": "Oslo, Norway."},
          {"exact_match", "normalised_match"}),
         ({"answer": "Osloans", "passage": "Osloans"}, WRONG),
+        ({"answer": "Oslo or Bergen", "passage": "Oslo or Bergen"},
+         {"exact_match", "normalised_match", "same_meaning"}),
+        ({"asked": MULTI_HOP, "queries": (("mayor capital, country of fjords",),)},
+         {"first_query_copies"}),
+        ({"asked": MULTI_HOP, "queries": (("the country of fjords", "a mayor"), (MULTI_HOP,))},
+         set()),
         ({"answer": "Bergen"}, {"supported"} | WRONG),
         ({"tamper": break_tag}, {"valid_grammar"}),
         ({"passage": "Osloans live there.", "answer": "Kristiania"}, {"supported"}),
@@ -199,7 +208,7 @@ def test_a_question_without_a_tree_passes_the_rules_on_trees():
     rollout = make_rollout(queries=(), hits=[])
     failed, values = judge_tree(rollout, levels=[], genuine=...)
     assert failed == set() and set(values.values()) == {None}
-    assert make_acceptance(make_settings(TREE_RULES).rules)(rollout)
+    assert make_acceptance(make_settings(TREE_RULES))(rollout)
     curated, _ = curate_rollouts(make_frame(rollout), make_settings(rules=TREE_RULES))
     assert curated.height == 1
 
@@ -239,10 +248,10 @@ def test_acceptance_is_what_curation_decides_of_a_rollout():
         make_rollout(number=3, fallbacks=9),
     ]
     judged = judge_rollouts(make_frame(*rollouts), ALL)
-    accept = make_acceptance(make_settings({**ALL, "turns": None}).rules)
+    accept = make_acceptance(make_settings({**ALL, "turns": None}))
     assert [accept(row) for row in rollouts] == [True, False, False, False]
     assert judged.select(pl.all_horizontal(*ALL)).to_series().to_list() == [True] + [False] * 3
-    assert make_acceptance(make_settings().rules)(rollouts[2])
+    assert make_acceptance(make_settings())(rollouts[2])
     with pytest.raises(ValidationError, match=r"rules\.exact"):
         make_settings({"exact": True})
 

@@ -49,7 +49,7 @@ def list_kinds(pairs):
 
 
 def find(*rollouts, **settings):
-    accept = make_acceptance(Curate().rules)
+    accept = make_acceptance(Curate())
     return find_pairs(make_frame(*rollouts), Preferences(**settings), accept)
 
 
@@ -78,7 +78,7 @@ def test_no_pair_prefers_an_answer_that_nothing_read_supports_to_a_search():
     lucky = make_rollout(queries=(("cities",),), tamper=move)
     again = make_rollout(number=1, queries=(("cities",), ("Cities",)), tamper=move, answer="No")
     lucky["sources"], again["sources"] = [["7"]], [["7"], ["7"]]
-    accept = make_acceptance(Curate.parse({"rules": {"supported": None}}).rules)
+    accept = make_acceptance(Curate.parse({"rules": {"supported": None}}))
     assert accept(lucky)
     assert not find_pairs(make_frame(lucky, again), Preferences(), accept)
     read = make_rollout(queries=(("cities",),))

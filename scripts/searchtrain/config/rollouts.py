@@ -48,6 +48,11 @@ class Predict(Section):
         " not allow it",
     )
     max_failed_share: Share = setting(0.0)
+    clean: bool = setting(
+        False,
+        "answers lose what stands around them (quotes, markup, a full stop, 'The answer is'), those"
+        " of the training data alike",
+    )
     max_answer_words: Count = setting(
         12, "of a word or phrase; what is longer, quoted or marked up is counted", reader="metrics"
     )

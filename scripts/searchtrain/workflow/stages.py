@@ -208,7 +208,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "model": identify(config, plan.role, plan.sampling),
             "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
-            "rules": config.curate.rules.tracked() if plan.accepted else None,
+            "rules": describe_acceptance(config) if plan.accepted else None,
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
@@ -227,8 +227,10 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         return values | ({"rows": config.rows.tracked()} if further else {})
     if name == "preferences":
         told = describe_limits(config.predict.limits, config.models.student.format)
-        rules = config.curate.rules.tracked()
+        rules = describe_acceptance(config)
         return {"limits": told, "student": describe_student(config), "rules": rules}
+    if name == "curate":
+        return {"clean": True} if config.predict.clean else {}
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
     if name == "benchmarks":
@@ -239,6 +241,13 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "submissions":
         return {"folders": config.task.submissions}
     return {}
+
+
+def describe_acceptance(config: Config) -> dict[str, Any]:
+    """What decides which rollouts are right."""
+    answers = config.curate.answers
+    told = {"equivalent": True, "max_words": answers.max_words} if answers.equivalent else {}
+    return config.curate.rules.tracked() | ({"answers": told} if told else {})
 
 
 def describe_search(config: Config) -> dict[str, Any]:
