@@ -74,7 +74,7 @@ STAGES = {
     "shards": Stage(("agent.shards",)),
     "shortcuts": Stage(("curation.shortcuts",), ("shortcuts",), {"judge": "shortcuts.sampling"}),
     "curate": Stage(("curation.choice",), ("curate",)),
-    "sft_dataset": Stage(("training.sharegpt", "training.mixing")),
+    "sft_dataset": Stage(("training.sharegpt", "training.mixing", "training.rows")),
     "preferences": Stage(("training.preferences", "curation.choice"), ("preferences",)),
     "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
@@ -110,6 +110,8 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
         modules.append("curation.choice")
     if name == "index":
         modules.append(f"search.{config.retriever.index.engine}")
+    if name == "predict" and config.predict.agreement > 1:
+        modules.append("evaluation.agreement")
     if name == "checkpoint" and config.train.attention == "varlen":
         modules.append("training.attention")
     return tuple(modules)
@@ -225,7 +227,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         # Only what the student's prompt says, and its format; its other limits change no record.
         told = describe_limits(config.predict.limits, config.models.student.format)
         values: dict[str, Any] = {"limits": told, "student": describe_student(config)}
-        return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
+        values |= {"mix": config.mix.tracked()} if config.mix.file else {}
+        further = config.rows.reader or config.rows.answers
+        return values | ({"rows": config.rows.tracked()} if further else {})
     if name == "preferences":
         told = describe_limits(config.predict.limits, config.models.student.format)
         rules = describe_acceptance(config)
