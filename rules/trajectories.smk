@@ -3,7 +3,8 @@
 Inputs: questions.parquet, prompts/agent_teacher.jinja (agent.jinja), prompts/refine.jinja; of a
 later round the student before. Outputs: trajectories.parquet, trajectories_report.json; of several
 shards, each a job with servers of its own, trajectories/<shard>.parquet and
-trajectories/<shard>_report.json. A later round's are in rounds/<n>/.
+trajectories/<shard>_report.json. A later round's are in rounds/<n>/, a pilot's in pilot/, and
+pilot.json is what it measured.
 """
 
 SHARDS = CONFIG.trajectories.shards
@@ -37,10 +38,12 @@ rule trajectories:
             model="model",
             refine_prompt="refine_prompt",
         ),
+        draw=PROJECT.draw,
     shell:
         "{params.before}exec python scripts/trajectories.py"
         " --questions {input.questions:q}"
         " --prompt {input.prompt:q}"
+        " {params.draw}"
         " {params.options:q}"
         " --servers {params.servers:q}"
         " --out {output.trajectories:q}"
@@ -79,3 +82,28 @@ if SHARDS > 1:
             " --out {output.trajectories:q}"
             " --report {output.report:q}"
             " --log {log:q}"
+
+
+rule pilot:
+    input:
+        trajectories="<results>/pilot/trajectories.parquet",
+        report="<results>/pilot/trajectories_report.json",
+    output:
+        "<results>/pilot.json",
+    log:
+        "<logs>/pilot.log",
+    benchmark:
+        "<benchmarks>/pilot.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        **stage("pilot"),
+        timings=PROJECT.untracked(f"{PROJECT.timings}/{students.PILOT}"),
+    shell:
+        "exec python scripts/pilot.py"
+        " --trajectories {input.trajectories:q}"
+        " --report {input.report:q}"
+        " --timings {params.timings:q}"
+        " --out {output:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"

@@ -60,7 +60,10 @@ def plan_training(config: Config, number: int) -> Train:
 
 
 def read_round(text: str) -> int:
-    """The number of a round from its number or its place below the results (`rounds/2/`)."""
+    """The number of a round from its number or its place below the results (`rounds/2/`); a pilot
+    (`pilot/`) is the first round on some questions."""
+    if text == "pilot/":
+        return 1
     number = int(text.strip("/").rpartition("/")[2])
     if number < 1:
         raise ValueError(text)
