@@ -24,7 +24,11 @@ def main() -> None:
     parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
     parser.add_argument("--draw", type=int, help="a pilot: so many of the questions")
     parser.add_argument("--shard", type=int, help="only the questions of this shard, from 1")
-    parser.add_paths(required=False, model="folder of the student, in a later round")
+    parser.add_paths(
+        required=False,
+        model="folder of the student, in a later round",
+        allowance="what a run that may be late leaves of it",
+    )
     setup.add_agent_arguments(parser)
     args = parser.parse()
     config = args.config

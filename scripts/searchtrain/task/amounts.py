@@ -42,7 +42,7 @@ class Training:
     records: int
     tokens: float
     """Trained on, all epochs."""
-    after: str = ""
+    after: str | None = None
     """The training that it goes on from."""
 
 
@@ -119,7 +119,11 @@ def _describe(
 
 
 def _describe_pairs(
-    config: Config, name: str, counts: Mapping[str, int], changes: Mapping[str, Any], after: str
+    config: Config,
+    name: str,
+    counts: Mapping[str, int],
+    changes: Mapping[str, Any],
+    after: str | None,
 ) -> Training:
     settings = config.preferences
     pairs = count_rolled_out(config, counts) * settings.per_question * len(settings.kinds)
