@@ -1,21 +1,17 @@
-"""A day slower than planned: the rest is planned anew before each stage, and ends in time.
-
-The clock is the test's, everything else is what a run uses. A stage takes as long as its allowance
-leaves of it, at the machine's true speed; rollouts behind the first wave stop at the deadline.
-"""
+"""A day slower than planned: the rest is planned anew before each stage, and ends in time."""
 
 import time
 
 import pytest
 
+from helpers.days import Day, read_day
 from helpers.scripts import run_script
 from searchtrain.config import read_config
 from searchtrain.core.files import read_json, write_json
-from searchtrain.task.allowance import Spent, make_allowance
-from searchtrain.task.amounts import count_kept
 from searchtrain.task.cuts import list_cuts
 from searchtrain.task.ledger import Ledger, list_said
 from searchtrain.task.plan import make_plan
+from searchtrain.task.proposal import apply_proposal, propose
 
 COUNTS = {"train": 20_000, "dev": 1000, "test": 1000}
 CANDIDATES = {
@@ -51,50 +47,10 @@ DAY = {
 }  # fmt: skip
 
 
-class Day:
-    """A simulated run: `slow_from` hours on, the machine needs `slowness` hours for one."""
-
-    def __init__(self, config, slow_from=0.0, slowness=1.0):
-        self.config, self.slow_from, self.slowness = config, slow_from, slowness
-        self.hours, self.spent, self.said, self.left_out = 0.0, {}, {}, []
-
-    def work(self, planned):
-        """Hours that work takes which is planned to take so many."""
-        quick = min(planned, max(0.0, self.slow_from - self.hours))
-        return quick + (planned - quick) * self.slowness
-
-    def finish(self, until):
-        """Planned hours of work that are done until a time."""
-        quick = min(until, self.slow_from) - min(self.hours, self.slow_from)
-        slow = max(0.0, until - max(self.hours, self.slow_from))
-        return max(0.0, quick) + slow / self.slowness
-
-    def run(self):
-        counts = dict(COUNTS)
-        for stage in make_plan(self.config, COUNTS)["stages"]:
-            if stage["beside"]:
-                continue
-            name = stage["name"]
-            allowed = make_allowance(self.config, counts, name, 0.0, self.hours * 3600, self.spent)
-            self.said[name] = allowed.said
-            planned = allowed.stage_hours
-            if name == "trajectories":
-                needed = planned - sum(stage["parts"][wave]["hours"] for wave in ("more", "hinted"))
-                most = max(needed, self.finish(allowed.deadline / 3600))
-                self.left_out += ["rollouts"] * (planned > most)
-                planned = min(planned, most)
-                counts["kept"] = count_kept(self.config, COUNTS)
-            self.left_out += [name] * (planned == 0)
-            taken = self.work(planned)
-            self.spent[name] = Spent(stage["kind"], planned, taken)
-            self.hours += taken
-        return self
-
-
 def test_a_day_as_planned_leaves_nothing_out():
     config = read_config(DAY)
     planned = make_plan(config, COUNTS)["hours"]
-    day = Day(config).run()
+    day = Day(config, COUNTS).run()
     assert 16 < planned < 24 * 0.85
     assert day.hours == pytest.approx(planned, abs=0.2)  # the index is built beside
     assert not any(day.said.values()) and day.left_out == []
@@ -104,7 +60,7 @@ def test_a_day_as_planned_leaves_nothing_out():
 def test_at_half_the_speed_from_some_hour_on_a_day_ends_in_time_and_says_what_it_left_out(
     slow_from,
 ):
-    day = Day(read_config(DAY), slow_from, 2.0).run()
+    day = Day(read_config(DAY), COUNTS, slow_from, 2.0).run()
     assert day.hours < 24
     assert day.left_out
     announced = [line for lines in day.said.values() for line in lines]
@@ -115,6 +71,18 @@ def test_at_half_the_speed_from_some_hour_on_a_day_ends_in_time_and_says_what_it
             assert any(line.startswith(f"candidate {candidate}:") for line in day.said[name])
     # What was not left out was done in full: the first candidate always.
     assert day.spent["trials/plain/checkpoint"].hours > 0
+
+
+@pytest.mark.parametrize("questions", [10_000, 80_000])
+def test_a_proposed_day_at_half_the_speed_from_its_middle_on_ends_in_time(questions):
+    counts = {"train": questions, "dev": 1000, "test": 1000}
+    config = read_day()
+    config = apply_proposal(config, propose(config, counts))
+    middle = make_plan(config, counts)["hours"] / 2
+    day = Day(config, counts, middle, 2.0).run()
+    assert middle < day.hours < 24
+    said = [line for lines in day.said.values() for line in lines]
+    assert day.left_out and any("left out" in line for line in said)
 
 
 def test_what_goes_first_is_said_in_the_plan_and_each_cut_is_less():

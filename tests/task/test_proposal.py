@@ -1,27 +1,15 @@
 """What is proposed for a day on the machine of the scale file, at the rates that were measured."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 
+from helpers.days import read_day
 from searchtrain.config import read_config
 from searchtrain.config.section import merge_values
 from searchtrain.core.errors import InputError
 from searchtrain.task.plan import make_plan
 from searchtrain.task.proposal import Proposal, apply_proposal, propose, render_proposal
 from searchtrain.task.yields import Yield, fit_yield
-
-ROOT = Path(__file__).parents[2]
-FILES = ("config/presets/search_sft.yaml", "config/scale/h200x8.yaml")
-
-
-def read_day(**changes):
-    values = {}
-    for file in FILES:
-        values = merge_values(values, yaml.safe_load((ROOT / file).read_text()))
-    # What these files leave to the laptop's world, and a checkout may not have.
-    return read_config(merge_values(values, changes))
 
 
 def count(train):
