@@ -6,6 +6,7 @@ from pathlib import Path
 
 from searchtrain.core import cli, files
 from searchtrain.task import allowance, budget, ledger
+from searchtrain.task.stages import TRIALS
 
 
 def main() -> None:
@@ -37,7 +38,11 @@ def _allow(args: argparse.Namespace, started: float) -> None:
     kept = ledger.Ledger.of(args.results, Path(args.timings))
     config, counts = kept.read_run(args.stage)
     spent = kept.read_spent(config.trajectories.shards)
-    made = allowance.make_allowance(config, counts, args.stage, started, time.time(), spent)
+    # A candidate that begins again may have time now.
+    dropped = [each for each in kept.list_dropped() if args.stage != f"{TRIALS}{each}/checkpoint"]
+    made = allowance.make_allowance(
+        config, counts, args.stage, started, time.time(), spent, dropped
+    )
     cli.logger.info("%s", ledger.describe_allowance(made))
     for line in made.said:
         cli.logger.warning("%s: %s", args.job, line)

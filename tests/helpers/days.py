@@ -31,7 +31,7 @@ class Day:
 
     def __init__(self, config, counts, slow_from=0.0, slowness=1.0):
         self.config, self.counts = config, dict(counts)
-        self.slow_from, self.slowness = config, slow_from, slowness
+        self.slow_from, self.slowness = slow_from, slowness
         self.hours, self.spent, self.said, self.left_out = 0.0, {}, {}, []
 
     def work(self, planned):
@@ -45,7 +45,10 @@ class Day:
             if stage["beside"]:
                 continue
             name = stage["name"]
-            allowed = make_allowance(self.config, counts, name, 0.0, self.hours * 3600, self.spent)
+            dropped = [each.split("/")[1] for each in self.left_out if each.endswith("checkpoint")]
+            allowed = make_allowance(
+                self.config, counts, name, 0.0, self.hours * 3600, self.spent, dropped
+            )
             self.said[name] = allowed.said
             planned = allowed.stage_hours
             before = self.hours

@@ -66,7 +66,7 @@ def test_at_half_the_speed_from_some_hour_on_a_day_ends_in_time_and_says_what_it
     announced = [line for lines in day.said.values() for line in lines]
     assert all("left out" in line for line in announced)
     for name in day.left_out:
-        if name.startswith("trials/"):
+        if name.endswith("/checkpoint"):
             candidate = name.split("/")[1]
             assert any(line.startswith(f"candidate {candidate}:") for line in day.said[name])
     # What was not left out was done in full: the first candidate always.

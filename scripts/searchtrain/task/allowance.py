@@ -7,17 +7,19 @@ not fit is left out in the order of `task.cuts`. Invariant: what is left out is 
 allowance, which is written before the stage begins.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from searchtrain.config import Config
-from searchtrain.task.cuts import Cut, list_cuts
+from searchtrain.task.cuts import Cut, drop_candidates, list_cuts
 from searchtrain.task.plan import find_stage, make_plan, sum_known
 from searchtrain.task.stages import TRIALS, UNTRAINED
 
 CREDIT = 0.5
 """Hours as planned that every kind of stage begins with."""
+END = 0.25
+"""Hours that always stay free: for what no stage plans, as scores and test.json."""
 ROLLING = "trajectories"
 """The stage that has a deadline."""
 
@@ -71,32 +73,36 @@ class Allowance:
 
 def make_allowance(
     config: Config, counts: Mapping[str, int], stage: str, started: float, now: float,
-    spent: Mapping[str, Spent],
+    spent: Mapping[str, Spent], dropped: Collection[str] = (),
 ) -> Allowance:  # fmt: skip
     """What `stage` may take that begins `now`; `started` and `now` in seconds since the epoch.
 
-    `counts`: questions of train, dev and test; `spent`: stages that have ended, by name.
+    `counts`: questions of train, dev and test; `spent`: stages that have ended, by name; `dropped`:
+    candidates whose training was left out.
     """
     budget = config.task.budget_hours
     assert budget is not None
     gone = (now - started) / 3600
     left, free = budget - gone, 1 - config.plan.reserve
+    room = min(left * free, left - END)
     slowness = measure_slowness(spent)
 
     def plan_rest(config: Config) -> tuple[list[dict[str, Any]], float]:
         rest = _list_rest(make_plan(config, counts), stage, spent)
         return rest, sum_known([_slow_down(each, slowness) for each in rest])
 
+    as_planned, _ = plan_rest(config)
+    config = drop_candidates(config, dropped)
     whole, planned = plan_rest(config)
     chosen, said = Cut("", config), []
     for cut in list_cuts(config):
-        if planned <= left * free:
+        if planned <= room:
             break
         _, less = plan_rest(cut.config)
         if less < planned:
             said.append(f"{cut.what}: left out, {planned - less:.2f} h that there is no time for")
         chosen, planned = cut, less
-    if planned > left * free:
+    if planned > room:
         said.append(
             f"{planned:.2f} h are planned of what cannot be left out, and {left:.2f} h are left of"
             f" the budget (a reserve of {config.plan.reserve:.0%} of them is kept)"
@@ -107,9 +113,9 @@ def make_allowance(
         needed = [cut.config for cut in list_cuts(config) if cut.trials and not cut.epochs]
         after, _ = plan_rest(needed[-1] if needed else config)
         behind = sum_known([_slow_down(each, slowness) for each in after if each["name"] != stage])
-        deadline = started + 3600 * max(0.0, budget - behind / free)
-    as_planned = next(each for each in whole if each["name"] == stage)
-    own = next((each for each in rest if each["name"] == stage), {**as_planned, **NOTHING})
+        deadline = started + 3600 * max(0.0, budget - max(behind / free, behind + END))
+    nothing = {**next(each for each in as_planned if each["name"] == stage), **NOTHING}
+    own = next((each for each in rest if each["name"] == stage), nothing)
     names = {each["name"] for each in whole}
     return Allowance(
         stage=stage,
@@ -123,7 +129,10 @@ def make_allowance(
         slowness={kind: round(slow, 4) for kind, slow in slowness.items()},
         deadline=deadline,
         most_epochs=chosen.epochs,
-        left_out=tuple(each for each in chosen.trials if f"{TRIALS}{each}/checkpoint" in names),
+        left_out=(
+            *dropped,
+            *(each for each in chosen.trials if f"{TRIALS}{each}/checkpoint" in names),
+        ),
         said=tuple(said),
     )
 

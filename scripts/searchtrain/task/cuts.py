@@ -5,7 +5,7 @@ Invariant: each cut contains the ones before it, and no cut touches the first ro
 question, the first candidate or its first epoch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -47,6 +47,14 @@ def _make_cuts(config: Config) -> Iterator[Cut]:
             if section["args"].get("num_train_epochs", 0) > most:
                 section["args"]["num_train_epochs"] = most
         yield Cut(f"epochs beyond {most}", read_config(values), dropped, most)
+
+
+def drop_candidates(config: Config, names: Collection[str]) -> Config:
+    """The config without some candidates."""
+    values = config.model_dump()
+    for name in names:
+        values["trials"]["candidates"].pop(name, None)
+    return read_config(values)
 
 
 def count_epochs(config: Config) -> int:

@@ -18,7 +18,7 @@ from searchtrain.config import Config, read_config
 from searchtrain.core.files import read_json, write_json
 from searchtrain.data import schemas
 from searchtrain.task.allowance import ROLLING, Allowance, Spent
-from searchtrain.task.stages import plan_stages
+from searchtrain.task.stages import TRIALS, plan_stages
 from searchtrain.task.timings import join_shards, read_timing
 
 FOLDER = ".allowance"
@@ -70,6 +70,16 @@ class Ledger:
         jobs = {file.relative_to(self.folder).with_suffix("").as_posix(): file for file in files}
         return {job: read_json(file) for job, file in jobs.items()}
 
+    def list_dropped(self) -> list[str]:
+        """Candidates whose training was left out."""
+        allowances = self.list_allowances().items()
+        return [
+            name
+            for job, allowance in allowances
+            for name in allowance["left_out"]
+            if job == f"{TRIALS}{name}/checkpoint"
+        ]
+
     def read_spent(self, shards: int) -> dict[str, Spent]:
         """The stages that have ended, by name; one of several shards when all of them have."""
         jobs: dict[str, dict[str, float]] = {}
@@ -90,8 +100,11 @@ class Ledger:
         planned = allowance["stage_hours"]
         report = self.folder.parent / f"{allowance['stage']}_report.json"
         if allowance["stage"] == ROLLING and report.exists() and allowance["stage_items"]:
-            # The waves behind the first end with the questions, or at the deadline.
-            planned *= read_json(report)["rollouts"]["run"] / allowance["stage_items"]
+            # The waves behind the first end with what is solved, or when time is short.
+            told = read_json(report)
+            waves = told.get("waves") or {"first": {"rollouts": told["rollouts"]["run"]}}
+            run = sum(wave["rollouts"] for wave in waves.values())
+            planned *= run / allowance["stage_items"]
         return Spent(allowance["kind"], planned, join_shards(hours, allowance["servers"]))
 
 
