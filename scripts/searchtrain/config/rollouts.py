@@ -8,12 +8,6 @@ from searchtrain.config.section import Section, setting, wiring
 from searchtrain.config.values import Count, Natural, Share
 
 
-class More(Section):
-    """TEMP."""
-
-    rollouts: Natural = setting(0)
-
-
 class Trajectories(Section):
     """The teacher answers the questions by searching."""
 
@@ -24,8 +18,6 @@ class Trajectories(Section):
     accepted: Count | None = setting(
         None, "adaptive: end a question once so many rollouts pass curate.rules; null: never"
     )
-    more: More = setting(More())
-    hints: More = setting(More())
     seed: Natural = setting(1)
     sampling: Sampling = setting(
         Sampling(temperature=0.7, top_p=0.95, max_tokens=256), reader="role"
