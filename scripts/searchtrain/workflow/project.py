@@ -23,7 +23,7 @@ from searchtrain.task.ledger import Ledger
 from searchtrain.task.pilot import apply_pilot
 from searchtrain.task.plan import count_questions, find_stage, make_plan, shrinks
 from searchtrain.task.stages import name_stage
-from searchtrain.task.submissions import FILES as SUBMITTED
+from searchtrain.task.submitted import FILES as SUBMITTED
 from searchtrain.workflow import servers, students
 from searchtrain.workflow.adapter import (
     Parameter,
