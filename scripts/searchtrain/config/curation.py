@@ -59,6 +59,12 @@ class Rules(Section):
     supported: Switch = setting(
         True, "search effectiveness: the answer stands in what was retrieved"
     )
+    hint_unnamed: Switch = setting(
+        True, "of rollouts with a hint: their reasoning does not speak of it"
+    )
+    hint_supported: Switch = setting(
+        True, "of rollouts with a hint: the answer stands in what was retrieved"
+    )
     no_repeated_query: Switch = setting(True, "no query is asked twice")
     min_searches: Threshold = setting(1, "fewest searches [1]")
     distinct_sources: ShareThreshold = setting(

@@ -6,9 +6,11 @@ and, in a draw, the seed.
 """
 
 import hashlib
+import re
 from itertools import chain
 
 from searchtrain.agent import grammar
+from searchtrain.agent.waves import HINTED
 from searchtrain.core.errors import ProtocolError
 from searchtrain.curation.phrases import fold_words, holds_phrase, lacks_word
 from searchtrain.curation.rollouts import Question, Rollout, list_grams
@@ -16,6 +18,11 @@ from searchtrain.data.answers import match_normalised, match_strict
 
 NO_SPAN = frozenset(("yes", "no", "true", "false"))
 """Answers that are a judgement and stand in no passage."""
+HINT = re.compile(
+    r"\b(?:known|given|expected|provided|correct|gold(?:en)?) answer\b|\bhints?\b"
+    r"|\b(?:was|am|been) (?:told|given) (?:that )?(?:the|an?) answer\b|\banswer (?:is|was) known\b"
+)
+"""Speaking of an answer that was given away, in lower case."""
 REPEATED = 3
 """Times from which on a sequence of words is repetition and not chance."""
 
@@ -72,6 +79,18 @@ def check_supported(rollout: Rollout) -> bool:
         and holds_phrase(grammar.read_observation(message["content"]), rollout.answer)
         for message in reversed(rollout.row["messages"])
     )
+
+
+def check_hint_unnamed(rollout: Rollout) -> bool | None:
+    """The reasoning does not speak of the answer that the teacher was told (a hinted rollout's)."""
+    if rollout.row["wave"] != HINTED:
+        return None
+    return not any(HINT.search(thought) for thought in rollout.thoughts)
+
+
+def check_hint_supported(rollout: Rollout) -> bool | None:
+    """`check_supported`, of a hinted rollout: what it was told counts only with evidence."""
+    return check_supported(rollout) if rollout.row["wave"] == HINTED else None
 
 
 def check_queries_differ(rollout: Rollout) -> bool:

@@ -60,6 +60,8 @@ RULES: dict[str, Rule[Rollout]] = {
     "contains_answer": Rule(measures.check_contains_answer, CORRECTNESS, AT_LEAST, True, CURATION),
     "valid_grammar": Rule(measures.check_grammar, "format", AT_LEAST, True, CURATION),
     "supported": Rule(measures.check_supported, SEARCH),
+    "hint_unnamed": Rule(measures.check_hint_unnamed, PATH),
+    "hint_supported": Rule(measures.check_hint_supported, SEARCH),
     "no_repeated_query": Rule(measures.check_queries_differ, SEARCH),
     "repairs": Rule(measures.count_repairs, "format", AT_MOST),
     "first_turn_words": Rule(measures.count_first_turn_words, PATH, AT_MOST, 300, CURATION),

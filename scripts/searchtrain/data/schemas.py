@@ -26,6 +26,8 @@ LINEAGE = dict.fromkeys(("model", "revision", "prompt"), pl.String) | {"seed": p
 ANSWERED = ["answered", "forced_answer"]
 CUT_SHORT = ["turn_limit", "token_limit", "invalid_turn", "model_error", "search_error"]
 """How a rollout ends: with an answer, or without."""
+WAVES = ["first", "more", "hinted"]
+"""Why a rollout was made: of every question, of one that none had solved, with a hint."""
 SPLITS = [
     "dev", "test", "test_closed_book", "test_untrained", "test_retrieve_read", "dev_untrained",
     "dev_retrieve_read", "benchmarks",
@@ -159,6 +161,7 @@ class Trajectories(Table):
     """`<question_id>#<rollout>`."""
     question_id: str
     rollout: int = pa.Field(ge=0)
+    wave: str = pa.Field(isin=WAVES)
     question: str
     golden_answers: pl.List = pa.Field(dtype_kwargs=STRINGS)
     source: str

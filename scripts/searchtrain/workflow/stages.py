@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from searchtrain.config import Config, describe_limits
-from searchtrain.config.rounds import plan_rollouts, plan_training
+from searchtrain.config.rounds import RolloutPlan, plan_rollouts, plan_training
 from searchtrain.config.writers import find_only
 from searchtrain.core.files import canonical_json
 from searchtrain.models.role import find_section as find_section_of
@@ -107,7 +107,7 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
     if STAGES[name].search == "agent":
         modules += ["search.web"] * (config.search == "web")
         modules += ["agent.refiner"] * config.refine.enabled
-    if name == "trajectories" and config.trajectories.accepted:
+    if name == "trajectories" and plan_rollouts(config, 1).judged:
         modules.append("curation.choice")
     if name == "index":
         modules.append(f"search.{config.retriever.index.engine}")
@@ -152,6 +152,9 @@ def list_asked(config: Config) -> list[tuple[str, str, str]]:
     """The stages of a run that ask models, the roles they ask, and the sections of the sampling."""
     asked = [(name, *pair) for name in list_stages(config) for pair in STAGES[name].roles.items()]
     asked += [("refine", "refiner", "refine.sampling")] * config.refine.enabled
+    asked += [("trajectories", "teacher", "trajectories.more.sampling")] * bool(
+        config.trajectories.more.rollouts
+    )
     return [*asked, ("trajectories", "teacher", "trajectories.sampling")]
 
 
@@ -207,7 +210,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "model": identify(config, plan.role, plan.sampling),
             "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
-            "rules": config.curate.rules.tracked() if plan.accepted else None,
+            "rules": describe_acceptance(config, plan),
+            "more": [plan.more, config.trajectories.more.sampling.tracked()] if plan.more else None,
+            "hints": plan.hints,
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
@@ -236,6 +241,11 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "submissions":
         return {"folders": config.task.submissions}
     return {}
+
+
+def describe_acceptance(config: Config, plan: RolloutPlan) -> Any:
+    """What decides whether a rollout is accepted, where that decides how many there are."""
+    return config.curate.rules.tracked() if plan.judged else None
 
 
 def describe_search(config: Config) -> dict[str, Any]:
