@@ -64,7 +64,8 @@ def main() -> None:
                 config, model.role, plan.limits, args.prompt, harness.refiner, hint=waves.ANSWER
             )
             further.append(waves.Wave(waves.HINTED, plan.hints, loop.Policy(model, hinted)))
-        enough = loop.Enough(plan.accepted, accept, further)
+        deadline = files.read_json(args.allowance)["deadline"] if args.allowance else None
+        enough = loop.Enough(plan.accepted, accept, further, deadline)
     most, key = config.trajectories.max_failed_share, "trajectories.max_failed_share"
     rollouts = loop.run_rollouts(
         attempts, policy, search, most, key, enough, needs_turns=args.round == 1, seed=plan.seed

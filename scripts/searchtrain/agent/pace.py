@@ -31,6 +31,10 @@ class Pace:
         self._done += 1
         self._last.append(self._clock())
 
+    def skip(self, number: int) -> None:
+        """So many first rollouts need not be done."""
+        self._left -= number
+
     def allows(self) -> bool:
         """Whether later rollouts may begin now."""
         if self._end is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from searchtrain.agent.waves import AT_ONCE
 from searchtrain.config import Config, Rows
 from searchtrain.task.work import measure_record
 from searchtrain.task.yields import fit_yield
@@ -55,15 +56,18 @@ def count_rolled_out(config: Config, counts: Mapping[str, int]) -> int:
 def count_waves(config: Config, questions: int) -> Waves:
     """The rollouts of so many questions, and what they leave unsolved (`task.yields`).
 
-    More rollouts of an unsolved question end with the first one that is kept; a hint solves
-    `plan.hinted_share` of what is left.
+    More rollouts of an unsolved question, some at a time, end with the first one that is kept; a
+    hint solves `plan.hinted_share` of what is left.
     """
     section, chances = config.trajectories, fit_yield(config.plan)
     first, more, hints = section.rollouts, section.more.rollouts, section.hints.rollouts
     left = chances.leave_unsolved(first)
     later = chances.leave_unsolved(first + more)
     hinted = config.plan.hinted_share if hints else 0.0
-    tried = sum(chances.leave_unsolved(first + number) for number in range(more))
+    tried = sum(
+        min(AT_ONCE, more - number) * chances.leave_unsolved(first + number)
+        for number in range(0, more, AT_ONCE)
+    )
     kept = chances.keep(first, config.curate.per_question)
     return Waves(
         questions * first,

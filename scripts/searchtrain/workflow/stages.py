@@ -18,7 +18,8 @@ from searchtrain.workflow.code import digest_modules
 from searchtrain.workflow.students import count_drawn, number_of, round_of
 
 PLANNED = (
-    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
+    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "trials", "rows",
+    "preferences", "predict",
     "models", "refine", "judge", "shortcuts", "trees", "rounds", "grpo", "search", "retriever",
 )  # fmt: skip
 """The sections that a plan of hours and GPUs depends on."""
@@ -92,7 +93,7 @@ STAGES = {
     "yields": Stage(("evaluation.yields", "evaluation.conditions")),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
     "doctor": Stage(()),
-    "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
+    "plan": Stage(("task.proposal", "task.pilot", "task.contexts", "workflow.gpu_plan")),
     "pilot": Stage(("task.pilot",), ("curate",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
