@@ -74,9 +74,13 @@ if SHARDS > 1:
             "../envs/workflow.yaml"
         params:
             **stage("shards"),
+            draw=PROJECT.draw,
+            seed=PROJECT.untracked(CONFIG.trajectories.seed),
         shell:
             "exec python scripts/shards.py"
             " --questions {input.questions:q}"
+            " {params.draw}"
+            " --seed {params.seed}"
             " --tables {input.tables:q}"
             " --reports {input.reports:q}"
             " --out {output.trajectories:q}"

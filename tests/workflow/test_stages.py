@@ -195,7 +195,7 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
         ({"trees": {"attempts": 5}}, {"trees", "written_trees"}),
         ({"train": {"gpu": 1, "threads": 9}}, set()),
         ({"train": {"tokens": "served"}}, {"checkpoint"}),
-        ({"curate": {"order": "hardest"}}, {"curate", "checkpoint"}),
+        ({"curate": {"order": "hardest"}}, {"curate", "checkpoint", "pilot"}),
         (
             {"models": {"student": {"wire": {"observations": "user"}}}},
             {"sft_dataset", "preferences", "predict"},
