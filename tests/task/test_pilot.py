@@ -31,14 +31,9 @@ def make_rows():
 
 def measure(paid=1.0, hours=(0.01,), **changes):
     rows = make_rows()
-    report = {
-        "models": {
-            "teacher": {
-                f"{kind}_tokens": int(paid * rows[f"{kind}_tokens"].sum())
-                for kind in ("prompt", "completion")
-            }
-        }
-    }
+    usage = {"prompt_tokens": 900 * paid, "completion_tokens": 100 * paid}
+    usage |= {f"cached_{kind}_tokens": 1000 * (1 - paid) / 2 for kind in ("prompt", "completion")}
+    report = {"models": {"teacher": usage}}
     config = read_config(CONFIG)
     return measure_pilot(rows, rows["good"].to_list(), report, hours, config) | changes
 

@@ -30,8 +30,10 @@ def measure_pilot(
     `report`: of its rollouts; `hours`: of its shards, each with servers of its own."""
     rows = rows.with_columns(accepted=pl.Series(accepted, dtype=pl.Boolean))
     turns, requests = rows["turns"].to_numpy(), int(rows["turns"].sum())
-    paid = sum(report["models"].get("teacher", {}).get(f"{kind}_tokens", 0) for kind in KINDS)
-    tokens = sum(int(rows[f"{kind}_tokens"].sum()) for kind in KINDS)
+    usage = report["models"].get("teacher", {})
+    paid, cached = (
+        sum(usage.get(f"{origin}{kind}_tokens", 0) for kind in KINDS) for origin in ("", "cached_")
+    )
     head, grown = _fit_prompt(turns, rows["prompt_tokens"].to_numpy(), config)
     turn = int(rows["completion_tokens"].sum()) / max(requests, 1)
     seconds = sum(hours) / len(hours) * 3600
@@ -49,7 +51,7 @@ def measure_pilot(
         "seconds": round(seconds, 1),
         "servers": len(hours),
         "rollouts_per_second": round(rows.height / seconds, 3) if seconds else None,
-        "paid_share": round(paid / tokens, 4) if tokens else 0.0,
+        "paid_share": round(paid / max(paid + cached, 1), 4),
     }
     if rows.height < busy:
         measured["speed_not_used"] = f"{rows.height} rollouts are few for {len(hours)} servers"
