@@ -60,7 +60,18 @@ class Predict(Section):
         " dev: searching with the teacher's instructions, and after one search for the question as"
         " it stands (retrieve, then read)",
     )
+    agreement: Count = setting(
+        1,
+        "rollouts of a question, of which the most frequent answer is given (self-consistency);"
+        " above 1 it needs models.student.sampling.temperature above 0, and the task's letter does"
+        " not allow it",
+    )
     max_failed_share: Share = setting(0.0)
+    clean: bool = setting(
+        False,
+        "answers lose what stands around them (quotes, markup, a full stop, 'The answer is'), those"
+        " of the training data alike",
+    )
     max_answer_words: Count = setting(
         12, "of a word or phrase; what is longer, quoted or marked up is counted", reader="metrics"
     )

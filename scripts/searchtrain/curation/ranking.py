@@ -25,7 +25,7 @@ def rank_rollouts(
     """
     order = pl.struct("hinted", "searches", "words", "rollout", "row")
     # Of several with the same queries only the best is another way to the answer.
-    other = pl.struct("again", *("hinted", "searches", "words", "rollout", "row"))
+    other = pl.struct("hinted", "again", "searches", "words", "rollout", "row")
     fewest = pl.col("searches").filter("correct").min().over("question_id").fill_null(-1)
     ranked = (
         judged.with_columns(

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from searchtrain.config import Config, describe_limits
-from searchtrain.config.rounds import RolloutPlan, plan_rollouts, plan_training
+from searchtrain.config.rounds import plan_rollouts, plan_training
 from searchtrain.config.writers import find_only
 from searchtrain.core.files import canonical_json
 from searchtrain.models.role import find_section as find_section_of
@@ -75,7 +75,7 @@ STAGES = {
     "shards": Stage(("agent.shards",)),
     "shortcuts": Stage(("curation.shortcuts",), ("shortcuts",), {"judge": "shortcuts.sampling"}),
     "curate": Stage(("curation.choice",), ("curate",)),
-    "sft_dataset": Stage(("training.sharegpt", "training.mixing")),
+    "sft_dataset": Stage(("training.sharegpt", "training.mixing", "training.rows")),
     "preferences": Stage(("training.preferences", "curation.choice"), ("preferences",)),
     "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
@@ -112,6 +112,8 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
         modules.append("curation.choice")
     if name == "index":
         modules.append(f"search.{config.retriever.index.engine}")
+    if name == "predict" and config.predict.agreement > 1:
+        modules.append("evaluation.agreement")
     if name == "checkpoint" and config.train.attention == "varlen":
         modules.append("training.attention")
     return tuple(modules)
@@ -211,7 +213,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "model": identify(config, plan.role, plan.sampling),
             "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
-            "rules": describe_acceptance(config, plan),
+            "rules": describe_acceptance(config) if plan.judged else None,
             "more": [plan.more, config.trajectories.more.sampling.tracked()] if plan.more else None,
             "hints": plan.hints,
             "shards": config.trajectories.shards,
@@ -227,11 +229,15 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         # Only what the student's prompt says, and its format; its other limits change no record.
         told = describe_limits(config.predict.limits, config.models.student.format)
         values: dict[str, Any] = {"limits": told, "student": describe_student(config)}
-        return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
+        values |= {"mix": config.mix.tracked()} if config.mix.file else {}
+        further = config.rows.reader or config.rows.answers
+        return values | ({"rows": config.rows.tracked()} if further else {})
     if name == "preferences":
         told = describe_limits(config.predict.limits, config.models.student.format)
-        rules = config.curate.rules.tracked()
+        rules = describe_acceptance(config)
         return {"limits": told, "student": describe_student(config), "rules": rules}
+    if name == "curate":
+        return {"clean": True} if config.predict.clean else {}
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
     if name == "benchmarks":
@@ -244,9 +250,11 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     return {}
 
 
-def describe_acceptance(config: Config, plan: RolloutPlan) -> Any:
-    """What decides whether a rollout is accepted, where that decides how many there are."""
-    return config.curate.rules.tracked() if plan.judged else None
+def describe_acceptance(config: Config) -> dict[str, Any]:
+    """What decides which rollouts are right."""
+    answers = config.curate.answers
+    told = {"equivalent": True, "max_words": answers.max_words} if answers.equivalent else {}
+    return config.curate.rules.tracked() | ({"answers": told} if told else {})
 
 
 def describe_search(config: Config) -> dict[str, Any]:
