@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_paths("trajectories", "report", "out", timings="folder of its <rule>.tsv")
     args = parser.parse()
     rows = schemas.read_table(args.trajectories, schemas.Trajectories)
-    accept = choice.make_acceptance(args.config.curate.rules)
+    accept = choice.make_acceptance(args.config.curate)
     accepted = [accept(row) for row in rows.iter_rows(named=True)]
     taken = timings.read_timings(args.timings)
     hours = [taken[job] for job in taken if job.split("/")[0] == "trajectories"]
