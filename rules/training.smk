@@ -34,6 +34,7 @@ rule checkpoint:
         " --base {input.base:q}"
         " --round {params.number}"
         " --work {params.work:q}"
+        " {params.options:q}"
         " --out {output:q}"
         " --config {params.config:q}"
         " --log {log:q}"

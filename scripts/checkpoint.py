@@ -1,9 +1,9 @@
 """Fine-tune the student with LLaMA-Factory (rule checkpoint)."""
 
 from searchtrain.config.command import Parser
-from searchtrain.config.rounds import plan_training, read_round
+from searchtrain.config.rounds import limit_epochs, plan_training, read_round
 from searchtrain.core import cli
-from searchtrain.core.files import hash_file
+from searchtrain.core.files import hash_file, read_json
 from searchtrain.data.lineage import hash_model
 from searchtrain.models.role import make_role
 from searchtrain.serving.gpu_lease import lease_gpus
@@ -20,8 +20,11 @@ def main() -> None:
     )
     parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
     parser.add_paths("out", work="folder of results: runs keep their state in .partial/train/")
+    parser.add_paths(required=False, allowance="what a run that may be late leaves of it")
     args = parser.parse()
     settings = plan_training(args.config, args.round)
+    if args.allowance:
+        settings = limit_epochs(settings, read_json(args.allowance)["most_epochs"])
     check_model_folder(args.base, "train.base")
     student = args.config.models.student
     options = read_options(make_role(args.config, "student", student.sampling), student.format)

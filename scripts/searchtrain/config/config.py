@@ -15,6 +15,7 @@ from searchtrain.config.section import Section, runtime, setting
 from searchtrain.config.task import Data, Plan, Task
 from searchtrain.config.training import Grpo, Rounds, Train
 from searchtrain.config.trees import Trees, Verify
+from searchtrain.config.trials import Trials
 from searchtrain.config.values import Text
 from searchtrain.config.world import Base, World
 from searchtrain.core.errors import InputError
@@ -46,6 +47,7 @@ class Config(Section):
     rows: Rows = setting(Rows())
     preferences: Preferences = setting(Preferences())
     train: Train = setting(Train())
+    trials: Trials = setting(Trials())
     rounds: Rounds = setting(Rounds())
     grpo: Grpo = setting(Grpo())
     predict: Predict = setting(Predict())

@@ -70,8 +70,20 @@ def plan_training(config: Config, number: int) -> Train:
     return Train.parse({**config.train.model_dump(), "args": args}, "rounds" * (number > 1))
 
 
+def limit_epochs(settings: Train, most: int | None) -> Train:
+    """The same training of so many epochs at most; None, or where steps decide: as it is."""
+    args = settings.args
+    if most is None or args.get("max_steps", -1) > 0 or args.get("num_train_epochs", 3) <= most:
+        return settings
+    values = {**settings.model_dump(), "args": {**args, "num_train_epochs": most}}
+    return Train.parse(values, "train")
+
+
 def read_round(text: str) -> int:
-    """The number of a round from its number or its place below the results (`rounds/2/`)."""
+    """The number of a round from its number or its place below the results (`rounds/2/`); a pilot
+    (`pilot/`) is the first round on some questions."""
+    if text == "pilot/":
+        return 1
     number = int(text.strip("/").rpartition("/")[2])
     if number < 1:
         raise ValueError(text)

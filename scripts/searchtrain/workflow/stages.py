@@ -15,10 +15,11 @@ from searchtrain.config.writers import find_only
 from searchtrain.core.files import canonical_json
 from searchtrain.models.role import find_section as find_section_of
 from searchtrain.workflow.code import digest_modules
-from searchtrain.workflow.students import number_of, round_of
+from searchtrain.workflow.students import count_drawn, number_of, round_of
 
 PLANNED = (
-    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
+    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "trials", "rows",
+    "preferences", "predict",
     "models", "refine", "judge", "shortcuts", "trees", "rounds", "grpo", "search", "retriever",
 )  # fmt: skip
 """The sections that a plan of hours and GPUs depends on."""
@@ -92,7 +93,8 @@ STAGES = {
     "yields": Stage(("evaluation.yields", "evaluation.conditions")),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
     "doctor": Stage(()),
-    "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
+    "plan": Stage(("task.proposal", "task.pilot", "task.contexts", "workflow.gpu_plan")),
+    "pilot": Stage(("task.pilot",), ("curate",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
 }  # fmt: skip
@@ -203,7 +205,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         plan = plan_rollouts(config, number_of(place))
         return {
             "rollouts": plan.rollouts,
-            "questions": plan.questions,
+            "questions": count_drawn(config, place),
             "seed": plan.seed,
             "max_failed_share": config.trajectories.max_failed_share,
             "limits": plan.limits.tracked(),

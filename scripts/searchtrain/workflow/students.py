@@ -16,10 +16,15 @@ a place.
 from dataclasses import dataclass
 
 from searchtrain.config import Config
+from searchtrain.config.rounds import plan_rollouts
 from searchtrain.core.errors import InputError
 
+PILOT = "pilot/"
+"""The place of a pilot: the first round's data of `plan.pilot` questions."""
+DATA = rf"(?:rounds/[1-9]\d*/|{PILOT})?"
+"""The place of a round's data, the pilot's among them, as a regular expression."""
 ROUND = r"(?:rounds/[1-9]\d*/)?"
-"""The place of a round's data, or of a student that SFT made, as a regular expression."""
+"""The place of a student that SFT made."""
 SCORED = r"(?:rounds/[1-9]\d*/|grpo/)?"
 """The place of a student with scores of its own."""
 STUDENT = r"(?:rounds/[1-9]\d*/|grpo/|untrained/)?"
@@ -68,7 +73,14 @@ def find_student(config: Config, place: str) -> Student:
 
 def number_of(place: str) -> int:
     """The number of the round whose data lies in `place`."""
-    return int(place.split("/")[1]) if place else 1
+    return 1 if place in ("", PILOT) else int(place.split("/")[1])
+
+
+def count_drawn(config: Config, place: str) -> int | None:
+    """How many of the questions a round's rollouts are about; None: all."""
+    if place == PILOT:
+        return config.plan.pilot
+    return plan_rollouts(config, number_of(place)).questions
 
 
 def place_of(number: int) -> str:
@@ -96,11 +108,14 @@ def scores_untrained(config: Config) -> bool:
 
 def find_before(config: Config, place: str) -> str | list[str]:
     """The folder of the student whose rollouts a later round learns from; none for the first."""
-    return student_after(config, number_of(place) - 1).folder if place else []
+    number = number_of(place)
+    return [] if number == 1 else student_after(config, number - 1).folder
 
 
 def list_curated(config: Config, place: str) -> list[str]:
     """The kept rollouts that a round learns from, the teacher's first."""
+    if place == PILOT:
+        return [f"<results>/{place}curated.parquet"]
     number = number_of(place)
     rounds = range(1, number + 1) if config.rounds.data == "all" else [number]
     return [f"<results>/{place_of(each)}curated.parquet" for each in rounds]
