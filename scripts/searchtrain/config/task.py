@@ -76,6 +76,12 @@ class Task(Section):
         " the rest is planned anew before each stage and its optional parts are left out, in the"
         " order that plan.md says",
     )
+    preference_pairs: bool = setting(
+        False,
+        "true: also preference training on the teacher's own rollouts. The letter of the task says"
+        " supervised fine-tuning; the pairs keep to its rule on data. Ask before you submit it.",
+        reader="workflow",
+    )
     max_submissions: Count = wiring(3)
     submissions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Text] = setting(
         {}, "name: its folder of results, for the table submissions.md", reader="submissions"

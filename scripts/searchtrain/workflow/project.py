@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from searchtrain.config import Config, check_grpo, read_config
+from searchtrain.config.rounds import plan_rows
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import canonical_json, read_json
 from searchtrain.models.prompts import list_prompt_files
@@ -154,6 +155,15 @@ class Project:
     def student_included(self, wildcards: Any) -> list[str]:
         """What that prompt includes."""
         return self.included(students.find_prompt(self.config, wildcards.student))
+
+    def reader_prompt(self, wildcards: Any) -> list[str]:
+        """The prompt of the rows that teach reading, of a data set that has some."""
+        return [self.prompt("read")] * bool(plan_rows(self.config, wildcards.round).reader)
+
+    def dataset_included(self, wildcards: Any) -> list[str]:
+        """What the prompts of a data set include."""
+        reader = ["read"] * bool(self.reader_prompt(wildcards))
+        return self.included("agent", *reader)
 
     def read_prompt(self, wildcards: Any) -> list[str]:
         """The prompt of retrieve, then read, of whoever answers so."""

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from searchtrain.config import Config, describe_limits
-from searchtrain.config.rounds import plan_rollouts, plan_training
+from searchtrain.config.rounds import find_candidate, plan_rollouts, plan_rows, plan_training
 from searchtrain.config.writers import find_only
 from searchtrain.core.files import canonical_json
 from searchtrain.models.role import find_section as find_section_of
@@ -79,6 +79,8 @@ STAGES = {
     "preferences": Stage(("training.preferences", "curation.choice"), ("preferences",)),
     "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
+    "average": Stage(("training.averaging",), ("trials:average",)),
+    "choice": Stage(("evaluation.trials",)),
     "grpo": Stage(("rl.trainer",), ("grpo",), search="agent"),
     "predict": Stage(
         ("agent.loop", "agent.retrieve_read"), ("predict",),
@@ -146,6 +148,8 @@ def list_stages(config: Config) -> list[str]:
         "index": config.search == "retriever" or config.trees.enabled,
         "shortcuts": config.shortcuts.enabled,
         "judge": config.judge.enabled,
+        "average": bool(config.trials.average),
+        "choice": bool(config.trials.candidates),
         **dict.fromkeys(("trees", "written_trees", "verify"), config.trees.enabled),
     }
     return [name for name in STAGES if switched.get(name, True)]
@@ -219,7 +223,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
-        settings = plan_training(config, round_of(config, place))
+        settings = plan_training(config, round_of(config, place), place)
+        if (candidate := find_candidate(config, place)) and candidate.preference:
+            return {"train": settings.tracked(), "preference": True}
         # Else what is served is only compared with what is trained on.
         served = {"student": describe_student(config)} if settings.tokens == "served" else {}
         return {"train": settings.tracked(), **served}
@@ -230,8 +236,8 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         told = describe_limits(config.predict.limits, config.models.student.format)
         values: dict[str, Any] = {"limits": told, "student": describe_student(config)}
         values |= {"mix": config.mix.tracked()} if config.mix.file else {}
-        further = config.rows.reader or config.rows.answers
-        return values | ({"rows": config.rows.tracked()} if further else {})
+        rows = plan_rows(config, place)
+        return values | ({"rows": rows.tracked()} if rows.reader or rows.answers else {})
     if name == "preferences":
         told = describe_limits(config.predict.limits, config.models.student.format)
         rules = describe_acceptance(config)
