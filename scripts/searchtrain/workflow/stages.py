@@ -106,7 +106,7 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
     if STAGES[name].search == "agent":
         modules += ["search.web"] * (config.search == "web")
         modules += ["agent.refiner"] * config.refine.enabled
-    if name == "trajectories" and config.trajectories.accepted:
+    if name == "trajectories" and plan_rollouts(config, 1).judged:
         modules.append("curation.choice")
     if name == "index":
         modules.append(f"search.{config.retriever.index.engine}")
@@ -153,6 +153,9 @@ def list_asked(config: Config) -> list[tuple[str, str, str]]:
     """The stages of a run that ask models, the roles they ask, and the sections of the sampling."""
     asked = [(name, *pair) for name in list_stages(config) for pair in STAGES[name].roles.items()]
     asked += [("refine", "refiner", "refine.sampling")] * config.refine.enabled
+    asked += [("trajectories", "teacher", "trajectories.more.sampling")] * bool(
+        config.trajectories.more.rollouts
+    )
     return [*asked, ("trajectories", "teacher", "trajectories.sampling")]
 
 
@@ -208,7 +211,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "model": identify(config, plan.role, plan.sampling),
             "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
-            "rules": describe_acceptance(config) if plan.accepted else None,
+            "rules": describe_acceptance(config) if plan.judged else None,
+            "more": [plan.more, config.trajectories.more.sampling.tracked()] if plan.more else None,
+            "hints": plan.hints,
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
