@@ -34,9 +34,9 @@ def choose_candidate(
     }
     if not scored:
         raise InputError("trials.candidates: none was trained; raise task.budget_hours")
-    means = {name: [frame[score].mean() for score in RANKED] for name, frame in scored.items()}
+    means = {name: frame.select(pl.col(RANKED).mean()).row(0) for name, frame in scored.items()}
     best = max(means, key=means.__getitem__)  # the first of equal ones
-    candidates = {}
+    candidates: dict[str, dict[str, Any] | None] = {}
     for name in predictions:
         if name not in scored:
             candidates[name] = None
@@ -57,9 +57,7 @@ def format_trials(report: Mapping[str, Any]) -> str:
             "EM strict": figures["em_strict"],
             "EM normalised": figures["em_normalised"],
             "F1": figures["f1"],
-            "behind the best": "-"
-            if name == report["best"]
-            else _format_interval(figures["behind"]),
+            "behind the best": _format_interval(figures["behind"]),
         }
         for name, figures in report["candidates"].items()
     ]

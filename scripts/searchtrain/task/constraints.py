@@ -41,8 +41,8 @@ def check_task(config: Config) -> None:
     pairs = [name for name, each in config.trials.candidates.items() if each.preference]
     if task.enforced and pairs and not task.preference_pairs:
         faults.append(
-            f"trials.candidates.{pairs[0]}.preference: the task says supervised fine-tuning; leave it"
-            " out, or say with task.preference_pairs: true that the rules allow it"
+            f"trials.candidates.{pairs[0]}.preference: the task says supervised fine-tuning; leave"
+            " it out, or say with task.preference_pairs: true that the rules allow it"
         )
     if task.student and not is_same_model(base, task.student):
         faults.append(

@@ -48,7 +48,7 @@ def average_states(states: Sequence[Path], model: Path, out: Path) -> None:
         kinds: dict[str, torch.dtype] = {}
         for state in states:
             with safe_open(state / name, framework="pt") as file:
-                for key in file.keys():
+                for key in file.keys():  # noqa: SIM118 (it is no mapping)
                     tensor = file.get_tensor(key)
                     kinds[key] = tensor.dtype
                     mean[key] = mean.get(key, 0) + tensor.float() / len(states)

@@ -67,7 +67,8 @@ def train(
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
     `lease`: the devices of the run; they stay taken until the trainer is gone. `served`: of the
-    student's server, with train.tokens served. `preference`: DPO on pairs. Returns the folder with the final model. Raises
+    student's server, with train.tokens served. `preference`: DPO on pairs. Returns
+    the folder with the final model. Raises
     SearchTrainError with the trainer's last words when it fails.
     """
     recipe = render_recipe(settings.args, base, dataset, preference)
