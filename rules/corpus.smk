@@ -4,6 +4,11 @@ Inputs: data.corpus. Outputs: corpus.jsonl, index/.
 """
 
 ENCODER = serving.list_encoder(CONFIG)
+# What searches go through where the run serves it itself; scores say so. (No input may be called
+# `index`, which every list has.)
+OWN = CONFIG.search == "retriever" and not CONFIG.retriever.endpoint
+OWN_CORPUS = "<shared>/corpus.jsonl" if OWN else []
+OWN_INDEX = "<shared>/index" if OWN else []
 
 
 rule corpus:

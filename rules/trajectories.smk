@@ -3,7 +3,8 @@
 Inputs: questions.parquet, prompts/agent_teacher.jinja (agent.jinja), prompts/refine.jinja; of a
 later round the student before. Outputs: trajectories.parquet, trajectories_report.json; of several
 shards, each a job with servers of its own, trajectories/<shard>.parquet and
-trajectories/<shard>_report.json. A later round's are in rounds/<n>/.
+trajectories/<shard>_report.json; and yield.json, what they came to by type of question (data.types).
+A later round's are in rounds/<n>/.
 """
 
 SHARDS = CONFIG.trajectories.shards
@@ -79,3 +80,28 @@ if SHARDS > 1:
             " --out {output.trajectories:q}"
             " --report {output.report:q}"
             " --log {log:q}"
+
+
+rule yields:
+    input:
+        trajectories="<results>/{round}trajectories.parquet",
+        types=DATA.types or [],
+        corpus=OWN_CORPUS,
+        own_index=OWN_INDEX,
+    output:
+        "<results>/{round}yield.json",
+    log:
+        "<logs>/{round}yields.log",
+    benchmark:
+        "<benchmarks>/{round}yields.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        **stage("yields", round="round", types="types", corpus="corpus", index="own_index"),
+    shell:
+        "exec python scripts/yields.py"
+        " --trajectories {input.trajectories:q}"
+        " {params.options:q}"
+        " --out {output:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"

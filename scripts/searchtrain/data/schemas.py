@@ -240,6 +240,36 @@ class Predictions(Trajectories):
         unique = ("split", "id")
 
 
+class Scores(Table):
+    """How one prediction was scored, and what it lacks (`evaluation.gaps`)."""
+
+    split: str = pa.Field(isin=SPLITS)
+    question_id: str
+    source: str
+    type: str = pa.Field(nullable=True)
+    hops: int = pa.Field(nullable=True)
+    """Null where neither type nor id says how many."""
+    em_strict: bool
+    em_normalised: bool
+    substring: bool
+    f1: float = pa.Field(in_range={"min_value": 0, "max_value": 1})
+    meaning: str
+    """How the answer means a golden one (`data.equivalence`); empty when it does not."""
+    retrieved: bool = pa.Field(nullable=True)
+    """Whether a golden answer stands in a passage that came back; null where that is not known."""
+    read: bool = pa.Field(nullable=True)
+    """The same of what the observations show; null of yes and no, which stand in no passage."""
+    cause: str = pa.Field(isin=["", "form", "stopping", "retrieval", "reading"])
+    """Why it is strictly wrong; empty when it is right."""
+    searches: int = pa.Field(ge=0)
+    calls: int = pa.Field(ge=0)
+    """Queries of all searches."""
+    stop_reason: str = pa.Field(isin=[*ANSWERED, *CUT_SHORT])
+
+    class Config:
+        unique = ("split", "question_id")
+
+
 class Judgements(Table):
     """What the judge said of one prediction; every prediction that it was sent has a row."""
 

@@ -21,7 +21,7 @@ from searchtrain.task.constraints import check_task
 from searchtrain.task.contexts import find_short
 from searchtrain.task.plan import STAGES as PLANNED_STAGES
 from searchtrain.task.plan import count_questions, make_plan
-from searchtrain.task.submissions import FILES as SUBMITTED
+from searchtrain.task.submitted import FILES as SUBMITTED
 from searchtrain.workflow import servers, students
 from searchtrain.workflow.adapter import (
     Parameter,

@@ -85,7 +85,11 @@ STAGES = {
     ),
     "benchmarks": Stage(("evaluation.benchmarks",)),
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
-    "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
+    "metrics": Stage(
+        ("evaluation.metrics", "evaluation.conditions", "evaluation.submission"),
+        ("predict:metrics",),
+    ),
+    "yields": Stage(("evaluation.yields", "evaluation.conditions")),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
     "doctor": Stage(()),
     "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
@@ -158,8 +162,9 @@ def show_config(config: Config, name: str) -> dict[str, Any]:
     roles = list_roles(config, name)
     roles += [config.models.owner(role) for role in roles]
     # Its format is that of the training data, and what it is served is what it is trained on; GRPO
-    # knows one format only.
-    roles += ["student"] * (name in ("sft_dataset", "preferences", "checkpoint", "grpo"))
+    # knows one format only. Scores stand beside its sampling.
+    asking = ("sft_dataset", "preferences", "checkpoint", "grpo", "metrics")
+    roles += ["student"] * (name in asking)
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
     }
