@@ -28,15 +28,19 @@ def describe_search(config: Config, index: Path | None) -> dict[str, Any]:
     index of the run's own what else its manifest says, as `index`.
 
     `index`: its folder; None where there is none, as with `retriever.endpoint` or on the web: then
-    only the engine's address is known.
+    only the engine's address is known, or what `retriever.revision` says of it.
     """
     if config.search == "web" or index is None:
-        engine = config.web.endpoint if config.search == "web" else config.retriever.endpoint
+        told = config.retriever.revision or config.retriever.endpoint
+        engine = config.web.endpoint if config.search == "web" else told
         return {"engine": engine or config.search, "corpus": None, "passages": None, "index": None}
     manifest = load_manifest(index)
     own = {key: value for key, value in manifest.items() if key not in TOLD}
     if manifest.get("engine") == "hybrid":
         own["fusion"] = config.retriever.fusion.tracked()
+    if config.retriever.reranker.model:
+        reranker = Path(config.retriever.reranker.model).name
+        own["reranker"] = {"model": reranker, **config.retriever.reranker.tracked()}
     return {
         "engine": manifest.get("engine"),
         "corpus": str(manifest.get("corpus_sha256", ""))[:12] or None,
