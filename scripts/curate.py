@@ -24,7 +24,13 @@ def main() -> None:
     questions = schemas.read_table(args.questions, schemas.Questions) if args.questions else None
     shortcuts = schemas.read_table(args.shortcuts, schemas.Shortcuts) if args.shortcuts else None
     curated, verdicts = choice.curate_rollouts(
-        trajectories, args.config.curate, args.workers, questions, shortcuts, may_be_empty
+        trajectories,
+        args.config.curate,
+        args.workers,
+        questions,
+        shortcuts,
+        may_be_empty,
+        clean=args.config.predict.clean,
     )
     schemas.write_table(curated, args.out, schemas.Curated)
     schemas.write_table(verdicts, args.verdicts, schemas.Verdicts)

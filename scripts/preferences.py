@@ -29,7 +29,7 @@ def main() -> None:
     if args.questions:
         questions = schemas.read_table(args.questions, schemas.Questions)
         sharegpt.check_origins(trajectories, questions, config.task.teacher, config.trees.enabled)
-    found = find_pairs(trajectories, config.preferences, make_acceptance(config.curate.rules))
+    found = find_pairs(trajectories, config.preferences, make_acceptance(config.curate))
     if not found:
         raise InputError(
             f"{args.trajectories}: no preference pair in {trajectories.height} rollouts; make"

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.conversations import QWEN25, make_student
 from helpers.families import FAMILIES, write_tokenizer
-from helpers.preferences import list_kinds, load_pairs
+from helpers.llama_factory import load_pairs
 from helpers.rollouts import make_frame, make_rollout
 from helpers.scripts import run_script
 from searchtrain.agent import grammar
@@ -44,8 +44,12 @@ MISSED["sources"] = [["7"]]
 ROLLOUTS = (GOOD, EARLY, SAME, LONG, MISSED, AGAIN)
 
 
+def list_kinds(pairs):
+    return [pair.kind for pair in pairs]
+
+
 def find(*rollouts, **settings):
-    accept = make_acceptance(Curate().rules)
+    accept = make_acceptance(Curate())
     return find_pairs(make_frame(*rollouts), Preferences(**settings), accept)
 
 
@@ -74,7 +78,7 @@ def test_no_pair_prefers_an_answer_that_nothing_read_supports_to_a_search():
     lucky = make_rollout(queries=(("cities",),), tamper=move)
     again = make_rollout(number=1, queries=(("cities",), ("Cities",)), tamper=move, answer="No")
     lucky["sources"], again["sources"] = [["7"]], [["7"], ["7"]]
-    accept = make_acceptance(Curate.parse({"rules": {"supported": None}}).rules)
+    accept = make_acceptance(Curate.parse({"rules": {"supported": None}}))
     assert accept(lucky)
     assert not find_pairs(make_frame(lucky, again), Preferences(), accept)
     read = make_rollout(queries=(("cities",),))

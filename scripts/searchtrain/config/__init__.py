@@ -1,7 +1,7 @@
 """The typed settings: the only source of names, types, ranges, defaults and descriptions."""
 
 from searchtrain.config.config import Config, check_grpo, read_config
-from searchtrain.config.curation import Curate, Mix, QuestionRules, Rules, Shortcuts
+from searchtrain.config.curation import AnswerForms, Curate, Mix, QuestionRules, Rules, Shortcuts
 from searchtrain.config.limits import Limits, describe_limits
 from searchtrain.config.models import Mistakes, Role, Sampling, Student
 from searchtrain.config.questions import Sample, Seeds, Tag
@@ -15,6 +15,7 @@ from searchtrain.config.trees import Trees, Verify
 from searchtrain.config.world import Base, World
 
 __all__ = [
+    "AnswerForms",
     "Base",
     "Config",
     "Curate",

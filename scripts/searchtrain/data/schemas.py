@@ -13,6 +13,7 @@ from pandera.errors import SchemaErrors
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import replace_file
+from searchtrain.data.equivalence import KINDS
 
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
 STRINGS = {"inner": pl.String}
@@ -26,6 +27,11 @@ LINEAGE = dict.fromkeys(("model", "revision", "prompt"), pl.String) | {"seed": p
 ANSWERED = ["answered", "forced_answer"]
 CUT_SHORT = ["turn_limit", "token_limit", "invalid_turn", "model_error", "search_error"]
 """How a rollout ends: with an answer, or without."""
+WAVES = ["first", "more", "hinted"]
+"""Why a rollout was made: of every question, of one that none had solved, with a hint."""
+FORM_CHANGES = ["", *KINDS, "alias", "judged", "cleaned"]
+"""`alias`: another golden answer than the one that was meant is what the trace supports; `judged`:
+a judge says that it is meant (`curation.equivalents`)."""
 SPLITS = [
     "dev", "test", "test_closed_book", "test_untrained", "test_retrieve_read", "dev_untrained",
     "dev_retrieve_read", "benchmarks",
@@ -159,6 +165,7 @@ class Trajectories(Table):
     """`<question_id>#<rollout>`."""
     question_id: str
     rollout: int = pa.Field(ge=0)
+    wave: str = pa.Field(isin=WAVES)
     question: str
     golden_answers: pl.List = pa.Field(dtype_kwargs=STRINGS)
     source: str
@@ -215,6 +222,12 @@ class Curated(Trajectories):
     """Share of the question's rollouts that were right (1 is easy)."""
     rank: int = pa.Field(ge=0)
     """Its place among the question's valid rollouts, best is 0."""
+    gold_form: str
+    """The golden answer that `answer` and the last turn state in place of the model's own words
+    (which are then in `raw`); empty where they stay."""
+    form_change: str = pa.Field(isin=FORM_CHANGES)
+    """How the model's own answer meant it; `cleaned` where its own words only lost what stood
+    around them (`predict.clean`); empty where they stay."""
 
 
 class Shortcuts(Table):

@@ -24,28 +24,26 @@ TOLD = ("engine", "corpus_sha256", "corpus_bytes", "passages")
 
 
 def describe_search(config: Config, index: Path | None) -> dict[str, Any]:
-    """What was searched: `engine`, `corpus` (the beginning of its SHA-256), `passages`, and of an
-    index of the run's own what else its manifest says, as `index`.
+    """What was searched: `engine`, `corpus` (the beginning of its SHA-256), `passages`, `index`
+    (what else its manifest says) and `server` (the settings that decide what it finds).
 
-    `index`: its folder; None where there is none, as with `retriever.endpoint` or on the web: then
-    only the engine's address is known, or what `retriever.revision` says of it.
+    `index`: the folder of the run's own; None where there is none, as with `retriever.endpoint` or
+    on the web: then only what the config says of the engine is known.
     """
-    if config.search == "web" or index is None:
-        told = config.retriever.revision or config.retriever.endpoint
-        engine = config.web.endpoint if config.search == "web" else told
-        return {"engine": engine or config.search, "corpus": None, "passages": None, "index": None}
+    unknown = {"corpus": None, "passages": None, "index": None}
+    if config.search == "web":
+        return {"engine": config.web.endpoint or "web", **unknown, "server": None}
+    server = config.retriever.tracked("serve")
+    if index is None:
+        engine = server.get("revision") or config.retriever.endpoint
+        return {"engine": engine, **unknown, "server": None}
     manifest = load_manifest(index)
-    own = {key: value for key, value in manifest.items() if key not in TOLD}
-    if manifest.get("engine") == "hybrid":
-        own["fusion"] = config.retriever.fusion.tracked()
-    if config.retriever.reranker.model:
-        reranker = Path(config.retriever.reranker.model).name
-        own["reranker"] = {"model": reranker, **config.retriever.reranker.tracked()}
     return {
         "engine": manifest.get("engine"),
         "corpus": str(manifest.get("corpus_sha256", ""))[:12] or None,
         "passages": manifest.get("passages"),
-        "index": own,
+        "index": {key: value for key, value in manifest.items() if key not in TOLD},
+        "server": server,
     }
 
 
