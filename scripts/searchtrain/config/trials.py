@@ -51,13 +51,19 @@ class Trials(Section):
                 )
             if candidate.preference and candidate.rows:
                 raise ValueError(f"candidates.{name}.rows: pairs have none; take it out")
-        seen: set[str] = set()
-        for name, candidate in self.candidates.items():
-            if candidate.after and candidate.after not in seen:
-                raise ValueError(
-                    f"candidates.{name}.after: {candidate.after} must stand before {name}"
-                )
-            seen.add(name)
+        for name in self.candidates:
+            self._list_before(name)
         if self.average and not self.candidates:
             raise ValueError("average: there is no candidate to average; name one")
         return self
+
+    def _list_before(self, name: str) -> list[str]:
+        """The candidates that one goes on from; raises ValueError for a circle."""
+        before = [name]
+        while (after := self.candidates[before[-1]].after) is not None:
+            if after in before:
+                raise ValueError(
+                    f"candidates.{name}.after: goes in a circle: {' -> '.join([*before, after])}"
+                )
+            before.append(after)
+        return before[1:]
