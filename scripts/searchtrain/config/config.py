@@ -66,7 +66,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_trials(self) -> Self:
-        trials, args = self.trials, self.train.args
+        trials = self.trials
         if trials.candidates and self.rounds.count > 1:
             raise ValueError(
                 f"trials.candidates: rounds.count is {self.rounds.count}; dev decides between"
@@ -78,16 +78,6 @@ class Config(Section):
                 f"trials.candidates.{pairs[0]}.preference: LLaMA-Factory's DPO writes the tokens of"
                 " its own template; set train.tokens: template"
             )
-        if trials.average > 1:
-            first = next(iter(trials.candidates.values())).args
-            kept = {**args, **first}
-            limit = kept.get("save_total_limit")
-            if kept.get("save_strategy", "steps") == "no" or (limit or 999) < trials.average:
-                raise ValueError(
-                    f"trials.average: {trials.average} states are averaged, and train.args keeps"
-                    f" fewer (save_strategy {kept.get('save_strategy')!r}, save_total_limit"
-                    f" {limit}); keep as many"
-                )
         return self
 
     @model_validator(mode="after")

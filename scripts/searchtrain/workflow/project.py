@@ -367,6 +367,7 @@ def load_config(values: Mapping[str, Any]) -> Config:
     """
     config = read_config(values)
     check_task(config)
+    students.check_average(config)
     for key, file in list_named_files(config).items():
         # Snakemake would go on with what an earlier run made of a file that is gone.
         if file and not file.startswith("<results>") and not Path(file).exists():

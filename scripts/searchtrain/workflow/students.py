@@ -19,7 +19,7 @@ a place.
 from dataclasses import dataclass
 
 from searchtrain.config import Config
-from searchtrain.config.rounds import find_candidate, plan_rollouts
+from searchtrain.config.rounds import find_candidate, plan_rollouts, plan_training
 from searchtrain.config.trials import AVERAGE
 from searchtrain.core.errors import InputError
 
@@ -84,6 +84,23 @@ def find_trained(config: Config) -> str:
 def find_first(config: Config) -> str:
     """The place of the first candidate."""
     return f"trials/{next(iter(config.trials.candidates))}/"
+
+
+def check_average(config: Config) -> None:
+    """Raise InputError when the first candidate keeps fewer states than are averaged.
+
+    Here, since scripts get the candidates in another order.
+    """
+    if not (wanted := config.trials.average):
+        return
+    place = find_first(config)
+    args = plan_training(config, 1, place).args
+    strategy, limit = args.get("save_strategy", "steps"), args.get("save_total_limit")
+    if strategy == "no" or (limit is not None and limit < wanted):
+        raise InputError(
+            f"configuration: trials.average: {wanted} states are averaged, and {place[:-1]} keeps"
+            f" fewer (save_strategy {strategy!r}, save_total_limit {limit}); keep as many"
+        )
 
 
 def find_student(config: Config, place: str) -> Student:
