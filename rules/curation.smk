@@ -1,7 +1,8 @@
 """Keep the rollouts that are good enough to learn from and write them for LLaMA-Factory.
 
-Inputs: trajectories.parquet, prompts/agent.jinja, mix.file; with trees questions.parquet, with
-rejection sampling prompts/judge_trajectory.jinja, with a judge of answers prompts/judge.jinja.
+Inputs: trajectories.parquet, prompts/agent.jinja, mix.file; with reader rows prompts/read.jinja,
+with trees questions.parquet, with rejection sampling prompts/judge_trajectory.jinja, with a judge of
+answers prompts/judge.jinja.
 Outputs: curated.parquet, curation.parquet (the funnel), sft_dataset.json, dataset_info.json,
 sft_report.json; with rejection sampling shortcuts.parquet, shortcuts_report.json, with a judge of
 answers equivalents.parquet, equivalents_report.json; on demand
@@ -113,9 +114,10 @@ rule sft_dataset:
     input:
         curated=of_round(students.list_curated),
         prompt=prompt("agent"),
-        included=included("agent"),
+        included=included("agent", *["read"] * bool(CONFIG.rows.reader)),
         mix=CONFIG.mix.file or [],
         questions="<results>/questions.parquet" if PROJECT.traced else [],
+        read_prompt=prompt("read") if CONFIG.rows.reader else [],
     output:
         dataset="<results>/{round}sft_dataset.json",
         info="<results>/{round}dataset_info.json",
@@ -127,7 +129,7 @@ rule sft_dataset:
     conda:
         "../envs/workflow.yaml"
     params:
-        **stage("sft_dataset", mix="mix", questions="questions"),
+        **stage("sft_dataset", mix="mix", questions="questions", read_prompt="read_prompt"),
     shell:
         "exec python scripts/sft_dataset.py"
         " --curated {input.curated:q}"

@@ -17,6 +17,7 @@ from searchtrain.data import schemas
 from searchtrain.data.answers import clean_answer
 from searchtrain.data.lineage import hash_model
 from searchtrain.data.question_file import load_questions
+from searchtrain.evaluation.agreement import choose_agreed
 from searchtrain.models.client import open_model
 from searchtrain.models.identity import check_folder
 from searchtrain.models.prompts import render_prompt
@@ -78,7 +79,7 @@ async def _predict(
     try:
         for split, rows in questions.items():
             frame = await loop.run_rollouts(
-                loop.make_attempts(rows, 1, config.predict.seed),
+                loop.make_attempts(rows, config.predict.agreement, config.predict.seed),
                 policies[split],
                 search,
                 config.predict.max_failed_share,
@@ -87,6 +88,8 @@ async def _predict(
             if config.predict.clean:
                 cleaned = [clean_answer(answer) for answer in frame["answer"]]
                 frame = frame.with_columns(pl.Series("answer", cleaned, dtype=pl.String))
+            if config.predict.agreement > 1:
+                frame = choose_agreed(frame)
             frames.append(
                 frame.with_columns(
                     id=pl.concat_str(pl.lit(f"{split}/"), pl.col("id")), split=pl.lit(split)

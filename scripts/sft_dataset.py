@@ -9,7 +9,8 @@ from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.role import make_role
-from searchtrain.training import mixing, sharegpt
+from searchtrain.training import mixing, rows, sharegpt
+from searchtrain.training.records import ALL, TRAINED
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
         required=False,
         mix="other chat data; config has ratio and seed",
         questions="every record must trace to a seed of these",
+        read_prompt="the reader's system prompt; without it there are no reader rows",
         report="sft_report.json",
     )
     args = parser.parse()
@@ -37,11 +39,19 @@ def main() -> None:
         questions = schemas.read_table(args.questions, schemas.Questions)
         sharegpt.check_origins(curated, questions, config.task.teacher, config.trees.enabled)
     records = {"search": sharegpt.make_records(curated, system, written, student)}
+    if answers := rows.make_answer_rows(records["search"], config.rows):
+        records["answers"] = answers
+    if args.read_prompt:
+        asked = render_prompt(args.read_prompt)
+        records["reader"] = rows.make_reader_rows(curated, asked, config.rows, student)
     mixed = None
     if args.mix:
         records["mixed"], mixed = mixing.mix_records(args.mix, curated.height, config.mix)
-        if written.tools:  # every record has the same columns
-            records["mixed"] = [{**record, "tools": ""} for record in records["mixed"]]
+    # Every record has the same columns.
+    if written.tools:
+        records = {name: rows.fill_column(part, "tools", "") for name, part in records.items()}
+    if answers:
+        records = {name: rows.fill_column(part, TRAINED, ALL) for name, part in records.items()}
     report = sharegpt.make_report(records, mixed, sharegpt.count_answers(curated))
     cli.logger.info(
         "records:\n%s",

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import polars as pl
 
-from searchtrain.agent import loop, setup, shards
+from searchtrain.agent import loop, setup, shards, waves
 from searchtrain.config.command import Parser
 from searchtrain.config.rounds import plan_rollouts, read_round
 from searchtrain.core import cli, files
@@ -41,18 +41,33 @@ def main() -> None:
     model = open_model(
         config, plan.role, args.servers, plan.sampling, cache, server="teacher", revision=revision
     )
-    policy = loop.Policy(model, setup.open_harness(config, model.role, plan.limits, args, cache))
+    harness = setup.open_harness(config, model.role, plan.limits, args, cache)
+    policy = loop.Policy(model, harness)
     search = setup.open_search(config, args.servers, writer)
     attempts = loop.make_attempts(questions, plan.rollouts, plan.seed)
+    accept = choice.make_acceptance(config.curate)
     enough = None
-    if plan.accepted:
-        enough = loop.Enough(plan.accepted, choice.make_acceptance(config.curate))
+    if plan.judged:
+        further = []
+        if plan.more:
+            sampling = config.trajectories.more.sampling
+            other = open_model(config, plan.role, args.servers, sampling, cache, server="teacher")
+            further.append(waves.Wave(waves.MORE, plan.more, loop.Policy(other, harness)))
+        if plan.hints:
+            hinted = setup.make_harness(
+                config, model.role, plan.limits, args.prompt, harness.refiner, hint=waves.ANSWER
+            )
+            further.append(waves.Wave(waves.HINTED, plan.hints, loop.Policy(model, hinted)))
+        enough = loop.Enough(plan.accepted, accept, further)
     most, key = config.trajectories.max_failed_share, "trajectories.max_failed_share"
     rollouts = loop.run_rollouts(
-        attempts, policy, search, most, key, enough, needs_turns=args.round == 1
+        attempts, policy, search, most, key, enough, needs_turns=args.round == 1, seed=plan.seed
     )
     rows = asyncio.run(_roll_out(rollouts, search))
     report = loop.report_rollouts(rows, len(attempts), policy, search)
+    if plan.more or plan.hints:
+        report["waves"] = waves.report_waves(rows, accept)
+        cli.logger.info("waves:\n%s", waves.format_waves(report["waves"]))
     schemas.write_table(rows, args.out, schemas.Trajectories)
     files.write_json(report, args.report)
 

@@ -32,6 +32,8 @@ ALL = {
     "same_meaning": True,
     "valid_grammar": True,
     "supported": True,
+    "hint_unnamed": True,
+    "hint_supported": True,
     "no_repeated_query": True,
     "first_query_copies": 0.9,
     "repairs": 1,
@@ -118,11 +120,39 @@ def break_tag(messages):
         ({"fallbacks": 2}, {"fallbacks"}),
         ({"repairs": ["bullet", "fence"]}, {"repairs"}),
         ({"repairs": ["bullet"]}, set()),
+        ({"wave": "hinted"}, set()),
+        ({"wave": "hinted", "last": "The known answer is Oslo."}, {"hint_unnamed"}),
+        ({"wave": "more", "last": "The known answer is Oslo."}, set()),
+        ({"wave": "hinted", "passage": "Osloans live there.", "answer": "Kristiania"},
+         {"supported", "hint_supported"}),
     ],
 )  # fmt: skip
 def test_each_rule_drops_what_it_is_for_and_nothing_else(change, failed):
     verdicts = judge(make_rollout(**change), **ALL)
     assert {name for name, (passed, _) in verdicts.items() if not passed} == failed
+
+
+def test_difficulty_is_that_of_the_first_wave_and_a_hint_comes_last():
+    rows = [
+        make_rollout(number=0),
+        make_rollout(number=1, answer="Bergen"),
+        make_rollout(number=2, wave="more", answer="Bergen"),
+        make_rollout(number=3, wave="hinted", queries=()),
+    ]
+    curated = curate_rollouts(make_frame(*rows), make_settings(per_question=3))[0]
+    assert curated.select("rollout", "difficulty", "rank").rows() == [
+        (0, 0.5, 0), (1, 0.5, 1), (2, 0.5, 2),
+    ]  # fmt: skip
+
+
+def test_of_several_rollouts_those_with_queries_of_their_own_come_first():
+    rows = [
+        make_rollout(number=0, queries=(("a",),)),
+        make_rollout(number=1, queries=(("a",),)),
+        make_rollout(number=2, queries=(("b",), ("c",))),
+    ]
+    curated = curate_rollouts(make_frame(*rows), make_settings(per_question=2))[0]
+    assert curated["rollout"].to_list() == [0, 2]
 
 
 def test_every_rule_is_covered_above():
@@ -350,7 +380,7 @@ def test_best_rollout_has_fewest_searches_then_words_then_number():
     assert verdicts.height == 7 * len(ALL)
     assert set(verdicts.filter("kept")["id"]) == {"q2#0", "q1#2"}
     curated, _ = curate_rollouts(rollouts, make_settings(rules=ALL, per_question=2))
-    assert curated.select("id", "rank").rows() == [("q2#0", 0), ("q1#2", 0), ("q1#3", 1)]
+    assert curated.select("id", "rank").rows() == [("q2#0", 0), ("q1#2", 0), ("q1#0", 1)]
 
 
 def test_rule_that_is_off_judges_nothing():

@@ -112,6 +112,11 @@ def set_in(config, place, value):
             f"train.base: /models/{TEACHER}: '{TEACHER}' (task.teacher) may not be", "start from",
         ),
         (
+            {"predict.agreement": 4, "models.student.sampling.temperature": 0.7},
+            "predict.agreement: 4: the task's inference script is fixed",
+            "set predict.agreement: 1",
+        ),
+        (
             {"task.submissions": {name: f"results/{name}" for name in "abcd"}},
             "task.submissions: 4 (a, b, c, d) where task.max_submissions is 3", "take 1 out",
         ),

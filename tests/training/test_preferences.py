@@ -6,7 +6,7 @@ import pytest
 
 from helpers.conversations import QWEN25, make_student
 from helpers.families import FAMILIES, write_tokenizer
-from helpers.preferences import list_kinds, load_pairs
+from helpers.llama_factory import load_pairs
 from helpers.rollouts import make_frame, make_rollout
 from helpers.scripts import run_script
 from searchtrain.agent import grammar
@@ -42,6 +42,10 @@ AGAIN["sources"] = [["1"], ["1"]]
 GOOD["sources"] = SAME["sources"] = [["1"], ["2"]]
 MISSED["sources"] = [["7"]]
 ROLLOUTS = (GOOD, EARLY, SAME, LONG, MISSED, AGAIN)
+
+
+def list_kinds(pairs):
+    return [pair.kind for pair in pairs]
 
 
 def find(*rollouts, **settings):

@@ -72,6 +72,15 @@ class Config(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _check_agreement(self) -> Self:
+        if self.predict.agreement > 1 and self.models.student.sampling.temperature == 0:
+            raise ValueError(
+                f"predict.agreement: {self.predict.agreement}: rollouts at temperature 0 are all"
+                " alike; set models.student.sampling.temperature above 0, or predict.agreement: 1"
+            )
+        return self
+
 
 def read_config(values: Mapping[str, Any]) -> Config:
     """The config with `values` laid over the defaults, as Snakemake lays config files.

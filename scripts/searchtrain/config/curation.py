@@ -62,6 +62,12 @@ class Rules(Section):
     supported: Switch = setting(
         True, "search effectiveness: the answer stands in what was retrieved"
     )
+    hint_unnamed: Switch = setting(
+        True, "of rollouts with a hint: their reasoning does not speak of it"
+    )
+    hint_supported: Switch = setting(
+        True, "of rollouts with a hint: the answer stands in what was retrieved"
+    )
     no_repeated_query: Switch = setting(True, "no query is asked twice")
     first_query_copies: ShareThreshold = setting(
         None,

@@ -27,6 +27,15 @@ class RolloutPlan:
     limits: Limits
     accepted: int | None
     """Rollouts that end a question once they pass the curation rules; None: never."""
+    more: int = 0
+    """Further ones of a question that none has solved."""
+    hints: int = 0
+    """Last ones of a question that is still unsolved, with a hint."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether how many rollouts there are depends on which are accepted."""
+        return bool(self.accepted or self.more or self.hints)
 
 
 def plan_rollouts(config: Config, number: int) -> RolloutPlan:
@@ -41,6 +50,8 @@ def plan_rollouts(config: Config, number: int) -> RolloutPlan:
             first.sampling,
             first.limits,
             first.accepted,
+            first.more.rollouts,
+            first.hints.rollouts,
         )
     return RolloutPlan(
         "student", later.rollouts, later.questions, later.seed, later.sampling,

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from searchtrain import config
+from searchtrain.agent.waves import FIRST
 from searchtrain.core.errors import InputError
 from searchtrain.curation.funnel import format_funnel
 from searchtrain.curation.ranking import CAP, rank_rollouts
@@ -49,7 +50,7 @@ SLICE = 5_000
 """Rollouts whose verdicts are Python objects at one time, and a worker's piece of work."""
 READ = [
     "messages", "question", "golden_answers", "answer", "stop_reason", "searches", "queries",
-    "retrieved_ids", "fallbacks", "repairs",
+    "retrieved_ids", "fallbacks", "repairs", "wave",
 ]  # fmt: skip
 """Columns that a rule may read."""
 JOINED = ["levels", "genuine", "equivalent"]
@@ -73,8 +74,9 @@ def curate_rollouts(
     question has a tree; `shortcuts`: `schemas.Shortcuts`; `equivalents`: `schemas.Equivalents`;
     `clean`: what stands around an answer is taken away (`predict.clean`). A question's best valid
     rollout has the fewest searches, then the fewest words, then the lowest number
-    (SimpleDeepSearcher keeps the fewest searches). Its last turn states what is learnt
-    (`restating`).
+    (SimpleDeepSearcher keeps the fewest searches); those with a hint come behind the others, and
+    those whose queries a better one has behind those with queries of their own. Its last turn
+    states what is learnt (`restating`).
     Hardest is the question with the smallest share of right rollouts, then the one whose right
     rollouts needed the most searches at least (SimpleDeepSearcher), then the first of the input.
     `workers`: processes that judge, if there are more rollouts than `SLICE`.
@@ -144,15 +146,20 @@ def judge_rollouts(
         verdicts = _judge_in_processes(slices, rules, min(workers, len(slices)), answers)
     else:
         verdicts = [_judge_slice(part, rules, answers) for part in slices]
-    ids = trajectories.select("id", "question_id", "rollout", "searches").with_row_index("row")
+    columns = ("id", "question_id", "rollout", "searches", "wave", "queries")
+    ids = trajectories.select(columns).with_row_index("row")
     return pl.concat([ids, pl.concat(verdicts)], how="horizontal")
 
 
 def judge_questions(
     judged: pl.DataFrame, rules: Mapping[str, Threshold], seed: int
 ) -> pl.DataFrame:
-    """Add `difficulty` and, per rule on questions, `<rule>` and `<rule>_value` to every rollout."""
-    questions = judged.group_by("question_id", maintain_order=True).agg(
+    """Add `difficulty` and, per rule on questions, `<rule>` and `<rule>_value` to every rollout.
+
+    Difficulty is the share of right ones of the first wave: only hard questions have later ones.
+    """
+    first = judged.filter(pl.col("wave") == FIRST)
+    questions = first.group_by("question_id", maintain_order=True).agg(
         pl.len().alias("rollouts"), pl.col("correct").mean().alias("difficulty")
     )
     measured = [

@@ -6,15 +6,22 @@ and, in a draw, the seed.
 """
 
 import hashlib
+import re
 from itertools import chain
 
 from searchtrain.agent import grammar
+from searchtrain.agent.waves import HINTED
 from searchtrain.core.errors import ProtocolError
 from searchtrain.curation.phrases import fold_words, holds_phrase, lacks_word, list_content
 from searchtrain.curation.rollouts import Question, Rollout, list_grams
 from searchtrain.data.answers import match_normalised, match_strict
 from searchtrain.data.equivalence import CLOSED
 
+HINT = re.compile(
+    r"\b(?:known|given|expected|provided|correct|gold(?:en)?) answer\b|\bhints?\b"
+    r"|\b(?:was|am|been) (?:told|given) (?:that )?(?:the|an?) answer\b|\banswer (?:is|was) known\b"
+)
+"""Speaking of an answer that was given away, in lower case."""
 ASKED = 4
 """Content words from which on a question can be of several hops."""
 REPEATED = 3
@@ -82,6 +89,18 @@ def check_supported(rollout: Rollout) -> bool:
         and holds_phrase(grammar.read_observation(message["content"]), rollout.answer)
         for message in reversed(rollout.row["messages"])
     )
+
+
+def check_hint_unnamed(rollout: Rollout) -> bool | None:
+    """The reasoning does not speak of the answer that the teacher was told (a hinted rollout's)."""
+    if rollout.row["wave"] != HINTED:
+        return None
+    return not any(HINT.search(thought) for thought in rollout.thoughts)
+
+
+def check_hint_supported(rollout: Rollout) -> bool | None:
+    """`check_supported`, of a hinted rollout: what it was told counts only with evidence."""
+    return check_supported(rollout) if rollout.row["wave"] == HINTED else None
 
 
 def check_queries_differ(rollout: Rollout) -> bool:

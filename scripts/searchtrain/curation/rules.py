@@ -61,6 +61,8 @@ RULES: dict[str, Rule[Rollout]] = {
     "same_meaning": Rule(measures.check_same_meaning, CORRECTNESS),
     "valid_grammar": Rule(measures.check_grammar, "format", AT_LEAST, True, CURATION),
     "supported": Rule(measures.check_supported, SEARCH),
+    "hint_unnamed": Rule(measures.check_hint_unnamed, PATH),
+    "hint_supported": Rule(measures.check_hint_supported, SEARCH),
     "no_repeated_query": Rule(measures.check_queries_differ, SEARCH),
     "first_query_copies": Rule(measures.measure_first_query, SEARCH, AT_MOST),
     "repairs": Rule(measures.count_repairs, "format", AT_MOST),

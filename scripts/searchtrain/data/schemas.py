@@ -27,6 +27,8 @@ LINEAGE = dict.fromkeys(("model", "revision", "prompt"), pl.String) | {"seed": p
 ANSWERED = ["answered", "forced_answer"]
 CUT_SHORT = ["turn_limit", "token_limit", "invalid_turn", "model_error", "search_error"]
 """How a rollout ends: with an answer, or without."""
+WAVES = ["first", "more", "hinted"]
+"""Why a rollout was made: of every question, of one that none had solved, with a hint."""
 FORM_CHANGES = ["", *KINDS, "alias", "judged", "cleaned"]
 """`alias`: another golden answer than the one that was meant is what the trace supports; `judged`:
 a judge says that it is meant (`curation.equivalents`)."""
@@ -163,6 +165,7 @@ class Trajectories(Table):
     """`<question_id>#<rollout>`."""
     question_id: str
     rollout: int = pa.Field(ge=0)
+    wave: str = pa.Field(isin=WAVES)
     question: str
     golden_answers: pl.List = pa.Field(dtype_kwargs=STRINGS)
     source: str

@@ -33,6 +33,11 @@ def check_task(config: Config) -> None:
             f"mix.file: {config.mix.file}: the task's training data is what its teacher"
             " writes on seed questions; set mix.file: null"
         )
+    if task.enforced and config.predict.agreement > 1:
+        faults.append(
+            f"predict.agreement: {config.predict.agreement}: the task's inference script is fixed,"
+            " one rollout a question; set predict.agreement: 1"
+        )
     if task.student and not is_same_model(base, task.student):
         faults.append(
             f"train.base: {base}: is not the task's student {task.student!r} (task.student,"

@@ -25,7 +25,8 @@ from searchtrain.agent import grammar
 from searchtrain.core.files import digest
 from searchtrain.curation.phrases import fold_words
 from searchtrain.curation.rollouts import Rollout
-from searchtrain.data.answers import match_normalised, match_strict
+from searchtrain.data.answers import match_strict
+from searchtrain.data.equivalence import match_meaning
 from searchtrain.training.steps import Step, list_steps
 
 COPIED = 0.8
@@ -61,7 +62,7 @@ class Path:
         self.answer = last if last and last.answers else None
         """The step that answers, if the model wrote it itself."""
         self.good = self.answer is not None and accept(row)
-        self.wrong = bool(row["answer"]) and not match_normalised(row["answer"], self.golds)
+        self.wrong = bool(row["answer"]) and not match_meaning(row["answer"], self.golds)
 
     def saw_answer(self) -> bool:
         """Whether a golden answer stands in what it has read at its end."""
@@ -130,8 +131,7 @@ def _find_forms(paths: Sequence[Path]) -> Iterator[Pair]:
         step = path.answer
         if step is None or path.wrong or match_strict(path.row["answer"], path.golds):
             continue
-        if form := find_form(step, path):
-            chosen = grammar.render_turn(step.turn.think, answer=form)
+        if (chosen := _state(step, path)) != step.text:
             yield Pair("form", step.before, chosen, step.text, (path.id, path.id))
 
 
@@ -162,7 +162,8 @@ def _find_repeats(paths: Sequence[Path]) -> Iterator[Pair]:
                     continue
                 if other.answers and not other.is_supported(better.golds):
                     continue
-                yield Pair("repeat", step.before, other.text, step.text, (better.id, worse.id))
+                chosen = _state(other, better)
+                yield Pair("repeat", step.before, chosen, step.text, (better.id, worse.id))
 
 
 FINDERS: Mapping[str, Callable[[Sequence[Path]], Iterator[Pair]]] = {
@@ -176,7 +177,7 @@ FINDERS: Mapping[str, Callable[[Sequence[Path]], Iterator[Pair]]] = {
 
 def find_form(step: Step, path: Path) -> str | None:
     """The shortest golden answer that a rollout's answer means and that it has read."""
-    meant = [gold for gold in path.golds if match_normalised(path.row["answer"], [gold])]
+    meant = [gold for gold in path.golds if match_meaning(path.row["answer"], [gold])]
     return min((gold for gold in meant if step.is_supported([gold])), key=len, default=None)
 
 
@@ -196,7 +197,15 @@ def _list_wrong_answers(paths: Iterable[Path]) -> Iterator[tuple[Path, Step]]:
 
 def _make_pair(kind: str, better: Path, chosen: Step, worse: Path, rejected: Step) -> Pair:
     ids = (better.id, worse.id)
-    return Pair(kind, chosen.before, chosen.text, rejected.text, ids)
+    return Pair(kind, chosen.before, _state(chosen, better), rejected.text, ids)
+
+
+def _state(step: Step, path: Path) -> str:
+    """A step as it is to be learnt: an answer in the form of the golden one that it means."""
+    if not step.answers or match_strict(path.row["answer"], path.golds):
+        return step.text
+    form = find_form(step, path)
+    return grammar.render_turn(step.turn.think, answer=form) if form else step.text
 
 
 def _list_different(pairs: Iterable[Pair]) -> Iterator[Pair]:

@@ -11,10 +11,8 @@ from typing import Any
 
 from searchtrain.agent import grammar
 from searchtrain.core.errors import ProtocolError
-from searchtrain.curation.phrases import fold_words, holds_phrase
-
-NO_SPAN = frozenset(("yes", "no", "true", "false"))
-"""Answers that are a judgement and stand in no passage."""
+from searchtrain.curation.phrases import fold_words
+from searchtrain.data.equivalence import CLOSED, holds_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,10 @@ class Step:
     def is_supported(self, golds: Sequence[str]) -> bool:
         """Whether a golden answer stands in what was read; of yes or no, whether something was."""
         observed = [each for each in self.before if each["role"] == grammar.OBSERVATION]
-        if any(gold.strip().lower() in NO_SPAN for gold in golds):
+        if any(gold.strip().lower() in CLOSED for gold in golds):
             return bool(observed)
         texts = [grammar.read_observation(each["content"]) for each in observed]
-        return any(holds_phrase(text, gold) for text in texts for gold in golds)
+        return any(holds_value(text, gold) for text in texts for gold in golds)
 
 
 def list_steps(row: Mapping[str, Any]) -> list[Step]:

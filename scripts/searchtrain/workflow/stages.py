@@ -78,7 +78,7 @@ STAGES = {
         {"judge": "curate.answers.sampling"},
     ),
     "curate": Stage(("curation.choice",), ("curate",)),
-    "sft_dataset": Stage(("training.sharegpt", "training.mixing")),
+    "sft_dataset": Stage(("training.sharegpt", "training.mixing", "training.rows")),
     "preferences": Stage(("training.preferences", "curation.choice"), ("preferences",)),
     "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
@@ -110,10 +110,12 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
     if STAGES[name].search == "agent":
         modules += ["search.web"] * (config.search == "web")
         modules += ["agent.refiner"] * config.refine.enabled
-    if name == "trajectories" and config.trajectories.accepted:
+    if name == "trajectories" and plan_rollouts(config, 1).judged:
         modules.append("curation.choice")
     if name == "index":
         modules.append(f"search.{config.retriever.index.engine}")
+    if name == "predict" and config.predict.agreement > 1:
+        modules.append("evaluation.agreement")
     if name == "checkpoint" and config.train.attention == "varlen":
         modules.append("training.attention")
     return tuple(modules)
@@ -156,6 +158,9 @@ def list_asked(config: Config) -> list[tuple[str, str, str]]:
     """The stages of a run that ask models, the roles they ask, and the sections of the sampling."""
     asked = [(name, *pair) for name in list_stages(config) for pair in STAGES[name].roles.items()]
     asked += [("refine", "refiner", "refine.sampling")] * config.refine.enabled
+    asked += [("trajectories", "teacher", "trajectories.more.sampling")] * bool(
+        config.trajectories.more.rollouts
+    )
     return [*asked, ("trajectories", "teacher", "trajectories.sampling")]
 
 
@@ -211,7 +216,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "model": identify(config, plan.role, plan.sampling),
             "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
-            "rules": describe_acceptance(config) if plan.accepted else None,
+            "rules": describe_acceptance(config) if plan.judged else None,
+            "more": [plan.more, config.trajectories.more.sampling.tracked()] if plan.more else None,
+            "hints": plan.hints,
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
@@ -225,7 +232,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         # Only what the student's prompt says, and its format; its other limits change no record.
         told = describe_limits(config.predict.limits, config.models.student.format)
         values: dict[str, Any] = {"limits": told, "student": describe_student(config)}
-        return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
+        values |= {"mix": config.mix.tracked()} if config.mix.file else {}
+        further = config.rows.reader or config.rows.answers
+        return values | ({"rows": config.rows.tracked()} if further else {})
     if name == "preferences":
         told = describe_limits(config.predict.limits, config.models.student.format)
         rules = describe_acceptance(config)
