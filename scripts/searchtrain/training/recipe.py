@@ -10,8 +10,7 @@ from typing import Any
 
 from searchtrain.config import Train
 from searchtrain.core.errors import InputError
-from searchtrain.training.preferences import DATASET as PAIRS
-from searchtrain.training.records import DATASET
+from searchtrain.training.records import DATASET, PAIRS
 
 logger = logging.getLogger(__name__)
 
