@@ -13,7 +13,7 @@ OWN_INDEX = "<shared>/index" if OWN else []
 
 rule corpus:
     input:
-        DATA.corpus,
+        DATA.corpus or [],
     output:
         "<shared>/corpus.jsonl",
     log:
@@ -32,6 +32,7 @@ rule index:
     input:
         corpus="<shared>/corpus.jsonl",
         encoder=ENCODER,
+        faiss=serving.list_faiss(CONFIG),
     output:
         directory("<shared>/index"),
     log:
@@ -44,7 +45,7 @@ rule index:
         gpu=serving.count_own_gpus(CONFIG, "index"),
         mem_mb=PROJECT.estimate_index_memory(),
     params:
-        **stage("index", encoder="encoder"),
+        **stage("index", encoder="encoder", faiss="faiss"),
         work=subpath(output[0], parent=True),
     shell:
         "exec python scripts/index.py"

@@ -1,6 +1,5 @@
 """The probe before a run: what works, what is adapted, what is refused and the remedy."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -81,24 +80,6 @@ def test_asking_again_costs_nothing(tmp_path):
         findings = examine(served, {}, tmp_path)
         assert served.ledger.requests == before
     assert all(each.state == "works" for each in findings)
-
-
-def test_a_retriever_must_serve_the_corpus(httpserver, tmp_path):
-    corpus = tmp_path / "corpus.jsonl"
-    rows = [{"id": str(n), "contents": f'"Place {n}"\nIt is a place.'} for n in range(5)]
-    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = read_config({"data": {"corpus": str(corpus)}, "cache": str(tmp_path / "cache")})
-
-    def answer(title):
-        hit = {"document": {"id": "1", "contents": f'"{title}"\nIt is.'}, "score": 1.0}
-        return {"result": [[hit]] * 3}
-
-    url = httpserver.url_for("/retrieve")
-    httpserver.expect_ordered_request("/retrieve").respond_with_json(answer("Place 0"))
-    httpserver.expect_ordered_request("/retrieve").respond_with_json(answer("Place 0"))
-    [finding] = doctor.examine(config, [], {"retriever": url}, PROMPTS)
-    assert finding.state == "refused"
-    assert "asked for 'Place 1'" in finding.note and "another corpus" in finding.note
 
 
 def test_every_kind_stands_in_the_documentation():

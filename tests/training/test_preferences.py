@@ -70,6 +70,8 @@ def test_each_kind_is_found_where_it_is_and_nowhere_else():
     assert grammar.parse_turn(query.rejected).queries == ("cities",)
     assert list(repeat.prefix) == AGAIN["messages"][:4]
     assert grammar.parse_turn(repeat.chosen).queries == ("founding of Oslo",)
+    hinted = [GOOD, *({**row, "wave": "hinted"} for row in ROLLOUTS[1:])]
+    assert not find(*hinted)
     assert not find(GOOD) and not find(EARLY, MISSED, AGAIN, kinds=["search", "answer", "query"])
 
 

@@ -221,6 +221,46 @@ def test_a_setting_makes_the_stages_stale_that_it_decides(change, stale):
     assert changed - {"plan"} == stale
 
 
+SEARCHING = {"trees", "verify", "trajectories", "predict", "grpo"}
+THERE = {"endpoint": "http://127.0.0.1:8001"}
+
+
+@pytest.mark.parametrize(
+    ("retriever", "change", "stale"),
+    [
+        (THERE, {"revision": "e5 over wiki-18"}, SEARCHING),
+        (THERE, {"endpoint": "http://127.0.0.1:8002", "answerable": 0.5}, set()),
+        ({}, {"revision": "of no endpoint"}, set()),
+        ({"index": {"engine": "dense"}}, {"index": {"faiss": "e5_Flat.index"}}, set()),
+    ],
+)
+def test_what_runs_at_an_endpoint_decides_what_is_found(retriever, change, stale):
+    """A FAISS index is a file, which Snakemake compares itself."""
+    before = read_config({"retriever": retriever})
+    after = read_config({"retriever": {**retriever, **change, "index": {
+        **retriever.get("index", {}), **change.get("index", {})}}})  # fmt: skip
+    changed = {name for name in STAGES if list_settings(before, name) != list_settings(after, name)}
+    assert changed - {"plan"} == stale
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"reranker": {"model": "cross"}}, True),
+        ({"reranker": {"model": "cross", "depth": 9}}, True),
+        ({"reranker": {"depth": 9}}, False),
+        ({"index": {"engine": "dense", "faiss": "x", "faiss_parameters": "nprobe=9"}}, True),
+        ({"gpu": 3, "port": 9}, False),
+    ],
+)
+def test_what_decides_the_answers_of_the_workflows_retriever(change, differs):
+    before, after = (
+        servers.identify_server(read_config({"retriever": each}), "retriever")
+        for each in ({}, change)
+    )
+    assert (before != after) == differs
+
+
 def test_who_may_answer_is_a_setting_like_others():
     config = read_config({})
     bound = read_config({"task": {"enforced": True, "teacher": "Qwen2.5-72B-Instruct"}})

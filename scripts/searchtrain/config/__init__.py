@@ -7,7 +7,7 @@ from searchtrain.config.models import Mistakes, Role, Sampling, Student
 from searchtrain.config.questions import Sample, Seeds, Tag
 from searchtrain.config.rollouts import Judge, Predict
 from searchtrain.config.rows import Preferences, Rows
-from searchtrain.config.search import Embedder, Fusion, Index, Pages, Retriever, Web
+from searchtrain.config.search import Embedder, Fusion, Index, Pages, Reranker, Retriever, Web
 from searchtrain.config.section import Section
 from searchtrain.config.task import Task
 from searchtrain.config.training import Grpo, Train
@@ -31,6 +31,7 @@ __all__ = [
     "Predict",
     "Preferences",
     "QuestionRules",
+    "Reranker",
     "Retriever",
     "Role",
     "Rows",

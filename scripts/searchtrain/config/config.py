@@ -73,6 +73,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_corpus(self) -> Self:
+        if self.data.corpus is None:
+            elsewhere = self.web if self.search == "web" else self.retriever
+            if self.trees.enabled or not elsewhere.endpoint:
+                needs = "research trees need" if self.trees.enabled else f"this {self.search} needs"
+                raise ValueError(
+                    f"data.corpus: null goes with an endpoint that has the passages, and {needs}"
+                    " them here; set data.corpus to the file"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_agreement(self) -> Self:
         if self.predict.agreement > 1 and self.models.student.sampling.temperature == 0:
             raise ValueError(

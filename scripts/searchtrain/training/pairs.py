@@ -81,6 +81,8 @@ def find_pairs(
     pairs: list[Pair] = []
     for _, group in groupby(rows, lambda row: row["question_id"]):
         paths = [Path(row, accept) for row in group]
+        # What was told the answer may name the hint, which no student may learn.
+        paths = [path for path in paths if path.good or path.row["wave"] != "hinted"]
         for kind in settings.kinds:
             found = _list_different(FINDERS[kind](paths))
             pairs += islice(found, settings.per_question)

@@ -188,7 +188,8 @@ class Project:
 
     def estimate_index_memory(self) -> int:
         """Megabytes that building the index takes (measured: 3.3 times the corpus, for BM25)."""
-        corpus = Path(self.config.data.corpus)  # the laptop's is not there yet, and small
+        # The laptop's is not there yet, and small.
+        corpus = Path(self.config.data.corpus or "no corpus")
         return int(2000 + 5 * (corpus.stat().st_size / 1e6 if corpus.exists() else 0))
 
     @cached_property
@@ -256,6 +257,9 @@ class Project:
         endpoints = self.list_endpoints()
         rules = list_rules(jobs)
         buying = {stage for stage, role, _ in list_asked(self.config) if role in endpoints}
+        if "retriever" in endpoints:
+            search = {"retriever", "agent" if self.config.search == "retriever" else "retriever"}
+            buying |= {name for name, stage in STAGES.items() if stage.search in search}
         if not self.config.probe or "doctor" in rules or not rules & buying:
             return
         done = subprocess.run(
@@ -316,6 +320,8 @@ def list_named_files(config: Config) -> dict[str, str | None]:
         "train.base": config.train.base,
         "mix.file": config.mix.file,
         "retriever.embedder.model": encoder[0] if encoder else None,
+        "retriever.index.faiss": config.retriever.index.faiss,
+        "retriever.reranker.model": config.retriever.reranker.model,
     }
 
 

@@ -198,6 +198,8 @@ def list_settings(config: Config, name: str, place: str = "") -> str:
         values["format"] = config.models.student.format
     if stage.search == "agent":
         values |= describe_search(config)
+    elif stage.search:
+        values |= describe_retriever(config)
     values |= describe_own(config, name, place)
     return canonical_json(values)
 
@@ -265,10 +267,18 @@ def describe_search(config: Config) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if config.search == "web":
         values["web"] = config.web.tracked()
+    else:
+        values |= describe_retriever(config)
     if config.refine.enabled:
         values["refine"] = config.refine.tracked()
         values["refiner"] = identify(config, "refiner", config.refine.sampling)
     return values
+
+
+def describe_retriever(config: Config) -> dict[str, Any]:
+    """What is said of a retriever elsewhere; that of the workflow's own is the server's."""
+    told = config.retriever.endpoint and config.retriever.revision
+    return {"retriever": told} if told else {}
 
 
 def describe_student(config: Config) -> dict[str, Any]:
