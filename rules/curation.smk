@@ -1,9 +1,11 @@
 """Keep the rollouts that are good enough to learn from and write them for LLaMA-Factory.
 
 Inputs: trajectories.parquet, prompts/agent.jinja, mix.file; with reader rows prompts/read.jinja,
-with trees questions.parquet, with rejection sampling prompts/judge_trajectory.jinja.
+with trees questions.parquet, with rejection sampling prompts/judge_trajectory.jinja, with a judge of
+answers prompts/judge.jinja.
 Outputs: curated.parquet, curation.parquet (the funnel), sft_dataset.json, dataset_info.json,
-sft_report.json; with rejection sampling shortcuts.parquet, shortcuts_report.json; on demand
+sft_report.json; with rejection sampling shortcuts.parquet, shortcuts_report.json, with a judge of
+answers equivalents.parquet, equivalents_report.json; on demand
 defects.json, and of all rollouts preferences/: preference_dataset.json, dataset_info.json,
 preferences_report.json. A later round's are in rounds/<n>/.
 """
@@ -42,11 +44,43 @@ rule shortcuts:
         " --log {log:q}"
 
 
+rule equivalents:
+    input:
+        **servers("equivalents"),
+        trajectories="<results>/{round}trajectories.parquet",
+        prompt=prompt("judge"),
+        included=included("judge"),
+    output:
+        equivalents="<results>/{round}equivalents.parquet",
+        report="<results>/{round}equivalents_report.json",
+    log:
+        "<logs>/{round}equivalents.log",
+    benchmark:
+        "<benchmarks>/{round}equivalents.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    threads: 0
+    resources:
+        stages=1,
+    params:
+        **stage("equivalents"),
+    shell:
+        "exec python scripts/equivalents.py"
+        " --trajectories {input.trajectories:q}"
+        " --prompt {input.prompt:q}"
+        " --servers {params.servers:q}"
+        " --out {output.equivalents:q}"
+        " --report {output.report:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
 rule curate:
     input:
         trajectories="<results>/{round}trajectories.parquet",
         questions="<results>/questions.parquet" if CONFIG.trees.enabled else [],
         shortcuts="<results>/{round}shortcuts.parquet" if CONFIG.shortcuts.enabled else [],
+        equivalents=("<results>/{round}equivalents.parquet" if CONFIG.curate.answers.judge else []),
     output:
         curated="<results>/{round}curated.parquet",
         verdicts="<results>/{round}curation.parquet",
@@ -58,7 +92,13 @@ rule curate:
         "../envs/workflow.yaml"
     threads: 2
     params:
-        **stage("curate", round="round", questions="questions", shortcuts="shortcuts"),
+        **stage(
+            "curate",
+            round="round",
+            questions="questions",
+            shortcuts="shortcuts",
+            equivalents="equivalents",
+        ),
     shell:
         "exec python scripts/curate.py"
         " --trajectories {input.trajectories:q}"

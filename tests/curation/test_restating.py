@@ -48,9 +48,11 @@ def state(rollout, **values):
          ("Kristiania", "normalised")),
         ({"answer": "Kristiania", "passage": "Oslo is the capital."}, ("Oslo", "alias")),
         ({"golds": ["1.2 million", "1,200,000 people"], "answer": "1200000",
-          "passage": "It has 1,200,000 people."}, ("1.2 million", "number")),
+          "passage": "It has 1200000 people."}, ("1.2 million", "number")),
         ({"golds": ["March 12, 1987"], "answer": "12 March 1987",
           "passage": "It was founded on 1987-03-12."}, ("March 12, 1987", "date")),
+        # As the passage writes it, so that it can be copied.
+        ({"golds": ["1040", "1,040"], "answer": "In 1040."}, ("1,040", "contained")),
         ({"golds": ["yes"], "answer": "Yes."}, ("yes", "normalised")),
         ({"golds": ["St. Louis"], "answer": "It is St. Louis.", "passage": "in St Louis"},
          ("St. Louis", "contained")),

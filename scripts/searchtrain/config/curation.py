@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, PlainSerializer, WithJsonSchema, model_validator
 
 from searchtrain.config.models import Sampling
-from searchtrain.config.section import Section, setting, wiring
+from searchtrain.config.section import OWN, Section, setting, wiring
 from searchtrain.config.values import Amount, Count, Natural, Positive, Share, Text
 
 
@@ -111,7 +111,9 @@ class AnswerForms(Section):
         "or gold: the last turn states the shortest golden answer that the trace supports, word for"
         " word",
     )
-    max_words: Count = setting(12, "of an answer in which a golden one may stand")
+    max_words: Count = setting(
+        12, "of an answer in which a golden one may stand", reader=(OWN, "equivalents")
+    )
     judge: bool = wiring(
         False,
         "the judge says of answers that no rule takes for right whether they mean a golden one;"

@@ -81,12 +81,14 @@ class Rollout:
 
     @cached_property
     def alias(self) -> str | None:
-        """The shortest golden answer that the trace supports, in any notation; of those that the
-        answer itself means if there are some. None where the trace supports none."""
+        """The shortest golden answer that the trace supports, in any notation; first of those that
+        the answer itself means, and of these of those that stand in the trace letter by letter, so
+        that a student can copy what it reads. None where the trace supports none."""
         golds = [gold for gold in self.row["golden_answers"] if self._holds(gold)]
         words = self.answers.max_words
         meant = [gold for gold in golds if match_meaning(self.answer, [gold], words)]
-        return min(meant or golds, key=len, default=None)
+        written = [gold for gold in meant or golds if self._shows(gold)]
+        return min(written or meant or golds, key=len, default=None)
 
     @cached_property
     def observations(self) -> list[str]:
@@ -102,6 +104,10 @@ class Rollout:
         if gold.strip().lower() in CLOSED:
             return bool(self.observations) and match_meaning(self.answer, [gold]) is not None
         return any(holds_value(text, gold) for text in self.observations)
+
+    def _shows(self, gold: str) -> bool:
+        words = re.compile(rf"(?<!\w){re.escape(gold.strip())}(?!\w)", re.IGNORECASE)
+        return any(words.search(text) for text in self.observations)
 
     @cached_property
     def trigrams(self) -> Counter[tuple[str, ...]]:

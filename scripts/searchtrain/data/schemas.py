@@ -242,6 +242,18 @@ class Shortcuts(Table):
     """The kind of the failure; empty when there is a verdict."""
 
 
+class Equivalents(Table):
+    """Whether an answer that no rule takes for right means a golden one, as a judge sees it."""
+
+    id: str = pa.Field(unique=True)
+    """The rollout's id."""
+    equivalent: bool = pa.Field(nullable=True)
+    """Null when the judge gave no usable verdict."""
+    reason: str
+    error: str
+    """The kind of the failure; empty when there is a verdict."""
+
+
 class Predictions(Trajectories):
     """A rollout of the student on an evaluation question."""
 

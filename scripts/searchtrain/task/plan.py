@@ -134,7 +134,7 @@ def format_plan(plan: Mapping[str, Any]) -> str:
 
 def list_unpriced(config: Config) -> list[str]:
     """The settings of prices that are not set, of what the run asks at endpoints."""
-    judged = config.judge.enabled or config.shortcuts.enabled
+    judged = config.judge.enabled or config.shortcuts.enabled or config.curate.answers.judge
     roles = ["teacher", *["refiner"] * config.refine.enabled, *["judge"] * judged]
     if config.trees.enabled:
         roles += ["planner", "browser", "writer", "solver", "verifier"]
@@ -152,6 +152,7 @@ def _list_left_out(config: Config) -> list[str]:
     stages = ["stages without a model (seeds, sample, curate, sft_dataset, metrics)"]
     for section in ("refine", "judge", "shortcuts", "trees"):
         stages += [f"the models of {section}"] * getattr(config, section).enabled
+    stages += ["the judge of answers in curation"] * config.curate.answers.judge
     stages += ["later SFT rounds"] * (config.rounds.count > 1)
     stages += ["benchmarks"] * bool(config.data.benchmarks)
     return [*stages, "GRPO", "answers that are in the request cache already"]

@@ -17,7 +17,7 @@ from searchtrain.workflow import servers, students
 from searchtrain.workflow.gpu_memory import Load, count_used, measure_server, measure_training
 from searchtrain.workflow.stages import list_servers, list_stages
 
-IN_ROUNDS = ("trajectories", "shortcuts", "checkpoint")
+IN_ROUNDS = ("trajectories", "shortcuts", "equivalents", "checkpoint")
 """Stages that every SFT round has, in their order; what stands before them in the table of stages
 is done once."""
 SCORED = ("predict", "judge")

@@ -73,6 +73,10 @@ STAGES = {
     "trajectories": Stage(("agent.loop",), search="agent", timed=True),
     "shards": Stage(("agent.shards",)),
     "shortcuts": Stage(("curation.shortcuts",), ("shortcuts",), {"judge": "shortcuts.sampling"}),
+    "equivalents": Stage(
+        ("curation.equivalents",), ("curate.answers:equivalents",),
+        {"judge": "curate.answers.sampling"},
+    ),
     "curate": Stage(("curation.choice",), ("curate",)),
     "sft_dataset": Stage(("training.sharegpt", "training.mixing", "training.rows")),
     "preferences": Stage(("training.preferences", "curation.choice"), ("preferences",)),
@@ -143,6 +147,7 @@ def list_stages(config: Config) -> list[str]:
     switched = {
         "index": config.search == "retriever" or config.trees.enabled,
         "shortcuts": config.shortcuts.enabled,
+        "equivalents": config.curate.answers.judge,
         "judge": config.judge.enabled,
         **dict.fromkeys(("trees", "written_trees", "verify"), config.trees.enabled),
     }
