@@ -7,6 +7,7 @@ import pytest
 from conformance.kinds import KINDS
 from conformance.server import serve
 from conformance.test_stages import SETTINGS
+from helpers.families import FOLDER
 from searchtrain.config import read_config
 from searchtrain.core.errors import ServiceError
 from searchtrain.report import doctor
@@ -53,13 +54,17 @@ def test_what_is_adapted_is_told_as_the_setting_that_it_should_be(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "settings", "remedy"),
     [
-        ("vllm-r1", {"dialect": "vllm", "reasoning": "native"}, "observations: user"),
+        # Its true template leaves observations of role `tool` out.
+        pytest.param(
+            "vllm-r1", {"dialect": "vllm", "reasoning": "native"}, "observations: user",
+            marks=pytest.mark.skipif(not FOLDER.exists(), reason="needs the true templates"),
+        ),
         ("openai-quota", {}, "quota"),
         ("deepseek", {"dialect": "deepseek", "model": "deepseek-chat"}, "deepseek-v4-pro"),
         ("openai-reasoning", {}, "take it out of the sampling"),
         ("vllm-qwen25", {"dialect": "vllm", "model": "other"}, "does not exist"),
     ],
-)
+)  # fmt: skip
 def test_what_can_not_work_is_refused_with_the_remedy(kind, settings, remedy, tmp_path):
     with serve(kind) as served:
         findings = examine(served, settings, tmp_path)
