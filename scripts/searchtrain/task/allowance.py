@@ -139,7 +139,8 @@ def make_allowance(
 
 def measure_slowness(spent: Mapping[str, Spent]) -> dict[str, float]:
     """Hours taken for one planned, by kind, at least 1; key "" for a kind of which nothing has
-    ended, with the excess of the others twice. What was faster than planned promises nothing: it may have been in the request cache."""
+    ended, with the excess of the others twice. What was faster than planned promises nothing: it
+    may have been in the request cache."""
     overall = _compare(list(spent.values()), 1.0)
     overall += overall - 1  # what began on the way is slower now than on average
     kinds = sorted({each.kind for each in spent.values()})
