@@ -57,7 +57,7 @@ if CONFIG.trials.average:
             "../envs/llamafactory.yaml"
         params:
             **stage("average"),
-            work=f"<results>/{students.find_first(CONFIG)}",
+            work=subpath(input.model, parent=True),
         shell:
             "exec python scripts/average.py"
             " --model {input.model:q}"
