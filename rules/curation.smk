@@ -114,10 +114,10 @@ rule sft_dataset:
     input:
         curated=of_round(students.list_curated),
         prompt=prompt("agent"),
-        included=included("agent", *["read"] * bool(CONFIG.rows.reader)),
+        included=PROJECT.dataset_included,
         mix=CONFIG.mix.file or [],
         questions="<results>/questions.parquet" if PROJECT.traced else [],
-        read_prompt=prompt("read") if CONFIG.rows.reader else [],
+        read_prompt=PROJECT.reader_prompt,
     output:
         dataset="<results>/{round}sft_dataset.json",
         info="<results>/{round}dataset_info.json",
@@ -129,7 +129,13 @@ rule sft_dataset:
     conda:
         "../envs/workflow.yaml"
     params:
-        **stage("sft_dataset", mix="mix", questions="questions", read_prompt="read_prompt"),
+        **stage(
+            "sft_dataset",
+            mix="mix",
+            questions="questions",
+            read_prompt="read_prompt",
+            place="round",
+        ),
     shell:
         "exec python scripts/sft_dataset.py"
         " --curated {input.curated:q}"

@@ -23,6 +23,7 @@ from searchtrain.models.identity import check_folder
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
+from searchtrain.training.trainer import is_left_out
 
 
 def main() -> None:
@@ -45,6 +46,9 @@ def main() -> None:
     questions = {
         split: load_questions(files[name], answers=name != "test") for split, name in names.items()
     }
+    if is_left_out(args.model):
+        schemas.write_table(schemas.empty_table(schemas.Predictions), args.out, schemas.Predictions)
+        return
     revision = hash_model(args.model)
     # A file for each student: their predictions may run on several machines at a time.
     writer = f"predictions-{revision[:8]}"

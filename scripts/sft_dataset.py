@@ -4,6 +4,7 @@
 from searchtrain.agent.formats import open_format
 from searchtrain.config import describe_limits
 from searchtrain.config.command import Parser
+from searchtrain.config.rounds import plan_rows
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
@@ -26,8 +27,10 @@ def main() -> None:
         read_prompt="the reader's system prompt; without it there are no reader rows",
         report="sft_report.json",
     )
+    parser.add_argument("--place", default="", help="of the data set: a candidate's trials/<name>/")
     args = parser.parse()
     config = args.config
+    further = plan_rows(config, args.place)
     form = config.models.student.format
     system = render_prompt(args.prompt, **describe_limits(config.predict.limits, form))
     student = make_role(config, "student", config.models.student.sampling)
@@ -39,11 +42,11 @@ def main() -> None:
         questions = schemas.read_table(args.questions, schemas.Questions)
         sharegpt.check_origins(curated, questions, config.task.teacher, config.trees.enabled)
     records = {"search": sharegpt.make_records(curated, system, written, student)}
-    if answers := rows.make_answer_rows(records["search"], config.rows):
+    if answers := rows.make_answer_rows(records["search"], further):
         records["answers"] = answers
     if args.read_prompt:
         asked = render_prompt(args.read_prompt)
-        records["reader"] = rows.make_reader_rows(curated, asked, config.rows, student)
+        records["reader"] = rows.make_reader_rows(curated, asked, further, student)
     mixed = None
     if args.mix:
         records["mixed"], mixed = mixing.mix_records(args.mix, curated.height, config.mix)

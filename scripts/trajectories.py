@@ -22,15 +22,21 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_paths("questions", "out", "report")
     parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
+    parser.add_argument("--draw", type=int, help="a pilot: so many of the questions")
     parser.add_argument("--shard", type=int, help="only the questions of this shard, from 1")
-    parser.add_paths(required=False, model="folder of the student, in a later round")
+    parser.add_paths(
+        required=False,
+        model="folder of the student, in a later round",
+        allowance="what a run that may be late leaves of it",
+    )
     setup.add_agent_arguments(parser)
     args = parser.parse()
     config = args.config
     plan = plan_rollouts(config, args.round)
     frame = schemas.read_table(args.questions, schemas.Questions)
-    questions = seeds.draw_questions(frame, plan.questions, plan.seed)
+    questions = seeds.draw_questions(frame, args.draw or plan.questions, plan.seed)
     writer = "trajectories" + (f"-round{args.round}" if args.round > 1 else "")
+    writer += "-pilot" * bool(args.draw)
     if args.shard:
         count = config.trajectories.shards
         questions = shards.take_shard(questions, args.shard, count)
@@ -58,7 +64,8 @@ def main() -> None:
                 config, model.role, plan.limits, args.prompt, harness.refiner, hint=waves.ANSWER
             )
             further.append(waves.Wave(waves.HINTED, plan.hints, loop.Policy(model, hinted)))
-        enough = loop.Enough(plan.accepted, accept, further)
+        deadline = files.read_json(args.allowance)["deadline"] if args.allowance else None
+        enough = loop.Enough(plan.accepted, accept, further, deadline)
     most, key = config.trajectories.max_failed_share, "trajectories.max_failed_share"
     rollouts = loop.run_rollouts(
         attempts, policy, search, most, key, enough, needs_turns=args.round == 1, seed=plan.seed

@@ -142,7 +142,7 @@ def test_without_a_task_nothing_is_refused():
     assert list_secrets(read_config(load())) == []
 
 
-@pytest.mark.parametrize("name", ["one_rollout", "hardest_first", "every_path"])
+@pytest.mark.parametrize("name", ["traces", "reader", "preference"])
 def test_the_submissions_of_the_preset_have_the_folder_that_it_names(name):
     config = read_config(load("presets/search_sft.yaml", f"submissions/{name}.yaml"))
     check_task(config)

@@ -99,20 +99,20 @@ def test_scores_of_an_earlier_version_are_refused(tmp_path):
 @pytest.mark.build
 def test_the_target_says_which_command_builds_what_is_missing(checkout):
     """The whole target, on folders as builds leave them; no build."""
-    build(checkout.path / "results/one_rollout", 0.4)
+    build(checkout.path / "results/traces", 0.4)
     target = "out/results/submissions.md"
     preset = "config/presets/search_sft.yaml"
     ended = checkout.run(target, configfiles=[preset])
     assert ended.returncode == 0, ended.stdout
     report = read_json(checkout.path / "out/results/submissions.json")
-    assert report["best"] == ["one_rollout"]
+    assert report["best"] == ["traces"]
     command = report["submissions"][1]["command"]
     assert command == (
-        "snakemake results/hardest_first/test.json --cores all"
-        f" --configfile tests/workflow/small.yaml {preset} config/submissions/hardest_first.yaml"
+        "snakemake results/reader/test.json --cores all"
+        f" --configfile tests/workflow/small.yaml {preset} config/submissions/reader.yaml"
     )
     # Once another is built the table is stale, and not before.
     assert checkout.run(target, "-n", configfiles=[preset]).stdout.count("Nothing to be done") == 1
-    build(checkout.path / "results/hardest_first", 0.5)
+    build(checkout.path / "results/reader", 0.5)
     ended = checkout.run(target, configfiles=[preset])
-    assert read_json(checkout.path / "out/results/submissions.json")["best"] == ["hardest_first"]
+    assert read_json(checkout.path / "out/results/submissions.json")["best"] == ["reader"]

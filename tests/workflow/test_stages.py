@@ -190,7 +190,7 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
         ({"models": {"student": {"vllm": {"tuning": {"max-num-seqs": 1}}}}}, set()),
         ({"tag": {"seed": 2}}, {"tag"}),
         ({"tag": {"sampling": {"temperature": 1.0}}}, {"tag"}),
-        ({"curate": {"rules": {"turns": 3}}}, {"curate", "preferences"}),
+        ({"curate": {"rules": {"turns": 3}}}, {"curate", "preferences", "pilot"}),
         ({"rows": {"reader": 0.5}}, {"sft_dataset"}),
         ({"rows": {"seed": 2}}, set()),
         ({"preferences": {"max_pairs": 3}}, {"preferences"}),
@@ -200,7 +200,7 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
         ({"trees": {"attempts": 5}}, {"trees", "written_trees"}),
         ({"train": {"gpu": 1, "threads": 9}}, set()),
         ({"train": {"tokens": "served"}}, {"checkpoint"}),
-        ({"curate": {"order": "hardest"}}, {"curate", "checkpoint"}),
+        ({"curate": {"order": "hardest"}}, {"curate", "checkpoint", "pilot"}),
         (
             {"models": {"student": {"wire": {"observations": "user"}}}},
             {"sft_dataset", "preferences", "predict"},

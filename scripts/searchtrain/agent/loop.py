@@ -7,7 +7,6 @@ not, is a row with a `stop_reason`, so one bad rollout costs one row; an excepti
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from searchtrain.agent import grammar
 from searchtrain.agent.calls import read_turn
 from searchtrain.agent.forced import force_answer
 from searchtrain.agent.formats import FORMATS, Format, find_thoughts
+from searchtrain.agent.pace import Pace
 from searchtrain.agent.reading import Reading, read_strict
 from searchtrain.agent.trace import Trace
 from searchtrain.agent.validity import ValidityCheck
@@ -114,7 +114,8 @@ class Enough:
     waves: Sequence[Wave] = ()
     """What follows as long as no rollout is accepted."""
     deadline: float | None = None
-    """Seconds since the epoch after which no later wave begins; None: there is time."""
+    """When all must be done (seconds since the epoch): later rollouts begin only while the first
+    ones that are left still fit; None: there is time."""
 
 
 Answer = Callable[[Attempt, Policy, Search, Trace], Awaitable[str]]
@@ -375,10 +376,12 @@ async def run_rollouts(
     ]
     check = ValidityCheck(policy.model.role, policy.harness.format.name, ends=needs_turns)
     progress = StageProgress(len(attempts), models)
+    pace = Pace(len(attempts), enough.deadline if enough else None)
 
     async def work(attempt: Attempt, policy: Policy = policy) -> dict[str, Any]:
         row, error, trace = await _roll_out(attempt, policy, search)
         progress.advance(failed=error is not None)
+        pace.count(attempt.wave == FIRST)
         failures.count(error)
         check.count(trace)
         return row
@@ -394,6 +397,7 @@ async def run_rollouts(
                 accepted = sum(map(enough.accept, rows))
                 if accepted >= enough.accepted:
                     progress.skip(missing)
+                    pace.skip(missing)
                     break
                 missing = min(missing, enough.accepted - accepted)
             rows += await asyncio.gather(*map(work, group[len(rows) : len(rows) + missing]))
@@ -409,7 +413,7 @@ async def run_rollouts(
             attempts = make_further(wave, asked, partial(draw_seed, seed, group[0].question_id))
             asked += attempts
             while attempts and not solved:
-                if enough.deadline is not None and time.time() > enough.deadline:
+                if not pace.allows():
                     return further
                 chunk, attempts = attempts[:AT_ONCE], attempts[AT_ONCE:]
                 progress.skip(-len(chunk))

@@ -9,7 +9,7 @@ from searchtrain.config.rollouts import Judge, Predict
 from searchtrain.config.rows import Preferences, Rows
 from searchtrain.config.search import Embedder, Fusion, Index, Pages, Reranker, Retriever, Web
 from searchtrain.config.section import Section
-from searchtrain.config.task import Task
+from searchtrain.config.task import Plan, Task
 from searchtrain.config.training import Grpo, Train
 from searchtrain.config.trees import Trees, Verify
 from searchtrain.config.world import Base, World
@@ -28,6 +28,7 @@ __all__ = [
     "Mistakes",
     "Mix",
     "Pages",
+    "Plan",
     "Predict",
     "Preferences",
     "QuestionRules",

@@ -15,6 +15,7 @@ from searchtrain.config.section import Section, runtime, setting
 from searchtrain.config.task import Data, Plan, Task
 from searchtrain.config.training import Grpo, Rounds, Train
 from searchtrain.config.trees import Trees, Verify
+from searchtrain.config.trials import Trials
 from searchtrain.config.values import Text
 from searchtrain.config.world import Base, World
 from searchtrain.core.errors import InputError
@@ -46,6 +47,7 @@ class Config(Section):
     rows: Rows = setting(Rows())
     preferences: Preferences = setting(Preferences())
     train: Train = setting(Train())
+    trials: Trials = setting(Trials())
     rounds: Rounds = setting(Rounds())
     grpo: Grpo = setting(Grpo())
     predict: Predict = setting(Predict())
@@ -61,6 +63,22 @@ class Config(Section):
     )
     web: Web = setting(Web())
     retriever: Retriever = setting(Retriever())
+
+    @model_validator(mode="after")
+    def _check_trials(self) -> Self:
+        trials = self.trials
+        if trials.candidates and self.rounds.count > 1:
+            raise ValueError(
+                f"trials.candidates: rounds.count is {self.rounds.count}; dev decides between"
+                " candidates of one round: set rounds.count: 1"
+            )
+        pairs = [name for name, each in trials.candidates.items() if each.preference]
+        if pairs and self.train.tokens == "served":
+            raise ValueError(
+                f"trials.candidates.{pairs[0]}.preference: LLaMA-Factory's DPO writes the tokens of"
+                " its own template; set train.tokens: template"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:

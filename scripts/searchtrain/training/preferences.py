@@ -8,7 +8,7 @@ Files, all in the folder `<results>/preferences/`, which is the `dataset_dir` of
 and `tools` where the student's format has some. `conversations` begins with the human and ends
 with the human or an observation: what the student has read when it writes the turn. `from` of
 `chosen` and `rejected` is `gpt`, or `function_call` of a native call.
-`dataset_info.json`: the data set `preference_dataset` (`DATASET`), sharegpt with `ranking: true`.
+`dataset_info.json`: the data set `records.PAIRS`, sharegpt with `ranking: true`.
 `preferences_report.json`: pairs found and taken, by kind.
 
 In the format `search_r1`, whose turns grow in one assistant message, `chosen` and `rejected` are
@@ -27,10 +27,7 @@ from searchtrain.agent.formats import Format
 from searchtrain.models.role import Role
 from searchtrain.training import sharegpt
 from searchtrain.training.pairs import Pair
-from searchtrain.training.records import write_tools
-
-DATASET = "preference_dataset"
-"""The name of the data set in its dataset_info.json."""
+from searchtrain.training.records import PAIRS, write_tools
 
 
 def make_records(
@@ -47,7 +44,7 @@ def make_dataset_info(file_name: str, tools: bool = False) -> dict[str, Any]:
     """The content of the folder's `dataset_info.json`."""
     (info,) = sharegpt.make_dataset_info(file_name, tools).values()
     columns = {**info["columns"], "chosen": "chosen", "rejected": "rejected"}
-    return {DATASET: {**info, "ranking": True, "columns": columns}}
+    return {PAIRS: {**info, "ranking": True, "columns": columns}}
 
 
 def make_report(found: Sequence[Pair], taken: Sequence[Pair]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from searchtrain.agent import grammar
 from searchtrain.models.model import Message
 
 DATASET = "sft_dataset"
+PAIRS = "preference_dataset"
+"""Names of the two data sets in their dataset_info.json."""
 CALL = "function_call"
 TRAINED = "trained"
 """The column of a record that says which of the student's turns have loss: `LAST`, or all. No

@@ -10,15 +10,16 @@ from operator import attrgetter
 from typing import Any
 
 from searchtrain.config import Config, describe_limits
-from searchtrain.config.rounds import plan_rollouts, plan_training
+from searchtrain.config.rounds import find_candidate, plan_rollouts, plan_rows, plan_training
 from searchtrain.config.writers import find_only
 from searchtrain.core.files import canonical_json
 from searchtrain.models.role import find_section as find_section_of
 from searchtrain.workflow.code import digest_modules
-from searchtrain.workflow.students import number_of, round_of
+from searchtrain.workflow.students import count_drawn, number_of, round_of
 
 PLANNED = (
-    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
+    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "trials", "rows",
+    "preferences", "predict",
     "models", "refine", "judge", "shortcuts", "trees", "rounds", "grpo", "search", "retriever",
 )  # fmt: skip
 """The sections that a plan of hours and GPUs depends on."""
@@ -82,6 +83,8 @@ STAGES = {
     "preferences": Stage(("training.preferences", "curation.choice"), ("preferences",)),
     "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
+    "average": Stage(("training.averaging",), ("trials:average",)),
+    "choice": Stage(("evaluation.trials",)),
     "grpo": Stage(("rl.trainer",), ("grpo",), search="agent"),
     "predict": Stage(
         ("agent.loop", "agent.retrieve_read"), ("predict",),
@@ -96,7 +99,8 @@ STAGES = {
     "yields": Stage(("evaluation.yields", "evaluation.conditions")),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
     "doctor": Stage(()),
-    "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
+    "plan": Stage(("task.proposal", "task.pilot", "task.contexts", "workflow.gpu_plan")),
+    "pilot": Stage(("task.pilot",), ("curate",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
 }  # fmt: skip
@@ -149,6 +153,8 @@ def list_stages(config: Config) -> list[str]:
         "shortcuts": config.shortcuts.enabled,
         "equivalents": config.curate.answers.judge,
         "judge": config.judge.enabled,
+        "average": bool(config.trials.average),
+        "choice": bool(config.trials.candidates),
         **dict.fromkeys(("trees", "written_trees", "verify"), config.trees.enabled),
     }
     return [name for name in STAGES if switched.get(name, True)]
@@ -210,7 +216,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         plan = plan_rollouts(config, number_of(place))
         return {
             "rollouts": plan.rollouts,
-            "questions": plan.questions,
+            "questions": count_drawn(config, place),
             "seed": plan.seed,
             "max_failed_share": config.trajectories.max_failed_share,
             "limits": plan.limits.tracked(),
@@ -224,7 +230,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
-        settings = plan_training(config, round_of(config, place))
+        settings = plan_training(config, round_of(config, place), place)
+        if (candidate := find_candidate(config, place)) and candidate.preference:
+            return {"train": settings.tracked(), "preference": True}
         # Else what is served is only compared with what is trained on.
         served = {"student": describe_student(config)} if settings.tokens == "served" else {}
         return {"train": settings.tracked(), **served}
@@ -235,8 +243,8 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         told = describe_limits(config.predict.limits, config.models.student.format)
         values: dict[str, Any] = {"limits": told, "student": describe_student(config)}
         values |= {"mix": config.mix.tracked()} if config.mix.file else {}
-        further = config.rows.reader or config.rows.answers
-        return values | ({"rows": config.rows.tracked()} if further else {})
+        rows = plan_rows(config, place)
+        return values | ({"rows": rows.tracked()} if rows.reader or rows.answers else {})
     if name == "preferences":
         told = describe_limits(config.predict.limits, config.models.student.format)
         rules = describe_acceptance(config)
