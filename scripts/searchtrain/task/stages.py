@@ -25,8 +25,9 @@ def plan_stages(config: Config, counts: Mapping[str, int]) -> list[Stage]:
 
     `counts`: questions of train, dev and test.
     """
+    indexed = not config.retriever.endpoint or config.trees.enabled
     return [
-        _plan_index(config),
+        *[_plan_index(config)] * indexed,
         _plan_tagging(config, counts["train"]),
         _plan_trajectories(config, counts),
         *_plan_trainings(config, counts),

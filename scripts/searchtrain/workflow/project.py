@@ -5,6 +5,7 @@ follows from the tables (`stages`, `servers`, `students`).
 """
 
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -304,8 +305,15 @@ class Project:
 
     def _check_grpo(self, jobs: list[Any]) -> None:
         """Before anything is trained that GRPO could not go on with."""
-        if "grpo" in list_rules(jobs):
-            check_grpo(self.config)
+        if "grpo" not in list_rules(jobs):
+            return
+        check_grpo(self.config)
+        python = self.config.grpo.python
+        if shutil.which(python) is None:
+            raise InputError(
+                f"configuration: grpo.python: {python}: no such program; `make setup-grpo` makes"
+                " GRPO's environment, or name a Python that has TRL"
+            )
 
     def _check_hours(self, jobs: list[Any]) -> None:
         """Start the task's clock; refuse long stages that the plan has no time for."""

@@ -1,0 +1,94 @@
+"""Make a virtual environment from pins: `python3.11 envs/setup.py .venv requirements.txt`.
+
+By uv, which takes seconds, or by pip where uv cannot be had. Standard library only: nothing is
+installed yet. Invariant: what is missing is said before anything is downloaded, and the file
+`.ready` in the environment is there only when all of it is installed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+VERSION = (3, 11)
+MEMORY = 7.5
+"""GB that the run needs; a machine sold with 8 shows a little less."""
+DISK = 7.0
+"""GB that an environment takes, the package cache included."""
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+"""The CPU build of torch is on no other public index."""
+
+
+def main() -> None:
+    folder, requirements = map(Path, sys.argv[1:])
+    faults = list_faults(folder)
+    if faults:
+        sys.exit("SearchTrain cannot be set up here:\n" + "\n".join(faults))
+    began = time.monotonic()
+    python = folder / "bin/python"
+    pins = {line.partition("==")[0]: line for line in requirements.read_text().split()}
+    torch = pins["torch"]
+    run([sys.executable, "-m", "venv", "--clear", str(folder)], f"making {folder}")
+    commands = choose_installer(python, pins.get("uv", "uv"))
+    try:
+        run([*commands, torch], f"installing {torch}")
+    except subprocess.CalledProcessError:
+        run([*commands, torch, "--index-url", TORCH_INDEX], f"installing {torch} elsewhere")
+    run([*commands, "--requirement", str(requirements)], f"installing {requirements}")
+    # torchaudio is a CUDA build; without its compiled part it imports, and no more is needed.
+    for library in folder.glob("lib/*/site-packages/torchaudio/lib/*.so"):
+        library.unlink()
+    (folder / ".ready").touch()
+    print(f"{folder} is ready after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def list_faults(folder: Path) -> list[str]:
+    """What this machine lacks, a line each, with the remedy."""
+    faults = []
+    if sys.version_info[:2] != VERSION:
+        wanted, found = (".".join(map(str, each[:2])) for each in (VERSION, sys.version_info))
+        faults.append(
+            f"- Python {wanted} is needed, {sys.executable} is {found}:"
+            f" make PYTHON=/path/to/python{wanted}"
+        )
+    if sys.platform != "linux":
+        faults.append(f"- Linux is needed, this is {sys.platform}: take a container or WSL")
+        return faults
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    if memory < MEMORY:
+        faults.append(f"- {MEMORY:g} GB of memory are needed, this machine has {memory:.1f}")
+    place = folder.absolute().parent
+    free = shutil.disk_usage(place).free / 1e9
+    if free < DISK:
+        faults.append(f"- {DISK:g} GB of disk are needed, {place} has {free:.1f} free")
+    return faults
+
+
+def choose_installer(python: Path, pinned: str) -> list[str]:
+    """The command that installs pins: their closure is complete, so nothing is resolved."""
+    pip = [str(python), "-m", "pip"]
+    uv = shutil.which("uv")
+    if uv is None:
+        fetched = subprocess.run([*pip, "install", "--quiet", "--no-deps", pinned], check=False)
+        uv = str(python.with_name("uv")) if fetched.returncode == 0 else None
+    if uv is None:
+        return [*pip, "install", "--no-deps", "--progress-bar", "off"]
+    # uv does not read pip's configuration: where wheels lie besides the index is told to it.
+    links = subprocess.run(
+        [*pip, "config", "get", "global.find-links"], capture_output=True, text=True, check=False
+    ).stdout.split()
+    if links:
+        os.environ.setdefault("UV_FIND_LINKS", ",".join(links))
+    return [uv, "pip", "install", "--python", str(python), "--no-deps", "--compile-bytecode"]
+
+
+def run(command: list[str], said: str) -> None:
+    """Run one command, its output shown."""
+    print(said, flush=True)
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
