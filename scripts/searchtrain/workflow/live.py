@@ -46,6 +46,9 @@ class Job:
     name: str
     reason: str
     log: Path | None
+    serves: bool = False
+    """Whether it is a server, of which only the start is shown."""
+    ready: bool = False
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -69,11 +72,17 @@ class Job:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             text = file.read().decode(errors="replace")
         lines = (CONTROL.sub(" ", line).rstrip() for line in text.replace("\r", "\n").split("\n"))
-        return [STAMP.sub("", line) for line in lines if line.strip()]
+        return [line for line in lines if line.strip()]
 
     def read_last(self) -> str:
-        """What it said last, in one line."""
-        return " ".join((self.read_tail() or [""])[-1].split())
+        """What it said last, in one line; of a table its title and last row."""
+        lines = self.read_tail() or [""]
+        self.ready = self.ready or self.serves and any(": ready after " in each for each in lines)
+        titles = [line for line in lines if STAMP.match(line)]
+        last = STAMP.sub("", lines[-1])
+        if titles and titles[-1].endswith(":") and titles[-1] is not lines[-1]:
+            last = f"{STAMP.sub('', titles[-1])} {last}"
+        return " ".join(last.split())
 
 
 class View:
@@ -105,19 +114,19 @@ class View:
     def start_job(self, number: int, job: Job) -> None:
         """A job begins."""
         self.jobs[number] = job
-        if not self._live:
+        if not self._live and not job.serves:
             self.say(f"{_stamp()} {job.name} starts" + (f": {job.why}" if job.why else ""))
 
     def end_job(self, number: int) -> None:
         """A job is done."""
         job = self.jobs.pop(number, None)
-        if job is None or job.name.startswith("serve "):
+        if job is None or job.serves:
             return
         if not self._live:
             self.say(f"{_stamp()} {job.name} done in {job.seconds:.0f} s: {job.read_last()}")
             return
         line = Text.assemble(
-            ("✓ ", "green"), f"{job.name:<22.22} {_measure(job.seconds):>7}  ", no_wrap=True
+            ("✓ ", "green"), f"{job.name:<22.22} {_measure(job.seconds):>10}  ", no_wrap=True
         )
         line.append(job.read_last(), "dim")
         with self._lock:
@@ -131,7 +140,7 @@ class View:
         if job is None:
             return
         lines = job.read_tail()
-        if not any("error: " in line for line in lines) and job.name.startswith("serve "):
+        if job.serves and not any("error: " in line for line in lines):
             return  # it was ended since the stage that it serves has failed
         self.say(f"✗ {job.name} failed after {job.seconds:.0f} s", "bold red")
         self.say("\n".join(f"  {line}" for line in lines[-ERROR_LINES:]))
@@ -152,9 +161,11 @@ class View:
         spent = _measure(time.monotonic() - self._began)
         lines = [Text(f"{self.done} of {self.total} steps, {spent}", "bold")]
         for job in list(self.jobs.values()):
-            line = Text.assemble(
-                ("▸ ", "cyan"), f"{job.name:<22.22} {_measure(job.seconds):>7}  ", job.read_last()
-            )
+            last = job.read_last()
+            if job.ready:
+                continue
+            line = Text.assemble(("▸ ", "cyan"), f"{job.name:<22.22} {_measure(job.seconds):>10}  ")
+            line.append(last)
             line.truncate(self.console.width, overflow="ellipsis")
             lines.append(line)
         return Group(*lines)
@@ -162,7 +173,7 @@ class View:
     def _repeat(self) -> None:
         while not self._ended.wait(REPEATED):
             for job in list(self.jobs.values()):
-                if job.seconds > REPEATED and (last := job.read_last()):
+                if job.seconds > REPEATED and (last := job.read_last()) and not job.ready:
                     self.say(f"{_stamp()} {job.name}: {last}")
 
 
@@ -248,10 +259,12 @@ class LogHandler(LogHandlerBase):
 
 def _read_job(values: Mapping[str, Any]) -> Job:
     wildcards = dict(values["wildcards"].items()) if values["wildcards"] else {}
-    rule, place = values["rule_name"], " ".join(filter(None, map(str, wildcards.values())))
-    name = f"{rule} {place}" if rule == "serve" else f"{place}{rule}".replace("/", " ")
+    server = wildcards.pop("server", "")
+    place = "".join(filter(None, map(str, wildcards.values())))
+    name = f"{server} (server)" if server else f"{place}{values['rule_name']}".replace("/", " ")
     logs = list(values["log"] or [])
-    return Job(name, str(values["reason"] or ""), Path(logs[0]) if logs else None)
+    log = Path(logs[0]) if logs else None
+    return Job(name, str(values["reason"] or ""), log, serves=bool(server))
 
 
 def _is_for_people(record: LogRecord) -> bool:
