@@ -34,3 +34,4 @@ rule all:
     input:
         "<results>/test.json",
         "<results>/metrics.json",
+        "<results>/yield.json",

@@ -45,7 +45,7 @@ onsuccess:
 
 
 wildcard_constraints:
-    round=students.ROUND,
+    round=students.DATA,
     student=students.SCORED,
     shard=r"[1-9]\d*",
     name="|".join(DATA.qrels) or "none",

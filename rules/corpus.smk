@@ -4,11 +4,16 @@ Inputs: data.corpus. Outputs: corpus.jsonl, index/.
 """
 
 ENCODER = serving.list_encoder(CONFIG)
+# What searches go through where the run serves it itself; scores say so. (No input may be called
+# `index`, which every list has.)
+OWN = CONFIG.search == "retriever" and not CONFIG.retriever.endpoint
+OWN_CORPUS = "<shared>/corpus.jsonl" if OWN else []
+OWN_INDEX = "<shared>/index" if OWN else []
 
 
 rule corpus:
     input:
-        DATA.corpus,
+        DATA.corpus or [],
     output:
         "<shared>/corpus.jsonl",
     log:
@@ -27,6 +32,7 @@ rule index:
     input:
         corpus="<shared>/corpus.jsonl",
         encoder=ENCODER,
+        faiss=serving.list_faiss(CONFIG),
     output:
         directory("<shared>/index"),
     log:
@@ -39,7 +45,7 @@ rule index:
         gpu=serving.count_own_gpus(CONFIG, "index"),
         mem_mb=PROJECT.estimate_index_memory(),
     params:
-        **stage("index", encoder="encoder"),
+        **stage("index", encoder="encoder", faiss="faiss"),
         work=subpath(output[0], parent=True),
     shell:
         "exec python scripts/index.py"

@@ -1,10 +1,13 @@
 """Keep the rollouts that are good enough to learn from and write them for LLaMA-Factory.
 
-Inputs: trajectories.parquet, prompts/agent.jinja, mix.file; with trees questions.parquet, with
-rejection sampling prompts/judge_trajectory.jinja.
+Inputs: trajectories.parquet, prompts/agent.jinja, mix.file; with reader rows prompts/read.jinja,
+with trees questions.parquet, with rejection sampling prompts/judge_trajectory.jinja, with a judge of
+answers prompts/judge.jinja.
 Outputs: curated.parquet, curation.parquet (the funnel), sft_dataset.json, dataset_info.json,
-sft_report.json; with rejection sampling shortcuts.parquet, shortcuts_report.json; on demand
-defects.json. A later round's are in rounds/<n>/.
+sft_report.json; with rejection sampling shortcuts.parquet, shortcuts_report.json, with a judge of
+answers equivalents.parquet, equivalents_report.json; on demand
+defects.json, and of all rollouts preferences/: preference_dataset.json, dataset_info.json,
+preferences_report.json. A later round's are in rounds/<n>/.
 """
 
 
@@ -41,11 +44,43 @@ rule shortcuts:
         " --log {log:q}"
 
 
+rule equivalents:
+    input:
+        **servers("equivalents"),
+        trajectories="<results>/{round}trajectories.parquet",
+        prompt=prompt("judge"),
+        included=included("judge"),
+    output:
+        equivalents="<results>/{round}equivalents.parquet",
+        report="<results>/{round}equivalents_report.json",
+    log:
+        "<logs>/{round}equivalents.log",
+    benchmark:
+        "<benchmarks>/{round}equivalents.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    threads: 0
+    resources:
+        stages=1,
+    params:
+        **stage("equivalents"),
+    shell:
+        "exec python scripts/equivalents.py"
+        " --trajectories {input.trajectories:q}"
+        " --prompt {input.prompt:q}"
+        " --servers {params.servers:q}"
+        " --out {output.equivalents:q}"
+        " --report {output.report:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
 rule curate:
     input:
         trajectories="<results>/{round}trajectories.parquet",
         questions="<results>/questions.parquet" if CONFIG.trees.enabled else [],
         shortcuts="<results>/{round}shortcuts.parquet" if CONFIG.shortcuts.enabled else [],
+        equivalents=("<results>/{round}equivalents.parquet" if CONFIG.curate.answers.judge else []),
     output:
         curated="<results>/{round}curated.parquet",
         verdicts="<results>/{round}curation.parquet",
@@ -57,7 +92,13 @@ rule curate:
         "../envs/workflow.yaml"
     threads: 2
     params:
-        **stage("curate", round="round", questions="questions", shortcuts="shortcuts"),
+        **stage(
+            "curate",
+            round="round",
+            questions="questions",
+            shortcuts="shortcuts",
+            equivalents="equivalents",
+        ),
     shell:
         "exec python scripts/curate.py"
         " --trajectories {input.trajectories:q}"
@@ -73,9 +114,10 @@ rule sft_dataset:
     input:
         curated=of_round(students.list_curated),
         prompt=prompt("agent"),
-        included=included("agent"),
+        included=PROJECT.dataset_included,
         mix=CONFIG.mix.file or [],
         questions="<results>/questions.parquet" if PROJECT.traced else [],
+        read_prompt=PROJECT.reader_prompt,
     output:
         dataset="<results>/{round}sft_dataset.json",
         info="<results>/{round}dataset_info.json",
@@ -87,10 +129,46 @@ rule sft_dataset:
     conda:
         "../envs/workflow.yaml"
     params:
-        **stage("sft_dataset", mix="mix", questions="questions"),
+        **stage(
+            "sft_dataset",
+            mix="mix",
+            questions="questions",
+            read_prompt="read_prompt",
+            place="round",
+        ),
     shell:
         "exec python scripts/sft_dataset.py"
         " --curated {input.curated:q}"
+        " --prompt {input.prompt:q}"
+        " --out {output.dataset:q}"
+        " --info {output.info:q}"
+        " --report {output.report:q}"
+        " {params.options:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
+rule preferences:
+    input:
+        trajectories="<results>/trajectories.parquet",
+        prompt=prompt("agent"),
+        included=included("agent"),
+        questions="<results>/questions.parquet" if PROJECT.traced else [],
+    output:
+        dataset="<results>/preferences/preference_dataset.json",
+        info="<results>/preferences/dataset_info.json",
+        report="<results>/preferences/preferences_report.json",
+    log:
+        "<logs>/preferences.log",
+    benchmark:
+        "<benchmarks>/preferences.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        **stage("preferences", questions="questions"),
+    shell:
+        "exec python scripts/preferences.py"
+        " --trajectories {input.trajectories:q}"
         " --prompt {input.prompt:q}"
         " --out {output.dataset:q}"
         " --info {output.info:q}"

@@ -2,7 +2,7 @@
 
 Inputs: checkpoint/, data.dev, data.test, data.test_answers, data.benchmarks, prompts/agent.jinja (of
 the untrained model agent_teacher.jinja and read.jinja), prompts/judge.jinja.
-Outputs: predictions.parquet, dev_predictions.json, metrics.json, test.json; with benchmarks
+Outputs: predictions.parquet, dev_predictions.json, metrics.json, scores.parquet, test.json; with benchmarks
 benchmarks.json, benchmarks_report.json, benchmark_predictions.json; with a judge judgements.parquet,
 judge_report.json; and browsecomp/<benchmark>/: runs/, report.json. Of the untrained model
 untrained/predictions.parquet; on demand everything for another student, in grpo/ or rounds/<n>/.
@@ -127,9 +127,12 @@ rule metrics:
         benchmarks=BENCHMARKS,
         judgements="<results>/{student}judgements.parquet" if JUDGED else [],
         judge_report="<results>/{student}judge_report.json" if JUDGED else [],
+        corpus=OWN_CORPUS,
+        own_index=OWN_INDEX,
     output:
         **({"benchmarks": "<results>/{student}benchmark_predictions.json"} if BENCHMARKS else {}),
         metrics="<results>/{student}metrics.json",
+        scores="<results>/{student}scores.parquet",
         dev="<results>/{student}dev_predictions.json",
         test="<results>/{student}test.json",
     log:
@@ -146,6 +149,8 @@ rule metrics:
             benchmarks="benchmarks",
             judgements="judgements",
             judge_report="judge_report",
+            corpus="corpus",
+            index="own_index",
         ),
     shell:
         "exec python scripts/metrics.py"
@@ -154,6 +159,7 @@ rule metrics:
         " --test {input.test:q}"
         " {params.options:q}"
         " --metrics {output.metrics:q}"
+        " --scores {output.scores:q}"
         " --dev-predictions {output.dev:q}"
         " --out {output.test:q}"
         " --config {params.config:q}"

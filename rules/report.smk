@@ -1,7 +1,9 @@
 """What a run will take, what it took, and how the submissions compare.
 
-Inputs: the config, data.train, data.dev, data.test; test.json; the folders of task.submissions.
-Outputs: doctor.md; plan.json, plan.md; hours.json, hours.md; submissions.json, submissions.md.
+Inputs: the config, data.train, data.dev, data.test, pilot.json where it is there; test.json; the
+folders of task.submissions.
+Outputs: doctor.md; plan.json, plan.md, proposal.yaml; hours.json, hours.md; submissions.json,
+submissions.md.
 """
 
 
@@ -26,9 +28,11 @@ rule plan:
         train=DATA.train,
         dev=DATA.dev,
         test=DATA.test,
+        pilot=PROJECT.list_measured(),
     output:
         plan="<results>/plan.json",
         text="<results>/plan.md",
+        proposal="<results>/proposal.yaml",
     log:
         "<logs>/plan.log",
     benchmark:
@@ -36,14 +40,16 @@ rule plan:
     conda:
         "../envs/workflow.yaml"
     params:
-        **stage("plan"),
+        **stage("plan", pilot="pilot"),
         results=subpath(output.plan, parent=True),
     shell:
         "exec python scripts/plan.py"
         " --config {params.config:q}"
         " --results {params.results:q}"
+        " {params.options:q}"
         " --out {output.plan:q}"
         " --text {output.text:q}"
+        " --proposal {output.proposal:q}"
         " --log {log:q}"
 
 
@@ -62,10 +68,12 @@ rule hours:
         "../envs/workflow.yaml"
     params:
         **stage("hours"),
-        timings=CONFIG.pathvars.get("benchmarks", "benchmarks"),
+        timings=PROJECT.timings,
+        results=subpath(output.hours, parent=True),
     shell:
         "exec python scripts/hours.py"
         " --plan {input.plan:q}"
+        " --results {params.results:q}"
         " --timings {params.timings:q}"
         " --out {output.hours:q}"
         " --text {output.text:q}"

@@ -6,6 +6,8 @@ earlier round rounds/<n>/checkpoint/); on demand grpo/checkpoint/, grpo/history.
 grpo/training.png.
 """
 
+CANDIDATES = students.list_candidates(CONFIG)
+
 
 rule checkpoint:
     input:
@@ -13,7 +15,7 @@ rule checkpoint:
         info=of_student(students.find_info),
         base=of_student(students.find_base),
     output:
-        directory(f"<results>/{{student,{students.ROUND}}}checkpoint"),
+        directory(f"<results>/{{student,{students.find_trained(CONFIG)}}}checkpoint"),
     log:
         "<logs>/{student}checkpoint.log",
     benchmark:
@@ -24,7 +26,7 @@ rule checkpoint:
     resources:
         gpu=serving.count_own_gpus(CONFIG, "checkpoint"),
     params:
-        **stage("checkpoint"),
+        **stage("checkpoint", place="student"),
         work=subpath(output[0], parent=True),
         number=of_student(students.round_of),
     shell:
@@ -34,9 +36,68 @@ rule checkpoint:
         " --base {input.base:q}"
         " --round {params.number}"
         " --work {params.work:q}"
+        " {params.options:q}"
         " --out {output:q}"
         " --config {params.config:q}"
         " --log {log:q}"
+
+
+if CONFIG.trials.average:
+
+    rule average:
+        input:
+            model=f"<results>/{students.find_first(CONFIG)}checkpoint",
+        output:
+            directory("<results>/trials/average/checkpoint"),
+        log:
+            "<logs>/trials/average/average.log",
+        benchmark:
+            "<benchmarks>/trials/average/average.tsv"
+        conda:
+            "../envs/llamafactory.yaml"
+        params:
+            **stage("average"),
+            work=subpath(input.model, parent=True),
+        shell:
+            "exec python scripts/average.py"
+            " --model {input.model:q}"
+            " --work {params.work:q}"
+            " --out {output:q}"
+            " --config {params.config:q}"
+            " --log {log:q}"
+
+
+if CANDIDATES:
+
+    rule choice:
+        input:
+            checkpoints=expand("<results>/trials/{name}/checkpoint", name=CANDIDATES),
+            predictions=expand("<results>/trials/{name}/predictions.parquet", name=CANDIDATES),
+            dev=DATA.dev,
+        output:
+            checkpoint=directory("<results>/checkpoint"),
+            report="<results>/trials.json",
+            text="<results>/trials.md",
+        log:
+            "<logs>/choice.log",
+        benchmark:
+            "<benchmarks>/choice.tsv"
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            **stage("choice"),
+            names=CANDIDATES,
+        shell:
+            "exec python scripts/choice.py"
+            " --names {params.names:q}"
+            " --checkpoints {input.checkpoints:q}"
+            " --predictions {input.predictions:q}"
+            " --dev {input.dev:q}"
+            " --out {output.checkpoint:q}"
+            " --report {output.report:q}"
+            " --text {output.text:q}"
+            " --config {params.config:q}"
+            " --log {log:q}"
 
 
 rule grpo:

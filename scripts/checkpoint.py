@@ -1,9 +1,9 @@
 """Fine-tune the student with LLaMA-Factory (rule checkpoint)."""
 
 from searchtrain.config.command import Parser
-from searchtrain.config.rounds import plan_training, read_round
+from searchtrain.config.rounds import find_candidate, limit_epochs, plan_training, read_round
 from searchtrain.core import cli
-from searchtrain.core.files import hash_file
+from searchtrain.core.files import hash_file, read_json
 from searchtrain.data.lineage import hash_model
 from searchtrain.models.role import make_role
 from searchtrain.serving.gpu_lease import lease_gpus
@@ -20,20 +20,28 @@ def main() -> None:
     )
     parser.add_argument("--round", type=read_round, default=1, help="of SFT: rounds/2/ or 2")
     parser.add_paths("out", work="folder of results: runs keep their state in .partial/train/")
+    parser.add_argument("--place", default="", help="of the student: a candidate's trials/<name>/")
+    parser.add_paths(required=False, allowance="what a run that may be late leaves of it")
     args = parser.parse()
-    settings = plan_training(args.config, args.round)
+    settings = plan_training(args.config, args.round, args.place)
+    allowed = read_json(args.allowance) if args.allowance else {"left_out": []}
+    if args.place.removeprefix("trials/").strip("/") in allowed["left_out"]:
+        trainer.leave_out(args.base, args.out)
+        return
+    settings = limit_epochs(settings, allowed.get("most_epochs"))
+    candidate = find_candidate(args.config, args.place)
+    preference = bool(candidate and candidate.preference)
     check_model_folder(args.base, "train.base")
     student = args.config.models.student
     options = read_options(make_role(args.config, "student", student.sampling), student.format)
     served = options if settings.tokens == "served" else None
-    lengths = parity.check_tokens(
-        args.dataset,
-        args.info,
-        render_recipe(settings.args, args.base, args.dataset),
-        options,
-        served,
-    )
-    check_lengths(lengths, args.dataset, settings)
+    if preference:
+        lengths = {"pairs": len(read_json(args.dataset))}
+    else:
+        recipe = render_recipe(settings.args, args.base, args.dataset)
+        lengths = parity.check_tokens(args.dataset, args.info, recipe, options, served)
+        check_lengths(lengths, args.dataset, settings)
+        settings = keep_order(settings, lengths)
     with lease_gpus(settings.gpu, "train") as leased:
         # The trainer's watchdog holds the devices, too: they are free when the trainer is gone.
         run_dir = trainer.train(
@@ -41,14 +49,16 @@ def main() -> None:
             args.info,
             args.base,
             args.work / ".partial/train",
-            keep_order(settings, lengths),
+            settings,
             leased,
             served,
+            preference=preference,
         )
     facts = {
         "data": hash_file(args.dataset),
         "base": hash_model(args.base),
         "config": settings.tracked(),
+        "run": run_dir.name,
         **lengths,
     }
     trainer.publish(run_dir, args.out, facts)

@@ -15,6 +15,7 @@ def main() -> None:
         required=False,
         questions="the questions, for rules on their trees",
         shortcuts="the judge's verdicts on shortcuts",
+        equivalents="its verdicts on answers that no rule takes for right",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that judge")
     args = parser.parse()
@@ -23,8 +24,18 @@ def main() -> None:
     trajectories = schemas.read_table(args.trajectories, schemas.Trajectories)
     questions = schemas.read_table(args.questions, schemas.Questions) if args.questions else None
     shortcuts = schemas.read_table(args.shortcuts, schemas.Shortcuts) if args.shortcuts else None
+    equivalents = (
+        schemas.read_table(args.equivalents, schemas.Equivalents) if args.equivalents else None
+    )
     curated, verdicts = choice.curate_rollouts(
-        trajectories, args.config.curate, args.workers, questions, shortcuts, may_be_empty
+        trajectories,
+        args.config.curate,
+        args.workers,
+        questions,
+        shortcuts,
+        may_be_empty,
+        equivalents=equivalents,
+        clean=args.config.predict.clean,
     )
     schemas.write_table(curated, args.out, schemas.Curated)
     schemas.write_table(verdicts, args.verdicts, schemas.Verdicts)

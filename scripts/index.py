@@ -15,15 +15,20 @@ def main() -> None:
         work="folder of results: an interrupted build leaves its vectors in .partial/index/",
         out="the folder to write",
     )
-    parser.add_paths(required=False, encoder="dense, hybrid: the encoder's folder")
+    parser.add_paths(
+        required=False,
+        encoder="dense, hybrid: the encoder's folder",
+        faiss="an index of another's making, in place of encoding",
+    )
     args = parser.parse()
     retriever = args.config.retriever
-    gpus = retriever.embedder.gpu if args.encoder else 0
+    gpus = retriever.embedder.gpu if args.encoder and not args.faiss else 0
     with lease_gpus(gpus, "index") as leased:
         os.environ.update(leased.variables)  # read when the first tensor reaches a GPU
         build_index(
             args.corpus, args.out, retriever.index, embedder=retriever.embedder,
             partial=args.work / ".partial/index", model=args.encoder, gpus=gpus,
+            source=args.faiss,
         )  # fmt: skip
 
 

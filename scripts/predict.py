@@ -14,13 +14,16 @@ from searchtrain.config.command import Parser
 from searchtrain.core import cli
 from searchtrain.core.files import digest
 from searchtrain.data import schemas
+from searchtrain.data.answers import clean_answer
 from searchtrain.data.lineage import hash_model
 from searchtrain.data.question_file import load_questions
+from searchtrain.evaluation.agreement import choose_agreed
 from searchtrain.models.client import open_model
 from searchtrain.models.identity import check_folder
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.search import Search
+from searchtrain.training.trainer import is_left_out
 
 
 def main() -> None:
@@ -43,6 +46,9 @@ def main() -> None:
     questions = {
         split: load_questions(files[name], answers=name != "test") for split, name in names.items()
     }
+    if is_left_out(args.model):
+        schemas.write_table(schemas.empty_table(schemas.Predictions), args.out, schemas.Predictions)
+        return
     revision = hash_model(args.model)
     # A file for each student: their predictions may run on several machines at a time.
     writer = f"predictions-{revision[:8]}"
@@ -77,12 +83,17 @@ async def _predict(
     try:
         for split, rows in questions.items():
             frame = await loop.run_rollouts(
-                loop.make_attempts(rows, 1, config.predict.seed),
+                loop.make_attempts(rows, config.predict.agreement, config.predict.seed),
                 policies[split],
                 search,
                 config.predict.max_failed_share,
                 "predict.max_failed_share",
             )
+            if config.predict.clean:
+                cleaned = [clean_answer(answer) for answer in frame["answer"]]
+                frame = frame.with_columns(pl.Series("answer", cleaned, dtype=pl.String))
+            if config.predict.agreement > 1:
+                frame = choose_agreed(frame)
             frames.append(
                 frame.with_columns(
                     id=pl.concat_str(pl.lit(f"{split}/"), pl.col("id")), split=pl.lit(split)

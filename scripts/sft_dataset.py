@@ -4,12 +4,14 @@
 from searchtrain.agent.formats import open_format
 from searchtrain.config import describe_limits
 from searchtrain.config.command import Parser
+from searchtrain.config.rounds import plan_rows
 from searchtrain.core import cli, files
 from searchtrain.core.text_table import format_table
 from searchtrain.data import schemas
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.role import make_role
-from searchtrain.training import mixing, sharegpt
+from searchtrain.training import mixing, rows, sharegpt
+from searchtrain.training.records import ALL, TRAINED
 
 
 def main() -> None:
@@ -22,10 +24,13 @@ def main() -> None:
         required=False,
         mix="other chat data; config has ratio and seed",
         questions="every record must trace to a seed of these",
+        read_prompt="the reader's system prompt; without it there are no reader rows",
         report="sft_report.json",
     )
+    parser.add_argument("--place", default="", help="of the data set: a candidate's trials/<name>/")
     args = parser.parse()
     config = args.config
+    further = plan_rows(config, args.place)
     form = config.models.student.format
     system = render_prompt(args.prompt, **describe_limits(config.predict.limits, form))
     student = make_role(config, "student", config.models.student.sampling)
@@ -37,12 +42,20 @@ def main() -> None:
         questions = schemas.read_table(args.questions, schemas.Questions)
         sharegpt.check_origins(curated, questions, config.task.teacher, config.trees.enabled)
     records = {"search": sharegpt.make_records(curated, system, written, student)}
+    if answers := rows.make_answer_rows(records["search"], further):
+        records["answers"] = answers
+    if args.read_prompt:
+        asked = render_prompt(args.read_prompt)
+        records["reader"] = rows.make_reader_rows(curated, asked, further, student)
     mixed = None
     if args.mix:
         records["mixed"], mixed = mixing.mix_records(args.mix, curated.height, config.mix)
-        if written.tools:  # every record has the same columns
-            records["mixed"] = [{**record, "tools": ""} for record in records["mixed"]]
-    report = sharegpt.make_report(records, mixed)
+    # Every record has the same columns.
+    if written.tools:
+        records = {name: rows.fill_column(part, "tools", "") for name, part in records.items()}
+    if answers:
+        records = {name: rows.fill_column(part, TRAINED, ALL) for name, part in records.items()}
+    report = sharegpt.make_report(records, mixed, sharegpt.count_answers(curated))
     cli.logger.info(
         "records:\n%s",
         format_table([{"origin": name, **part} for name, part in report["origins"].items()]),

@@ -1,6 +1,5 @@
 """The probe before a run: what works, what is adapted, what is refused and the remedy."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from conformance.kinds import KINDS
 from conformance.server import serve
 from conformance.test_stages import SETTINGS
+from helpers.families import FOLDER
 from searchtrain.config import read_config
 from searchtrain.core.errors import ServiceError
 from searchtrain.report import doctor
@@ -54,13 +54,17 @@ def test_what_is_adapted_is_told_as_the_setting_that_it_should_be(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "settings", "remedy"),
     [
-        ("vllm-r1", {"dialect": "vllm", "reasoning": "native"}, "observations: user"),
+        # Its true template leaves observations of role `tool` out.
+        pytest.param(
+            "vllm-r1", {"dialect": "vllm", "reasoning": "native"}, "observations: user",
+            marks=pytest.mark.skipif(not FOLDER.exists(), reason="needs the true templates"),
+        ),
         ("openai-quota", {}, "quota"),
         ("deepseek", {"dialect": "deepseek", "model": "deepseek-chat"}, "deepseek-v4-pro"),
         ("openai-reasoning", {}, "take it out of the sampling"),
         ("vllm-qwen25", {"dialect": "vllm", "model": "other"}, "does not exist"),
     ],
-)
+)  # fmt: skip
 def test_what_can_not_work_is_refused_with_the_remedy(kind, settings, remedy, tmp_path):
     with serve(kind) as served:
         findings = examine(served, settings, tmp_path)
@@ -76,24 +80,6 @@ def test_asking_again_costs_nothing(tmp_path):
         findings = examine(served, {}, tmp_path)
         assert served.ledger.requests == before
     assert all(each.state == "works" for each in findings)
-
-
-def test_a_retriever_must_serve_the_corpus(httpserver, tmp_path):
-    corpus = tmp_path / "corpus.jsonl"
-    rows = [{"id": str(n), "contents": f'"Place {n}"\nIt is a place.'} for n in range(5)]
-    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = read_config({"data": {"corpus": str(corpus)}, "cache": str(tmp_path / "cache")})
-
-    def answer(title):
-        hit = {"document": {"id": "1", "contents": f'"{title}"\nIt is.'}, "score": 1.0}
-        return {"result": [[hit]] * 3}
-
-    url = httpserver.url_for("/retrieve")
-    httpserver.expect_ordered_request("/retrieve").respond_with_json(answer("Place 0"))
-    httpserver.expect_ordered_request("/retrieve").respond_with_json(answer("Place 0"))
-    [finding] = doctor.examine(config, [], {"retriever": url}, PROMPTS)
-    assert finding.state == "refused"
-    assert "asked for 'Place 1'" in finding.note and "another corpus" in finding.note
 
 
 def test_every_kind_stands_in_the_documentation():

@@ -18,7 +18,7 @@ from conformance.asking import (
 )
 from conformance.server import serve
 from searchtrain.agent.refiner import FINDINGS_SCHEMA
-from searchtrain.evaluation.judge import VERDICT_SCHEMA
+from searchtrain.models.verdicts import VERDICT_SCHEMA
 from searchtrain.questions.tagging import TAG_SCHEMA
 
 

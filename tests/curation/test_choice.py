@@ -29,9 +29,13 @@ ALL = {
     "exact_match": True,
     "normalised_match": True,
     "contains_answer": True,
+    "same_meaning": True,
     "valid_grammar": True,
     "supported": True,
+    "hint_unnamed": True,
+    "hint_supported": True,
     "no_repeated_query": True,
+    "first_query_copies": 0.9,
     "repairs": 1,
     "first_turn_words": 30,
     "turn_words": 30,
@@ -49,7 +53,8 @@ ALL = {
     "searches_per_level": 1,
     "genuine": True,
 }
-WRONG = {"exact_match", "normalised_match", "contains_answer"}
+WRONG = {"exact_match", "normalised_match", "contains_answer", "same_meaning"}
+MULTI_HOP = "Who is the mayor of the capital of the country of the fjords?"
 LONG = " ".join(f"word{i}" for i in range(31))
 RUSSIAN = "Мне нужно найти столицу Норвегии и ответить на вопрос."
 CHINESE = "我需要先查找挪威的首都,然后回答这个问题。"
@@ -75,6 +80,12 @@ def break_tag(messages):
         ({"answer": "Oslo, Norway", "passage": "Oslo, Norway."},
          {"exact_match", "normalised_match"}),
         ({"answer": "Osloans", "passage": "Osloans"}, WRONG),
+        ({"answer": "Oslo or Bergen", "passage": "Oslo or Bergen"},
+         {"exact_match", "normalised_match", "same_meaning"}),
+        ({"asked": MULTI_HOP, "queries": (("mayor capital, country of fjords",),)},
+         {"first_query_copies"}),
+        ({"asked": MULTI_HOP, "queries": (("the country of fjords", "a mayor"), (MULTI_HOP,))},
+         set()),
         ({"answer": "Bergen"}, {"supported"} | WRONG),
         ({"tamper": break_tag}, {"valid_grammar"}),
         ({"passage": "Osloans live there.", "answer": "Kristiania"}, {"supported"}),
@@ -109,11 +120,39 @@ def break_tag(messages):
         ({"fallbacks": 2}, {"fallbacks"}),
         ({"repairs": ["bullet", "fence"]}, {"repairs"}),
         ({"repairs": ["bullet"]}, set()),
+        ({"wave": "hinted"}, set()),
+        ({"wave": "hinted", "last": "The known answer is Oslo."}, {"hint_unnamed"}),
+        ({"wave": "more", "last": "The known answer is Oslo."}, set()),
+        ({"wave": "hinted", "passage": "Osloans live there.", "answer": "Kristiania"},
+         {"supported", "hint_supported"}),
     ],
 )  # fmt: skip
 def test_each_rule_drops_what_it_is_for_and_nothing_else(change, failed):
     verdicts = judge(make_rollout(**change), **ALL)
     assert {name for name, (passed, _) in verdicts.items() if not passed} == failed
+
+
+def test_difficulty_is_that_of_the_first_wave_and_a_hint_comes_last():
+    rows = [
+        make_rollout(number=0),
+        make_rollout(number=1, answer="Bergen"),
+        make_rollout(number=2, wave="more", answer="Bergen"),
+        make_rollout(number=3, wave="hinted", queries=()),
+    ]
+    curated = curate_rollouts(make_frame(*rows), make_settings(per_question=3))[0]
+    assert curated.select("rollout", "difficulty", "rank").rows() == [
+        (0, 0.5, 0), (1, 0.5, 1), (2, 0.5, 2),
+    ]  # fmt: skip
+
+
+def test_of_several_rollouts_those_with_queries_of_their_own_come_first():
+    rows = [
+        make_rollout(number=0, queries=(("a",),)),
+        make_rollout(number=1, queries=(("a",),)),
+        make_rollout(number=2, queries=(("b",), ("c",))),
+    ]
+    curated = curate_rollouts(make_frame(*rows), make_settings(per_question=2))[0]
+    assert curated["rollout"].to_list() == [0, 2]
 
 
 def test_every_rule_is_covered_above():
@@ -199,7 +238,7 @@ def test_a_question_without_a_tree_passes_the_rules_on_trees():
     rollout = make_rollout(queries=(), hits=[])
     failed, values = judge_tree(rollout, levels=[], genuine=...)
     assert failed == set() and set(values.values()) == {None}
-    assert make_acceptance(make_settings(TREE_RULES).rules)(rollout)
+    assert make_acceptance(make_settings(TREE_RULES))(rollout)
     curated, _ = curate_rollouts(make_frame(rollout), make_settings(rules=TREE_RULES))
     assert curated.height == 1
 
@@ -239,10 +278,10 @@ def test_acceptance_is_what_curation_decides_of_a_rollout():
         make_rollout(number=3, fallbacks=9),
     ]
     judged = judge_rollouts(make_frame(*rollouts), ALL)
-    accept = make_acceptance(make_settings({**ALL, "turns": None}).rules)
+    accept = make_acceptance(make_settings({**ALL, "turns": None}))
     assert [accept(row) for row in rollouts] == [True, False, False, False]
     assert judged.select(pl.all_horizontal(*ALL)).to_series().to_list() == [True] + [False] * 3
-    assert make_acceptance(make_settings().rules)(rollouts[2])
+    assert make_acceptance(make_settings())(rollouts[2])
     with pytest.raises(ValidationError, match=r"rules\.exact"):
         make_settings({"exact": True})
 
@@ -341,7 +380,7 @@ def test_best_rollout_has_fewest_searches_then_words_then_number():
     assert verdicts.height == 7 * len(ALL)
     assert set(verdicts.filter("kept")["id"]) == {"q2#0", "q1#2"}
     curated, _ = curate_rollouts(rollouts, make_settings(rules=ALL, per_question=2))
-    assert curated.select("id", "rank").rows() == [("q2#0", 0), ("q1#2", 0), ("q1#3", 1)]
+    assert curated.select("id", "rank").rows() == [("q2#0", 0), ("q1#2", 0), ("q1#0", 1)]
 
 
 def test_rule_that_is_off_judges_nothing():

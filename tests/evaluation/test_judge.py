@@ -16,7 +16,6 @@ from searchtrain.core.errors import InputError, SearchTrainError
 from searchtrain.data import schemas
 from searchtrain.evaluation.judge import (
     BLANK,
-    VERDICT_SCHEMA,
     judge_predictions,
     make_report,
     select_answers,
@@ -25,6 +24,7 @@ from searchtrain.models.client import ModelClient
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import Role
+from searchtrain.models.verdicts import VERDICT_SCHEMA
 
 ROOT = Path(__file__).parents[2]
 ROLE = Role("judge", "j", "2", attempts=1, timeout=5, price={"prompt": 10, "completion": 100})

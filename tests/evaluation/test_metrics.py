@@ -254,7 +254,7 @@ def test_script_writes_scores_and_answers_in_the_order_of_the_files(tmp_path):
     assert read(tmp_path, "dev_predictions.json")[0] == {
         "id": "d1", "question": "one?", "predicted_answer": "paris", "golden_answers": ["Paris"],
         "em_strict": True, "em_normalised": True, "substring": True, "searches": 1,
-        "stop_reason": "answered",
+        "stop_reason": "answered", "cause": "",
     }  # fmt: skip
     metrics = read(tmp_path, "metrics.json")
     assert set(metrics) == {"dev", "test", "test_closed_book", "test_untrained", "test_json"}
@@ -267,6 +267,13 @@ def test_script_writes_scores_and_answers_in_the_order_of_the_files(tmp_path):
     assert metrics["test_closed_book"]["em_strict"] == 0.5
     assert (metrics["test_untrained"]["n"], metrics["test_untrained"]["em_strict"]) == (1, 1.0)
     assert "test_closed_book" in ended.stderr
+    # What the product and its baselines were measured under stands beside every score.
+    assert metrics["dev"]["conditions"]["limits"]["max_searches"] == 4
+    assert metrics["test_closed_book"]["conditions"]["limits"]["max_searches"] == 0
+    assert metrics["test"]["gaps"]["causes"]["stopping"] == 1  # unanswered
+    low, high = metrics["test"]["intervals"]["em_strict"]
+    assert low == 0 and high == 1
+    assert "at most 4 searches of 3 queries" in ended.stderr
 
 
 def test_without_test_answers_dev_is_scored_the_base_too_and_the_test_is_answered(tmp_path):
@@ -379,14 +386,15 @@ def test_benchmarks_are_scored_per_benchmark_and_source_with_the_judge(tmp_path)
     assert rows[1] == {
         "id": "gaia/2", "question": "gaia 2?", "predicted_answer": "in Oslo",
         "golden_answers": ["Oslo"], "em_strict": False, "em_normalised": False, "substring": True,
-        "judge": True, "searches": 1, "stop_reason": "answered", "source": "gaia_level3",
-        "type": "gaia",
+        "judge": True, "searches": 1, "stop_reason": "answered", "cause": "form",
+        "source": "gaia_level3", "type": "gaia",
     }  # fmt: skip
     assert [row["judge"] for row in rows] == [None, True, False]
     assert [row["judge"] for row in read(tmp_path, "dev_predictions.json")] == [True, False]
     lines = [line for line in ended.stderr.splitlines() if "gaia" in line or "musique" in line]
     names = [line.split("  ")[1] for line in lines]
-    assert names == ["gaia", "musique", "source gaia_level1", "source gaia_level3"]
+    # Once in the table of scores and once in that of gaps.
+    assert names == 2 * ["gaia", "musique", "source gaia_level1", "source gaia_level3"]
 
 
 def test_verdicts_of_other_predictions_are_refused(tmp_path):

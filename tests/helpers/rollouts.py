@@ -13,7 +13,7 @@ OSLO = "Oslo is the capital of Norway, founded in 1,040."
 def make_rollout(
     question="q1", number=0, *, answer="Oslo", queries=(("capital of Norway",),), passage=OSLO,
     think="I look it up.", last="Now I know.", stop="answered", tamper=None,
-    asked="What is the capital?", hits=None, fallbacks=0, repairs=(),
+    asked="What is the capital?", hits=None, fallbacks=0, repairs=(), wave="first",
 ):  # fmt: skip
     """One row of `schemas.Trajectories`; `tamper` edits the messages."""
     messages = [
@@ -33,6 +33,7 @@ def make_rollout(
         "id": f"{question}#{number}",
         "question_id": question,
         "rollout": number,
+        "wave": wave,
         "question": asked,
         "golden_answers": ["Oslo", "Kristiania"],
         "source": "test",
@@ -72,6 +73,7 @@ def make_predictions(rows):
                 "id": f"{split}/{key}#{rollout}",
                 "question_id": str(key),
                 "rollout": rollout,
+                "wave": "first",
                 "question": "?",
                 "golden_answers": [],
                 "source": "x",

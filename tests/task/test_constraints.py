@@ -112,6 +112,11 @@ def set_in(config, place, value):
             f"train.base: /models/{TEACHER}: '{TEACHER}' (task.teacher) may not be", "start from",
         ),
         (
+            {"predict.agreement": 4, "models.student.sampling.temperature": 0.7},
+            "predict.agreement: 4: the task's inference script is fixed",
+            "set predict.agreement: 1",
+        ),
+        (
             {"task.submissions": {name: f"results/{name}" for name in "abcd"}},
             "task.submissions: 4 (a, b, c, d) where task.max_submissions is 3", "take 1 out",
         ),
@@ -137,7 +142,7 @@ def test_without_a_task_nothing_is_refused():
     assert list_secrets(read_config(load())) == []
 
 
-@pytest.mark.parametrize("name", ["one_rollout", "hardest_first", "every_path"])
+@pytest.mark.parametrize("name", ["traces", "reader", "preference"])
 def test_the_submissions_of_the_preset_have_the_folder_that_it_names(name):
     config = read_config(load("presets/search_sft.yaml", f"submissions/{name}.yaml"))
     check_task(config)

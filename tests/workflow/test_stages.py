@@ -112,13 +112,16 @@ def test_command_lines_are_no_part_of_a_rule():
 @pytest.mark.parametrize(
     ("module", "stale"),
     [
-        ("curation/measures.py", {"curate", "shortcuts", "defects"}),
-        ("curation/choice.py", {"curate"}),
+        ("curation/measures.py", {"curate", "shortcuts", "defects", "preferences"}),
+        ("curation/choice.py", {"curate", "preferences"}),
         ("questions/tagging.py", {"tag"}),
         ("questions/sampling.py", {"sample"}),
-        ("training/sharegpt.py", {"sft_dataset"}),
-        ("training/records.py", {"sft_dataset", "checkpoint"}),
+        ("training/sharegpt.py", {"sft_dataset", "preferences"}),
+        ("training/records.py", {"sft_dataset", "checkpoint", "preferences"}),
         ("training/mixing.py", {"sft_dataset"}),
+        ("training/pairs.py", {"preferences"}),
+        ("training/processor.py", {"checkpoint"}),
+        ("evaluation/agreement.py", set()),
         ("training/attention.py", set()),
         ("agent/refiner.py", set()),
         ("agent/reading.py", {"trajectories", "shards", "predict", "grpo"}),
@@ -180,19 +183,28 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
         ({"models": {"teacher": {"concurrency": 1, "timeout": 9, "price": {"prompt": 1}}}}, set()),
         ({"models": {"teacher": {"revision": "2"}}}, {"tag", "trajectories"}),
         ({"models": {"teacher": {"format": "tool_calls"}}}, {"trajectories"}),
-        ({"models": {"student": {"format": "search_r1"}}}, {"sft_dataset", "predict"}),
+        (
+            {"models": {"student": {"format": "search_r1"}}},
+            {"sft_dataset", "preferences", "predict"},
+        ),
         ({"models": {"student": {"vllm": {"tuning": {"max-num-seqs": 1}}}}}, set()),
         ({"tag": {"seed": 2}}, {"tag"}),
         ({"tag": {"sampling": {"temperature": 1.0}}}, {"tag"}),
-        ({"curate": {"rules": {"turns": 3}}}, {"curate"}),
+        ({"curate": {"rules": {"turns": 3}}}, {"curate", "preferences", "pilot"}),
+        ({"rows": {"reader": 0.5}}, {"sft_dataset"}),
+        ({"rows": {"seed": 2}}, set()),
+        ({"preferences": {"max_pairs": 3}}, {"preferences"}),
         ({"predict": {"max_answer_words": 3}}, {"metrics"}),
         ({"predict": {"untrained": False}}, set()),
         ({"trees": {"train_questions": 5}}, {"questions"}),
         ({"trees": {"attempts": 5}}, {"trees", "written_trees"}),
         ({"train": {"gpu": 1, "threads": 9}}, set()),
         ({"train": {"tokens": "served"}}, {"checkpoint"}),
-        ({"curate": {"order": "hardest"}}, {"curate", "checkpoint"}),
-        ({"models": {"student": {"wire": {"observations": "user"}}}}, {"sft_dataset", "predict"}),
+        ({"curate": {"order": "hardest"}}, {"curate", "checkpoint", "pilot"}),
+        (
+            {"models": {"student": {"wire": {"observations": "user"}}}},
+            {"sft_dataset", "preferences", "predict"},
+        ),
         ({"grpo": {"python": "python", "gpu": 1}}, set()),
         ({"predict": {"limits": {"max_evidence_chars": 9000}}}, {"predict", "grpo"}),
         ({"web": {"results": 5}}, set()),
@@ -207,6 +219,46 @@ def test_a_setting_makes_the_stages_stale_that_it_decides(change, stale):
     before, after = read_config({}), read_config(change)
     changed = {name for name in STAGES if list_settings(before, name) != list_settings(after, name)}
     assert changed - {"plan"} == stale
+
+
+SEARCHING = {"trees", "verify", "trajectories", "predict", "grpo"}
+THERE = {"endpoint": "http://127.0.0.1:8001"}
+
+
+@pytest.mark.parametrize(
+    ("retriever", "change", "stale"),
+    [
+        (THERE, {"revision": "e5 over wiki-18"}, SEARCHING),
+        (THERE, {"endpoint": "http://127.0.0.1:8002", "answerable": 0.5}, set()),
+        ({}, {"revision": "of no endpoint"}, set()),
+        ({"index": {"engine": "dense"}}, {"index": {"faiss": "e5_Flat.index"}}, set()),
+    ],
+)
+def test_what_runs_at_an_endpoint_decides_what_is_found(retriever, change, stale):
+    """A FAISS index is a file, which Snakemake compares itself."""
+    before = read_config({"retriever": retriever})
+    after = read_config({"retriever": {**retriever, **change, "index": {
+        **retriever.get("index", {}), **change.get("index", {})}}})  # fmt: skip
+    changed = {name for name in STAGES if list_settings(before, name) != list_settings(after, name)}
+    assert changed - {"plan"} == stale
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"reranker": {"model": "cross"}}, True),
+        ({"reranker": {"model": "cross", "depth": 9}}, True),
+        ({"reranker": {"depth": 9}}, False),
+        ({"index": {"engine": "dense", "faiss": "x", "faiss_parameters": "nprobe=9"}}, True),
+        ({"gpu": 3, "port": 9}, False),
+    ],
+)
+def test_what_decides_the_answers_of_the_workflows_retriever(change, differs):
+    before, after = (
+        servers.identify_server(read_config({"retriever": each}), "retriever")
+        for each in ({}, change)
+    )
+    assert (before != after) == differs
 
 
 def test_who_may_answer_is_a_setting_like_others():

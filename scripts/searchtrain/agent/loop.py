@@ -20,9 +20,11 @@ from searchtrain.agent import grammar
 from searchtrain.agent.calls import read_turn
 from searchtrain.agent.forced import force_answer
 from searchtrain.agent.formats import FORMATS, Format, find_thoughts
+from searchtrain.agent.pace import Pace
 from searchtrain.agent.reading import Reading, read_strict
 from searchtrain.agent.trace import Trace
 from searchtrain.agent.validity import ValidityCheck
+from searchtrain.agent.waves import ANSWER, AT_ONCE, FIRST, Accept, Wave, make_further
 from searchtrain.config.limits import Limits
 from searchtrain.core.errors import BoundaryError, ModelError, SearchError
 from searchtrain.core.files import digest
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_SEARCH_LEFT = "No more searches are allowed. Answer now."
-ATTEMPTED = ("question_id", "rollout", "question", "source")
+ATTEMPTED = ("question_id", "rollout", "wave", "question", "source")
 TRACED = (
     "messages", "answer", "turns", "queries", "retrieved_ids", "sources", "fallbacks", "repairs",
     "raw", "prompt_tokens", "completion_tokens",
@@ -63,6 +65,7 @@ class Attempt:
     exclude_urls: tuple[str, ...]
     rollout: int
     seed: int
+    wave: str = FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,10 @@ class Harness:
     repairs: bool = True
     """Whether a turn is repaired, and a rollout taken back to where it can answer. Not where a
     model is trained on the tokens that it wrote."""
+
+    def write_system(self, attempt: Attempt) -> str:
+        """The system prompt of one rollout; a hinted one has the question's first golden answer."""
+        return self.system.replace(ANSWER, next(iter(attempt.golden_answers), ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +106,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Enough:
-    """When a question has rollouts enough (adaptive mode)."""
+    """When a question has rollouts enough (adaptive mode), and what is tried when none is good."""
 
-    accepted: int
-    """Accepted rollouts that end a question."""
-    accept: Callable[[Mapping[str, Any]], bool]
-    """Whether a row of `schemas.Trajectories` is accepted."""
+    accepted: int | None
+    """Accepted rollouts that end a question; None: it has all of its first wave."""
+    accept: Accept
+    waves: Sequence[Wave] = ()
+    """What follows as long as no rollout is accepted."""
+    deadline: float | None = None
+    """When all must be done (seconds since the epoch): later rollouts begin only while the first
+    ones that are left still fit; None: there is time."""
 
 
 Answer = Callable[[Attempt, Policy, Search, Trace], Awaitable[str]]
@@ -126,7 +137,7 @@ async def _roll_out(
     attempt: Attempt, policy: Policy, search: Search
 ) -> tuple[dict[str, Any], BoundaryError | None, Trace]:
     """The same with the trace."""
-    trace = Trace(attempt.question, policy.harness.system)
+    trace = Trace(attempt.question, policy.harness.write_system(attempt))
     role = policy.model.role
     error: BoundaryError | None = None
     try:
@@ -286,11 +297,16 @@ def make_attempts(questions: pl.DataFrame, rollouts: int, seed: int) -> list[Att
             source=row["source"],
             exclude_urls=tuple(row["exclude_urls"]),
             rollout=number,
-            seed=int(digest([seed, row["id"], number])[:7], 16),
+            seed=draw_seed(seed, row["id"], number),
         )
         for row in questions.select(columns).iter_rows(named=True)
         for number in range(rollouts)
     ]
+
+
+def draw_seed(seed: int, question: str, number: int) -> int:
+    """The sampling seed of a question's rollout."""
+    return int(digest([seed, question, number])[:7], 16)
 
 
 def report_rollouts(
@@ -298,11 +314,13 @@ def report_rollouts(
 ) -> dict[str, Any]:
     """What a stage's rollouts came to and what they cost, for people.
 
-    `rows`: `schemas.Trajectories`; `planned`: attempts there were; adaptive mode runs fewer.
+    `rows`: `schemas.Trajectories`; `planned`: attempts of the first wave; adaptive mode runs fewer.
     Requests, tokens and dollars of `models` and `search` are those paid for now, not cached ones.
     """
     tokens = {kind: int(rows[f"{kind}_tokens"].sum()) for kind in ("prompt", "completion")}
-    rollouts = count_rollouts(planned, rows.height, sum(tokens.values()))
+    first = rows.filter(pl.col("wave") == FIRST)
+    spent = first.select(pl.sum("prompt_tokens") + pl.sum("completion_tokens")).item()
+    rollouts = count_rollouts(planned, first.height, spent)
     if rollouts["saved"]:
         logger.info(
             "adaptive: %d of %d rollouts not run (%.1f %%), about %d tokens saved",
@@ -340,41 +358,69 @@ async def run_rollouts(
     enough: Enough | None = None,
     *,
     needs_turns: bool = False,
+    seed: int = 0,
 ) -> pl.DataFrame:
     """Run all rollouts; returns `schemas.Trajectories` rows in the order of the attempts.
 
-    With `enough` a question's rollouts that it makes needless are not run and have no row. Raises
+    With `enough` a question's rollouts that it makes needless are not run and have no row, and
+    those of its later waves stand behind the question's first ones (`seed`: of their draws). Raises
     SearchTrainError when more than `max_failed_share` of them end in a failure of a model, of the
     search or of the program; `setting` is what the config calls that limit. Also when the first
     rollouts have no valid turn at all and `needs_turns`, as the teacher's do: without, a student
     that has learnt nothing may still be scored.
     """
     failures = FailureLimit(len(attempts), max_failed_share, setting)
-    models = policy.models()
+    waves = enough.waves if enough else ()
+    models = [
+        model for each in (policy, *(wave.policy for wave in waves)) for model in each.models()
+    ]
     check = ValidityCheck(policy.model.role, policy.harness.format.name, ends=needs_turns)
     progress = StageProgress(len(attempts), models)
+    pace = Pace(len(attempts), enough.deadline if enough else None)
 
-    async def work(attempt: Attempt) -> dict[str, Any]:
+    async def work(attempt: Attempt, policy: Policy = policy) -> dict[str, Any]:
         row, error, trace = await _roll_out(attempt, policy, search)
         progress.advance(failed=error is not None)
+        pace.count(attempt.wave == FIRST)
         failures.count(error)
         check.count(trace)
         return row
 
     async def work_off(group: Sequence[Attempt]) -> list[dict[str, Any]]:
-        """One question: as many rollouts at a time as are still missing."""
+        """One question: as many rollouts at a time as are still missing, then its later waves."""
+        if enough is None:
+            return [await work(attempt) for attempt in group]
         rows: list[dict[str, Any]] = []
         while len(rows) < len(group):
             missing = len(group) - len(rows)
-            if enough:
+            if enough.accepted is not None:
                 accepted = sum(map(enough.accept, rows))
                 if accepted >= enough.accepted:
                     progress.skip(missing)
+                    pace.skip(missing)
                     break
                 missing = min(missing, enough.accepted - accepted)
-            wave = group[len(rows) : len(rows) + missing]
-            rows += await asyncio.gather(*map(work, wave))
-        return rows
+            rows += await asyncio.gather(*map(work, group[len(rows) : len(rows) + missing]))
+        return rows + await work_on(group, rows, enough)
+
+    async def work_on(
+        group: Sequence[Attempt], rows: Sequence[Mapping[str, Any]], enough: Enough
+    ) -> list[dict[str, Any]]:
+        """The later waves of a question, until a rollout of it is accepted."""
+        asked, further = list(group), list[dict[str, Any]]()
+        solved = not enough.waves or any(map(enough.accept, rows))
+        for wave in enough.waves:
+            attempts = make_further(wave, asked, partial(draw_seed, seed, group[0].question_id))
+            asked += attempts
+            while attempts and not solved:
+                if not pace.allows():
+                    return further
+                chunk, attempts = attempts[:AT_ONCE], attempts[AT_ONCE:]
+                progress.skip(-len(chunk))
+                done = await asyncio.gather(*(work(attempt, wave.policy) for attempt in chunk))
+                further += done
+                solved = any(map(enough.accept, done))
+        return further
 
     def stop() -> None:
         for model in models:

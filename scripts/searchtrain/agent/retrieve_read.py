@@ -7,10 +7,10 @@ Invariant: the model is asked once, for nothing but the answer.
 from searchtrain.agent import grammar
 from searchtrain.agent.formats import find_thoughts
 from searchtrain.agent.loop import Attempt, Policy
+from searchtrain.agent.reader import render_request
 from searchtrain.agent.reading import Reading, differ, read_answer, render_raw
 from searchtrain.agent.trace import Said, Trace
 from searchtrain.search import Search
-from searchtrain.search.contents import split_contents
 
 
 async def read_once(attempt: Attempt, policy: Policy, search: Search, trace: Trace) -> str:
@@ -21,9 +21,7 @@ async def read_once(attempt: Attempt, policy: Policy, search: Search, trace: Tra
     trace.queries.append([attempt.question])
     trace.retrieved_ids.append(ids)
     trace.sources.append(ids)
-    passages = "\n\n".join("\n".join(split_contents(passage)) for passage in found)
-    shown = passages[: limits.max_observation_chars]
-    request = f"{shown}\n\nQuestion: {attempt.question}\nAnswer:".lstrip()
+    request = render_request(attempt.question, found, limits.max_observation_chars)
     trace.said[-1] = Said("user", request)
     completion = await policy.model.complete(trace.messages, seed=attempt.seed)
     trace.count(completion)

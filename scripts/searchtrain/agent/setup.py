@@ -67,12 +67,19 @@ def open_harness(
 
 
 def make_harness(
-    config: Config, role: Role, limits: Limits, prompt: Path, refiner: Refiner | None = None
+    config: Config,
+    role: Role,
+    limits: Limits,
+    prompt: Path,
+    refiner: Refiner | None = None,
+    hint: str = "",
 ) -> Harness:
-    """The prompt as the role's format words it, the limits and the format."""
+    """The prompt as the role's format words it, the limits and the format; `hint`: what the prompt
+    of the teacher gives away."""
     name = find_section(config, role.name).format
     thought = config.trajectories.thought
-    system = render_prompt(prompt, thought=thought, **describe_limits(limits, name))
+    told = describe_limits(limits, name)
+    system = render_prompt(prompt, thought=thought, hint=hint, **told)
     return Harness(system, digest(system), limits, refiner, open_format(name, role))
 
 

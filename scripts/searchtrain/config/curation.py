@@ -1,11 +1,11 @@
 """Settings of curation: which rollouts are good enough to learn from, and what is mixed in."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, WithJsonSchema, model_validator
 
 from searchtrain.config.models import Sampling
-from searchtrain.config.section import Section, setting, wiring
+from searchtrain.config.section import OWN, Section, setting, wiring
 from searchtrain.config.values import Amount, Count, Natural, Positive, Share, Text
 
 
@@ -33,6 +33,9 @@ class Rules(Section):
     )
     normalised_match: Switch = setting(None, "the same without articles and punctuation [true]")
     contains_answer: Switch = setting(None, "a golden answer stands in the answer [true]")
+    same_meaning: Switch = setting(
+        None, "the answer means a golden one (curate.answers, which can put it in place of these)"
+    )
     answered: Switch = setting(True, "format: the rollout ended with an answer")
     unforced: Switch = setting(True, "the model wrote its last turn itself")
     valid_grammar: Switch = setting(True, "every turn and observation follows the grammar [true]")
@@ -59,7 +62,18 @@ class Rules(Section):
     supported: Switch = setting(
         True, "search effectiveness: the answer stands in what was retrieved"
     )
+    hint_unnamed: Switch = setting(
+        True, "of rollouts with a hint: their reasoning does not speak of it"
+    )
+    hint_supported: Switch = setting(
+        True, "of rollouts with a hint: the answer stands in what was retrieved"
+    )
     no_repeated_query: Switch = setting(True, "no query is asked twice")
+    first_query_copies: ShareThreshold = setting(
+        None,
+        "largest share of the question's content words in one query of the first search; 0.9 drops"
+        " copies of multi-hop questions, and single-hop ones that are asked as they stand",
+    )
     min_searches: Threshold = setting(1, "fewest searches [1]")
     distinct_sources: ShareThreshold = setting(
         None, "smallest share of the hits that are different ones [0.95]"
@@ -84,10 +98,45 @@ class QuestionRules(Section):
     max_correct_share: ShareThreshold = setting(None, "largest share that is right")
 
 
+class AnswerForms(Section):
+    """When a rollout's answer is right, and in which form it is learnt."""
+
+    equivalent: bool = setting(
+        False,
+        "an answer that means a golden one is right: same_meaning takes the place of the other"
+        " rules on correctness, and supported holds if the trace has it in any notation",
+    )
+    form: Literal["kept", "gold"] = setting(
+        "kept",
+        "or gold: the last turn states the shortest golden answer that the trace supports, word for"
+        " word",
+    )
+    max_words: Count = setting(
+        12, "of an answer in which a golden one may stand", reader=(OWN, "equivalents")
+    )
+    judge: bool = wiring(
+        False,
+        "the judge says of answers that no rule takes for right whether they mean a golden one;"
+        " needs equivalent",
+    )
+    seed: Natural = setting(1, "of the judge", reader="equivalents")
+    sampling: Sampling = setting(Sampling(temperature=0.0, max_tokens=256), reader="role")
+    max_failed_share: Share = setting(0.02, "of the judged answers", reader="equivalents")
+
+    @model_validator(mode="after")
+    def _check_judge(self) -> Self:
+        if self.judge and not self.equivalent:
+            raise ValueError(
+                "curate.answers.judge: its verdicts count with curate.answers.equivalent: true only"
+            )
+        return self
+
+
 class Curate(Section):
     """Which rollouts are good enough to learn from."""
 
     rules: Rules = setting(Rules())
+    answers: AnswerForms = setting(AnswerForms())
     question_rules: QuestionRules = setting(QuestionRules())
     per_question: Count = setting(
         1, "rollouts kept of one question at most: fewest searches, then fewest words [1]"

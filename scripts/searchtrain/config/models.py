@@ -85,6 +85,16 @@ class Mistakes(Section):
     long_trace: Share = setting(0)
     redundant_search: Share = setting(0)
     shortcut: Share = setting(0)
+    lost_hop: Share = setting(0, "of its lookups after the first: it guesses and answers")
+    long_answer: Share = setting(0, "its answer is a sentence")
+    own_notation: Share = setting(
+        0, "it answers in the passage's notation; above 0 the other rollouts answer in the golds'"
+    )
+    hasty_name: Share = setting(
+        0, "it answers with a country's local name; above 0 the others look its English name up"
+    )
+    copied_query: Share = setting(0, "its first query is the question")
+    named_hint: Share = setting(0, "of the rollouts with a hint: it speaks of the known answer")
     refiner_prose: Share = setting(0, "refiner: of its answers, as the following")
     refiner_invents: Share = setting(0)
     judge_prose: Share = setting(0, "judge")

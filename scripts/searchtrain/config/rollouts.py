@@ -8,6 +8,23 @@ from searchtrain.config.section import Section, setting, wiring
 from searchtrain.config.values import Count, Natural, Share
 
 
+class More(Section):
+    """Further rollouts of a question that none so far has solved, which is that none passes
+    curate.rules; they end with the first that does."""
+
+    rollouts: Natural = setting(0, "at most, of each such question; 0: none")
+    sampling: Sampling = setting(
+        Sampling(temperature=1.0, top_p=1.0, max_tokens=256), reader="role"
+    )
+
+
+class Hints(Section):
+    """Last rollouts of a question that is still unsolved: the teacher is told its first golden
+    answer, in its system prompt, which no training record has (STaR). Kept only with evidence."""
+
+    rollouts: Natural = setting(0, "at most, of each such question; 0: none")
+
+
 class Trajectories(Section):
     """The teacher answers the questions by searching."""
 
@@ -18,6 +35,8 @@ class Trajectories(Section):
     accepted: Count | None = setting(
         None, "adaptive: end a question once so many rollouts pass curate.rules; null: never"
     )
+    more: More = setting(More())
+    hints: Hints = setting(Hints())
     seed: Natural = setting(1)
     sampling: Sampling = setting(
         Sampling(temperature=0.7, top_p=0.95, max_tokens=256), reader="role"
@@ -41,7 +60,18 @@ class Predict(Section):
         " dev: searching with the teacher's instructions, and after one search for the question as"
         " it stands (retrieve, then read)",
     )
+    agreement: Count = setting(
+        1,
+        "rollouts of a question, of which the most frequent answer is given (self-consistency);"
+        " above 1 it needs models.student.sampling.temperature above 0, and the task's letter does"
+        " not allow it",
+    )
     max_failed_share: Share = setting(0.0)
+    clean: bool = setting(
+        False,
+        "answers lose what stands around them (quotes, markup, a full stop, 'The answer is'), those"
+        " of the training data alike",
+    )
     max_answer_words: Count = setting(
         12, "of a word or phrase; what is longer, quoted or marked up is counted", reader="metrics"
     )

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from searchtrain.config.config import Config
 from searchtrain.config.limits import Limits
 from searchtrain.config.models import Sampling
+from searchtrain.config.rows import Rows
 from searchtrain.config.training import Train
+from searchtrain.config.trials import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,15 @@ class RolloutPlan:
     limits: Limits
     accepted: int | None
     """Rollouts that end a question once they pass the curation rules; None: never."""
+    more: int = 0
+    """Further ones of a question that none has solved."""
+    hints: int = 0
+    """Last ones of a question that is still unsolved, with a hint."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether how many rollouts there are depends on which are accepted."""
+        return bool(self.accepted or self.more or self.hints)
 
 
 def plan_rollouts(config: Config, number: int) -> RolloutPlan:
@@ -41,6 +52,8 @@ def plan_rollouts(config: Config, number: int) -> RolloutPlan:
             first.sampling,
             first.limits,
             first.accepted,
+            first.more.rollouts,
+            first.hints.rollouts,
         )
     return RolloutPlan(
         "student", later.rollouts, later.questions, later.seed, later.sampling,
@@ -48,19 +61,53 @@ def plan_rollouts(config: Config, number: int) -> RolloutPlan:
     )  # fmt: skip
 
 
-def plan_training(config: Config, number: int) -> Train:
-    """How round `number` trains: `train`, with the changes of `rounds.args` from the second on.
+UNPACKED = {"neat_packing": False, "packing": False}
+"""What preference training can not do."""
+
+
+def find_candidate(config: Config, place: str) -> Candidate | None:
+    """The candidate of a place below the results (`trials/<name>/`); None: it is none's."""
+    name = place.removeprefix("trials/").removesuffix("/")
+    return config.trials.candidates.get(name) if place.startswith("trials/") else None
+
+
+def plan_rows(config: Config, place: str) -> Rows:
+    """The rows of a data set: `rows`, with what the candidate of the place changes."""
+    candidate = find_candidate(config, place)
+    changes = candidate.rows if candidate else {}
+    return Rows.parse({**config.rows.model_dump(), **changes}, f"{place}rows" * bool(changes))
+
+
+def plan_training(config: Config, number: int, place: str = "") -> Train:
+    """How round `number` trains: `train`, with the changes of `rounds.args` from the second on, and
+    of the candidate of the place.
 
     Records that stand in an order are read in it.
     """
     args = dict(config.train.args) | (config.rounds.args if number > 1 else {})
+    if candidate := find_candidate(config, place):
+        args |= (UNPACKED if candidate.preference else {}) | candidate.args
+        attention = {"attention": None} if candidate.preference else {}
+        return Train.parse({**config.train.model_dump(), **attention, "args": args}, place)
     if config.curate.order == "hardest":
         args["disable_shuffling"] = True
     return Train.parse({**config.train.model_dump(), "args": args}, "rounds" * (number > 1))
 
 
+def limit_epochs(settings: Train, most: int | None) -> Train:
+    """The same training of so many epochs at most; None, or where steps decide: as it is."""
+    args = settings.args
+    if most is None or args.get("max_steps", -1) > 0 or args.get("num_train_epochs", 3) <= most:
+        return settings
+    values = {**settings.model_dump(), "args": {**args, "num_train_epochs": most}}
+    return Train.parse(values, "train")
+
+
 def read_round(text: str) -> int:
-    """The number of a round from its number or its place below the results (`rounds/2/`)."""
+    """The number of a round from its number or its place below the results (`rounds/2/`); a pilot
+    (`pilot/`) is the first round on some questions, a trial (`trials/<name>/`) learns from it."""
+    if text == "pilot/" or text.startswith("trials/"):
+        return 1
     number = int(text.strip("/").rpartition("/")[2])
     if number < 1:
         raise ValueError(text)

@@ -134,6 +134,16 @@ class Index(Section):
     engine: Literal["bm25", "dense", "hybrid"] = setting(
         "bm25", "dense: an encoder's vectors; hybrid: both"
     )
+    faiss: Text | None = wiring(
+        None,
+        "engine dense or hybrid: a FAISS index of another's making, as Search-R1's e5_Flat.index,"
+        " whose rows are data.corpus's, in place of encoding them; null: encode",
+    )
+    faiss_parameters: str = setting(
+        "",
+        "how an approximate one is searched, as `nprobe=64` or `efSearch=128`; empty: as saved",
+        reader="serve",
+    )
     k1: Annotated[float, Field(gt=0, le=100), AS_WRITTEN] = setting(
         0.9, "Anserini's for passages, as in Search-R1's BM25; so is b"
     )
@@ -142,6 +152,12 @@ class Index(Section):
         "english_plus", "english, english_plus (also pronouns and question words), a list, or null"
     )
     stemmer: str | None = setting("english", "a Snowball language, or null")
+
+    @model_validator(mode="after")
+    def _check_faiss(self) -> Self:
+        if self.faiss and self.engine == "bm25":
+            raise ValueError(f"faiss: {self.faiss} is an index of vectors: set engine to dense")
+        return self
 
 
 class Embedder(Section):
@@ -166,10 +182,38 @@ class Fusion(Section):
     weight: Share = setting(0.6, "of dense")
 
 
+class Reranker(Section):
+    """A cross-encoder that reads each query with the best passages of the engine, whichever it is,
+    and puts them into its own order."""
+
+    model: Text | None = wiring(
+        None, "folder of a sentence-transformers cross-encoder, or null for none"
+    )
+    depth: Count = setting(50, "passages that it reads, or more if more are asked for")
+    max_tokens: int = setting(512, "of a query and a passage; what is longer is cut", ge=16)
+    gpu: Annotated[int, Field(ge=0, le=1)] = runtime(
+        0, "1: a GPU of its own beside retriever.gpu; 0: the processor"
+    )
+
+
 class Retriever(Section):
     """Passages for the agent: a server with Search-R1's /retrieve contract."""
 
-    endpoint: Endpoint | None = runtime(None, "URL of a running one; null serves the index below")
+    endpoint: Endpoint | None = runtime(
+        None,
+        "URL of a running one, as Search-R1's retrieval_server.py; null serves the index below",
+    )
+    revision: str = setting(
+        "",
+        "what runs at that endpoint, as `e5-base-v2 over wiki-18, exact`: change it when that"
+        " changes, and what was found is stale",
+        reader="serve",
+    )
+    answerable: Share = runtime(
+        0.03,
+        "Of seed questions asked as they are, the least share whose answer must stand in what an"
+        " endpoint finds before a run begins; 0 where none can be found in one search.",
+    )
     port: Port | None = runtime(None, "null takes a free one")
     ready_timeout: Positive = runtime(
         300, "seconds until it answers; 21 million vectors take minutes to load"
@@ -178,3 +222,13 @@ class Retriever(Section):
     index: Index = setting(Index(), reader="index")
     embedder: Embedder = setting(Embedder(), reader="index")
     fusion: Fusion = setting(Fusion(), reader="serve")
+    reranker: Reranker = setting(Reranker(), reader="serve")
+
+    @model_validator(mode="after")
+    def _check_endpoint(self) -> Self:
+        if self.endpoint and self.reranker.model:
+            raise ValueError(
+                "reranker.model is for the workflow's own index, and endpoint names another"
+                " retriever; set one of them to null"
+            )
+        return self

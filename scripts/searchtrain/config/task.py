@@ -18,9 +18,10 @@ class Qrels(Section):
 class Data(Section):
     """What the run is about. The defaults are the laptop world's files, made by rule `world`."""
 
-    corpus: Text = wiring(
+    corpus: Text | None = wiring(
         "<results>/world/passages.jsonl",
-        'JSON Lines: {id, contents: "\\"Title\\"\\ntext", links?, url?}',
+        'JSON Lines: {id, contents: "\\"Title\\"\\ntext", links?, url?}; null where only'
+        " retriever.endpoint has it",
     )
     train: Text = wiring(
         "<results>/world/train.json",
@@ -70,8 +71,17 @@ class Task(Section):
         "wall clock from the first run on; a plan that needs more is refused; null: no budget",
         reader="plan",
     )
-    over_budget: Literal["warn", "error"] = runtime(
-        "warn", "or error: what a stage does if hours gone by and planned rest exceed the budget"
+    over_budget: Literal["warn", "error", "shrink"] = runtime(
+        "warn",
+        "or error: what a stage does if hours gone by and planned rest exceed the budget; shrink:"
+        " the rest is planned anew before each stage and its optional parts are left out, in the"
+        " order that plan.md says",
+    )
+    preference_pairs: bool = setting(
+        False,
+        "true: also preference training on the teacher's own rollouts. The letter of the task says"
+        " supervised fine-tuning; the pairs keep to its rule on data. Ask before you submit it.",
+        reader="workflow",
     )
     max_submissions: Count = wiring(3)
     submissions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], Text] = setting(
@@ -152,6 +162,14 @@ class PlanRates(Section):
     )
 
 
+class Unsolved(Section):
+    """Questions that so many rollouts leave without one that curation keeps. It says how unequal
+    questions are; null: every question has the same chance."""
+
+    rollouts: Count = setting(8)
+    share: Share | None = setting(None)
+
+
 class Plan(Section):
     """What a run will take: targets plan.md before it, hours.md after it."""
 
@@ -170,5 +188,15 @@ class Plan(Section):
     )
     turns: Factor = setting(2.65, "of a rollout, on average; one less searches")
     kept_share: Share = setting(0.83, "of the teacher's rollouts that curation keeps")
+    unsolved: Unsolved = setting(Unsolved())
+    hinted_share: Share = setting(
+        0.3, "of the questions that are left, those that rollouts with a hint solve"
+    )
+    pilot: Count | None = setting(
+        None, "questions of the target pilot.json, whose figures then replace these; null: none"
+    )
+    reserve: Share = setting(
+        0.15, "of the budget that a proposal leaves free, and of the time left that a stage does"
+    )
     tokens: PlanTokens = setting(PlanTokens())
     rates: PlanRates = setting(PlanRates())

@@ -1,5 +1,9 @@
 """Settings of the laptop world and its tiny base model."""
 
+from typing import Self
+
+from pydantic import model_validator
+
 from searchtrain.config.section import Section, setting
 from searchtrain.config.values import Count, Natural, Positive, Share
 
@@ -35,6 +39,29 @@ class World(Section):
         False,
         "true: longer passages, with coordinates, continents and borders (for research trees)",
     )
+    wordings: int = setting(
+        1,
+        "of each fact; above 1 a page has two passages and says some things of no use",
+        ge=1,
+        le=4,
+    )
+    notations: bool = setting(
+        False, "true: numbers, codes and currencies are written in several ways, in golds in one"
+    )
+    aliases: bool = setting(False, "true: cities are said to be in Deutschland, golds say Germany")
+    distractors: Share = setting(
+        0.0, "of the passages that also say something of another place, or deny something"
+    )
+    namesakes: bool = setting(False, "true: also places whose names hold those of others")
+
+    @model_validator(mode="after")
+    def _check_language(self) -> Self:
+        harder = [name for name in ("notations", "aliases", "distractors") if getattr(self, name)]
+        if harder and self.wordings == 1:
+            raise ValueError(f"{harder[0]} needs wordings above 1: set wordings, too")
+        if self.wordings > 1 and self.details:
+            raise ValueError("details are written in one wording: set wordings to 1 or details off")
+        return self
 
 
 class Base(Section):

@@ -12,6 +12,8 @@ def list_writers(config: Config) -> dict[str, str]:
         writers["refiner"] = "refine.enabled"
     if config.shortcuts.enabled:
         writers["judge"] = "shortcuts.enabled"
+    if config.curate.answers.judge:
+        writers["judge"] = "curate.answers.judge"
     if config.trees.enabled:
         writers |= dict.fromkeys(TREE_ROLES, "trees.enabled")
     return writers

@@ -18,16 +18,25 @@ from typing import Any
 import polars as pl
 
 from searchtrain import config
+from searchtrain.agent.waves import FIRST
 from searchtrain.core.errors import InputError
 from searchtrain.curation.funnel import format_funnel
 from searchtrain.curation.ranking import CAP, rank_rollouts
-from searchtrain.curation.rollouts import Question, Rollout, join_levels
+from searchtrain.curation.restating import restate_answers
+from searchtrain.curation.rollouts import (
+    EXACT,
+    Question,
+    Rollout,
+    join_levels,
+    join_verdicts,
+)
 from searchtrain.curation.rules import (
     CORRECTNESS,
     QUESTION_RULES,
     RULES,
     Rule,
     Threshold,
+    select_rollout_rules,
     select_rules,
 )
 from searchtrain.data.schemas import Curated, Verdicts, empty_table, validate_table
@@ -41,11 +50,11 @@ SLICE = 5_000
 """Rollouts whose verdicts are Python objects at one time, and a worker's piece of work."""
 READ = [
     "messages", "question", "golden_answers", "answer", "stop_reason", "searches", "queries",
-    "retrieved_ids", "fallbacks", "repairs",
+    "retrieved_ids", "fallbacks", "repairs", "wave",
 ]  # fmt: skip
 """Columns that a rule may read."""
-OF_TREES = ["levels", "genuine"]
-"""The same where the questions and the judge's verdicts on shortcuts are given."""
+JOINED = ["levels", "genuine", "equivalent"]
+"""The same where the questions and the judge's verdicts are given."""
 
 
 def curate_rollouts(
@@ -55,23 +64,31 @@ def curate_rollouts(
     questions: pl.DataFrame | None = None,
     shortcuts: pl.DataFrame | None = None,
     may_be_empty: bool = False,
+    *,
+    equivalents: pl.DataFrame | None = None,
+    clean: bool = False,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Judge every rollout and keep the best of each question.
 
     `trajectories`: `schemas.Trajectories`; `questions`: `schemas.Questions`, without which no
-    question has a tree; `shortcuts`: `schemas.Shortcuts`. A question's best valid rollout has the
-    fewest searches, then the fewest words, then the lowest number (SimpleDeepSearcher keeps the
-    fewest searches).
+    question has a tree; `shortcuts`: `schemas.Shortcuts`; `equivalents`: `schemas.Equivalents`;
+    `clean`: what stands around an answer is taken away (`predict.clean`). A question's best valid
+    rollout has the fewest searches, then the fewest words, then the lowest number
+    (SimpleDeepSearcher keeps the fewest searches); those with a hint come behind the others, and
+    those whose queries a better one has behind those with queries of their own. Its last turn
+    states what is learnt (`restating`).
     Hardest is the question with the smallest share of right rollouts, then the one whose right
     rollouts needed the most searches at least (SimpleDeepSearcher), then the first of the input.
     `workers`: processes that judge, if there are more rollouts than `SLICE`.
     Returns `schemas.Curated` and `schemas.Verdicts`. Raises InputError when nothing is left, if
     that is not allowed, or the questions or verdicts do not belong to the rollouts.
     """
-    rules = select_rules(settings.rules, RULES)
+    rules = select_rollout_rules(settings)
     question_rules = select_rules(settings.question_rules, QUESTION_RULES)
     joined = _join_trees(trajectories, rules, questions, shortcuts)
-    judged = judge_rollouts(joined, rules, workers)
+    if equivalents is not None:
+        joined = join_verdicts(joined, equivalents, "equivalent", "equivalents")
+    judged = judge_rollouts(joined, rules, workers, settings.answers)
     judged = judge_questions(judged, question_rules, settings.seed)
     thresholds = {**rules, **question_rules}
     ranked = rank_rollouts(judged, thresholds, settings.per_question, settings.max_kept)
@@ -90,45 +107,59 @@ def curate_rollouts(
     kept = ranked.filter("kept").sort(
         "hardness" if settings.order == "hardest" else "place", "rank"
     )
-    curated = trajectories[kept["row"]].with_columns(kept["difficulty"], kept["rank"])
+    curated = restate_answers(joined[kept["row"]], settings.answers, clean=clean)
+    curated = curated.select(
+        *trajectories.columns, kept["difficulty"], kept["rank"], "gold_form", "form_change"
+    )
     return validate_table(curated, Curated, "curated"), _list_verdicts(ranked, thresholds)
 
 
-def make_acceptance(rules: config.Rules) -> Callable[[Mapping[str, Any]], bool]:
-    """A test of one row of `schemas.Trajectories`: does it pass every rule that is on?"""
-    thresholds = select_rules(rules, RULES)
+def make_acceptance(settings: config.Curate) -> Callable[[Mapping[str, Any]], bool]:
+    """A test of one row of `schemas.Trajectories`: does it pass every rule that is on?
+
+    No judge has seen it yet, so what only a judge takes for right is not accepted.
+    """
+    thresholds = select_rollout_rules(settings)
 
     def accept(row: Mapping[str, Any]) -> bool:
-        rollout = Rollout(row)
+        rollout = Rollout(row, settings.answers)
         return all(RULES[name].passes(rollout, value) for name, value in thresholds.items())
 
     return accept
 
 
 def judge_rollouts(
-    trajectories: pl.DataFrame, rules: Mapping[str, Threshold], workers: int = 1
+    trajectories: pl.DataFrame,
+    rules: Mapping[str, Threshold],
+    workers: int = 1,
+    answers: config.AnswerForms = EXACT,
 ) -> pl.DataFrame:
     """One row per rollout: ids, `correct`, `words`, and per rule `<rule>` and `<rule>_value`.
 
     Right is what passes any rule on correctness that is on (so difficulty is SimpleDeepSearcher's
     with `contains_answer`); without such a rule, an exact match. `trajectories`:
-    `schemas.Trajectories`, with the columns `OF_TREES` where they are known.
+    `schemas.Trajectories`, with the columns `JOINED` where they are known.
     """
-    read = trajectories.select(*READ, *(name for name in OF_TREES if name in trajectories.columns))
+    read = trajectories.select(*READ, *(name for name in JOINED if name in trajectories.columns))
     slices = [read.slice(start, SLICE) for start in range(0, max(read.height, 1), SLICE)]
     if workers > 1 and len(slices) > 1:
-        verdicts = _judge_in_processes(slices, rules, min(workers, len(slices)))
+        verdicts = _judge_in_processes(slices, rules, min(workers, len(slices)), answers)
     else:
-        verdicts = [_judge_slice(part, rules) for part in slices]
-    ids = trajectories.select("id", "question_id", "rollout", "searches").with_row_index("row")
+        verdicts = [_judge_slice(part, rules, answers) for part in slices]
+    columns = ("id", "question_id", "rollout", "searches", "wave", "queries")
+    ids = trajectories.select(columns).with_row_index("row")
     return pl.concat([ids, pl.concat(verdicts)], how="horizontal")
 
 
 def judge_questions(
     judged: pl.DataFrame, rules: Mapping[str, Threshold], seed: int
 ) -> pl.DataFrame:
-    """Add `difficulty` and, per rule on questions, `<rule>` and `<rule>_value` to every rollout."""
-    questions = judged.group_by("question_id", maintain_order=True).agg(
+    """Add `difficulty` and, per rule on questions, `<rule>` and `<rule>_value` to every rollout.
+
+    Difficulty is the share of right ones of the first wave: only hard questions have later ones.
+    """
+    first = judged.filter(pl.col("wave") == FIRST)
+    questions = first.group_by("question_id", maintain_order=True).agg(
         pl.len().alias("rollouts"), pl.col("correct").mean().alias("difficulty")
     )
     measured = [
@@ -152,7 +183,7 @@ def _join_trees(
     questions: pl.DataFrame | None,
     shortcuts: pl.DataFrame | None,
 ) -> pl.DataFrame:
-    """Add the columns `OF_TREES` as far as they are known."""
+    """Add the columns `levels` and `genuine` as far as they are known."""
     if questions is None:
         return trajectories
     joined = join_levels(trajectories, questions)
@@ -163,18 +194,14 @@ def _join_trees(
                 " them; switch shortcuts.enabled on or the rule off"
             )
         return joined
-    stale = shortcuts["id"].filter(~shortcuts["id"].is_in(joined["id"].implode()))
-    if not stale.is_empty():
-        raise InputError(
-            f"shortcuts: id {stale[0]!r} ({stale.len()} such ids) is no rollout of the"
-            " trajectories; judge the present ones"
-        )
-    verdicts = shortcuts.select("id", "genuine")
-    return joined.join(verdicts, on="id", how="left", maintain_order="left")
+    return join_verdicts(joined, shortcuts, "genuine", "shortcuts")
 
 
 def _judge_in_processes(
-    slices: Sequence[pl.DataFrame], rules: Mapping[str, Threshold], workers: int
+    slices: Sequence[pl.DataFrame],
+    rules: Mapping[str, Threshold],
+    workers: int,
+    answers: config.AnswerForms,
 ) -> list[pl.DataFrame]:
     # Spawned, as threads of polars do not survive a fork. A slice goes as a file of its own, for a
     # pickled one drags the texts of the whole table along.
@@ -186,7 +213,7 @@ def _judge_in_processes(
                 done.append(waiting.popleft().result())
             file = io.BytesIO()
             part.write_ipc(file)
-            waiting.append(pool.submit(_judge_file, file.getvalue(), rules))
+            waiting.append(pool.submit(_judge_file, file.getvalue(), rules, answers))
         return [*done, *(future.result() for future in waiting)]
 
 
@@ -197,11 +224,15 @@ def _start_worker() -> None:
     end_with_parent()
 
 
-def _judge_file(file: bytes, rules: Mapping[str, Threshold]) -> pl.DataFrame:
-    return _judge_slice(pl.read_ipc(file), rules)
+def _judge_file(
+    file: bytes, rules: Mapping[str, Threshold], answers: config.AnswerForms
+) -> pl.DataFrame:
+    return _judge_slice(pl.read_ipc(file), rules, answers)
 
 
-def _judge_slice(trajectories: pl.DataFrame, rules: Mapping[str, Threshold]) -> pl.DataFrame:
+def _judge_slice(
+    trajectories: pl.DataFrame, rules: Mapping[str, Threshold], answers: config.AnswerForms
+) -> pl.DataFrame:
     # A list per column: at 20 rules, a row per rollout and its way into columns would take as long
     # as the dearest rule.
     values: dict[str, list[float | None]] = {name: [] for name in rules}
@@ -209,7 +240,8 @@ def _judge_slice(trajectories: pl.DataFrame, rules: Mapping[str, Threshold]) -> 
     exact_match = RULES["exact_match"].measure
     words, matches = [], []
     rows = (row for chunk in trajectories.iter_slices(CHUNK) for row in chunk.to_dicts())
-    for rollout in map(Rollout, rows):
+    for row in rows:
+        rollout = Rollout(row, answers)
         words.append(rollout.words)
         matches.append(exact_match(rollout))
         for measure, add_value in steps:

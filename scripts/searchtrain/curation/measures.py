@@ -6,16 +6,24 @@ and, in a draw, the seed.
 """
 
 import hashlib
+import re
 from itertools import chain
 
 from searchtrain.agent import grammar
+from searchtrain.agent.waves import HINTED
 from searchtrain.core.errors import ProtocolError
-from searchtrain.curation.phrases import fold_words, holds_phrase, lacks_word
+from searchtrain.curation.phrases import fold_words, holds_phrase, lacks_word, list_content
 from searchtrain.curation.rollouts import Question, Rollout, list_grams
 from searchtrain.data.answers import match_normalised, match_strict
+from searchtrain.data.equivalence import CLOSED
 
-NO_SPAN = frozenset(("yes", "no", "true", "false"))
-"""Answers that are a judgement and stand in no passage."""
+HINT = re.compile(
+    r"\b(?:known|given|expected|provided|correct|gold(?:en)?) answer\b|\bhints?\b"
+    r"|\b(?:was|am|been) (?:told|given) (?:that )?(?:the|an?) answer\b|\banswer (?:is|was) known\b"
+)
+"""Speaking of an answer that was given away, in lower case."""
+ASKED = 4
+"""Content words from which on a question can be of several hops."""
 REPEATED = 3
 """Times from which on a sequence of words is repetition and not chance."""
 
@@ -46,6 +54,12 @@ def check_contains_answer(rollout: Rollout) -> bool:
     return any(holds_phrase(rollout.answer, gold) for gold in rollout.row["golden_answers"])
 
 
+def check_same_meaning(rollout: Rollout) -> bool:
+    """The answer means a golden one in any of the ways of `data.equivalence`, or as a judge says
+    (SimpleDeepSearcher lets a model judge; here it is asked where no rule decides)."""
+    return rollout.meaning is not None
+
+
 def check_grammar(rollout: Rollout) -> bool:
     """Every turn and every observation follows the grammar."""
     try:
@@ -59,11 +73,14 @@ def check_supported(rollout: Rollout) -> bool:
     """The rollout searched, and its answer stands word for word in what was retrieved.
 
     Both sides without letter case, punctuation and articles; an answer of yes or no needs only a
-    search. What the observation adds itself (the query, a passage's number) supports nothing.
+    search. What the observation adds itself (the query, a passage's number) supports nothing. Where
+    equivalent answers are right, a golden answer may stand there in its place, in any notation.
     """
     if not rollout.row["searches"]:
         return False
-    if rollout.answer.strip().lower() in NO_SPAN:
+    if rollout.answer.strip().lower() in CLOSED:
+        return True
+    if rollout.answers.equivalent and rollout.meaning and rollout.alias:
         return True
     # Last one first: an answer is mostly in what was read before it.
     return any(
@@ -74,10 +91,37 @@ def check_supported(rollout: Rollout) -> bool:
     )
 
 
+def check_hint_unnamed(rollout: Rollout) -> bool | None:
+    """The reasoning does not speak of the answer that the teacher was told (a hinted rollout's)."""
+    if rollout.row["wave"] != HINTED:
+        return None
+    return not any(HINT.search(thought) for thought in rollout.thoughts)
+
+
+def check_hint_supported(rollout: Rollout) -> bool | None:
+    """`check_supported`, of a hinted rollout: what it was told counts only with evidence."""
+    return check_supported(rollout) if rollout.row["wave"] == HINTED else None
+
+
 def check_queries_differ(rollout: Rollout) -> bool:
     """No query comes twice, letter case, punctuation and white space aside."""
     queries = [fold_words(query) for turn in rollout.row["queries"] for query in turn]
     return len(set(queries)) == len(queries)
+
+
+def measure_first_query(rollout: Rollout) -> float | None:
+    """The largest share of the question's content words that one query of the first search has.
+
+    A multi-hop question asked as it stands finds less than its parts do: SearchSkill (2605.09038)
+    counts 93.5 % of first queries that copy the question in Search-R1 and 76 % in its own agent.
+    None without a search, or for a question of less than `ASKED` content words: asked as it
+    stands, "the capital of Norway" is no copy but the query.
+    """
+    asked, queries = list_content(rollout.row["question"]), rollout.row["queries"]
+    if len(asked) < ASKED or not queries:
+        return None
+    shares = (len(asked & list_content(query)) / len(asked) for query in queries[0])
+    return max(shares, default=None)
 
 
 def count_first_turn_words(rollout: Rollout) -> int:

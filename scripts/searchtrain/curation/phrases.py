@@ -12,6 +12,20 @@ WORDS = PUNCTUATION | str.maketrans(dict.fromkeys(SPACES, " "))
 """Takes ASCII punctuation out and makes every white space a plain one."""
 
 
+_SMALL = (
+    "and or but of in on at by for from to with as into than that this these those it its he she"
+    " his her they their is are was were be been being do does did has have had can could will"
+    " would who whom whose which what when where why how many much also same there"
+)
+FUNCTION_WORDS = ARTICLES | frozenset(_SMALL.split())
+"""Words of a question that say nothing of what it is about."""
+
+
+def list_content(text: str) -> frozenset[str]:
+    """The words of a text that say what it is about, folded."""
+    return frozenset(fold_words(text).split()) - FUNCTION_WORDS
+
+
 def holds_phrase(text: str, phrase: str) -> bool:
     """Whether the words of `phrase` stand in `text` in a row, as `normalise_answer` sees both."""
     wanted = fold_words(phrase)

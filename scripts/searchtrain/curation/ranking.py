@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from searchtrain.agent.waves import HINTED
+
 BEST = "per_question"
 CAP = "max_kept"
 
@@ -21,17 +23,23 @@ def rank_rollouts(
     (`max_kept`; true for what is not chosen anyway), and `kept`. `max_kept_value` is the place in
     the queue of those that were chosen, null for the others.
     """
-    order = pl.struct("searches", "words", "rollout", "row")
+    order = pl.struct("hinted", "searches", "words", "rollout", "row")
+    # Of several with the same queries only the best is another way to the answer.
+    other = pl.struct("hinted", "again", "searches", "words", "rollout", "row")
     fewest = pl.col("searches").filter("correct").min().over("question_id").fill_null(-1)
     ranked = (
         judged.with_columns(
             pl.all_horizontal(pl.lit(True), *rules).alias("valid"),
             pl.col("row").min().over("question_id").alias("place"),
             fewest.alias("fewest"),
+            (pl.col("wave") == HINTED).alias("hinted"),
+        )
+        .with_columns(
+            (order.rank("ordinal").over("question_id", "valid", "queries") > 1).alias("again")
         )
         .with_columns(
             pl.when("valid")
-            .then(order.rank("ordinal").over("question_id", "valid").cast(pl.Int64) - 1)
+            .then(other.rank("ordinal").over("question_id", "valid").cast(pl.Int64) - 1)
             .alias("rank"),
             pl.struct("difficulty", -pl.col("fewest"), "place").rank("dense").alias("hardness"),
         )

@@ -58,9 +58,13 @@ RULES: dict[str, Rule[Rollout]] = {
     "exact_match": Rule(measures.check_exact_match, CORRECTNESS),
     "normalised_match": Rule(measures.check_normalised_match, CORRECTNESS, AT_LEAST, True, FILTER),
     "contains_answer": Rule(measures.check_contains_answer, CORRECTNESS, AT_LEAST, True, CURATION),
+    "same_meaning": Rule(measures.check_same_meaning, CORRECTNESS),
     "valid_grammar": Rule(measures.check_grammar, "format", AT_LEAST, True, CURATION),
     "supported": Rule(measures.check_supported, SEARCH),
+    "hint_unnamed": Rule(measures.check_hint_unnamed, PATH),
+    "hint_supported": Rule(measures.check_hint_supported, SEARCH),
     "no_repeated_query": Rule(measures.check_queries_differ, SEARCH),
+    "first_query_copies": Rule(measures.measure_first_query, SEARCH, AT_MOST),
     "repairs": Rule(measures.count_repairs, "format", AT_MOST),
     "first_turn_words": Rule(measures.count_first_turn_words, PATH, AT_MOST, 300, CURATION),
     "turn_words": Rule(measures.count_turn_words, PATH, AT_MOST, 300, CURATION),
@@ -84,6 +88,20 @@ QUESTION_RULES: dict[str, Rule[Question]] = {
     "min_correct_share": Rule(measures.measure_correct_share, DIFFICULTY, AT_LEAST, 0.125, REWARD),
     "max_correct_share": Rule(measures.measure_correct_share, DIFFICULTY, AT_MOST, 0.75, REWARD),
 }
+
+
+def select_rollout_rules(settings: config.Curate) -> dict[str, Threshold]:
+    """The rules on rollouts that are on: where equivalent answers are right, `same_meaning` in
+    place of the others on correctness."""
+    rules = select_rules(settings.rules, RULES)
+    if not settings.answers.equivalent:
+        return rules
+    rules["same_meaning"] = True
+    return {
+        name: rules[name]
+        for name in RULES
+        if name in rules and (name == "same_meaning" or RULES[name].dimension != CORRECTNESS)
+    }
 
 
 def select_rules(

@@ -13,6 +13,25 @@ from collections.abc import Iterable
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|\*\*|__|`|^#+ |^[-*] |\\[a-z]+\{|\]\(")
 """Tags (the turn grammar's or HTML's), Markdown and LaTeX."""
+WRAPS = (
+    re.compile(r"</?[A-Za-z][^<>]*>"),
+    re.compile(r"^\\(?:boxed|text|textbf|mathrm)\{(.*)\}$"),
+    re.compile(r"^\$(.*[A-Za-z\\].*)\$$"),
+    re.compile(r"\*\*|__|`"),
+    re.compile(r"^(?:#+|[-*\u2022]) "),
+    re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)"),
+)
+"""Markup around an answer, as models write it; what a group holds stays."""
+LEAD = re.compile(
+    r"^(?:so,? |thus,? |therefore,? )?(?:the )?(?:(?:final|correct|short) )?answer"
+    r"(?: is(?: that)?\b:?|:)\s*(?=\S)",
+    re.IGNORECASE,
+)
+_SHORT = (
+    "jr sr dr mr mrs ms st co inc ltd corp bros vol etc mt ft ave blvd rev sgt prof esq gov sen"
+)
+ABBREVIATIONS = frozenset(_SHORT.split())
+"""Words that keep their full stop."""
 QUOTES = ('""', "''", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -36,6 +55,38 @@ def find_fault(answer: str, max_words: int) -> str | None:
     if len(text) > 1 and text[0] + text[-1] in QUOTES:
         return "quoted"
     return "long" if len(text.split()) > max_words else None
+
+
+def clean_answer(text: str) -> str:
+    """An answer without what stands around it: white space, markup, "The answer is", quotes around
+    the whole, and a final full stop that is not an abbreviation's.
+
+    Predictions and the answers of training records go through this one function
+    (`predict.clean`). An answer of which nothing would be left stays as it is.
+    """
+    cleaned = text.strip()
+    while True:
+        before = cleaned
+        for wrap in WRAPS:
+            cleaned = wrap.sub(lambda found: "".join(found.groups("")), cleaned).strip()
+        cleaned = LEAD.sub("", cleaned)
+        if len(cleaned) > 2 and cleaned[0] + cleaned[-1] in QUOTES:
+            inner = cleaned[1:-1]
+            # "Yes" and "No" are two quotations.
+            cleaned = cleaned if set(cleaned[0] + cleaned[-1]) & set(inner) else inner.strip()
+        cleaned = _drop_full_stop(cleaned)
+        if cleaned == before:
+            return cleaned or text.strip()
+
+
+def _drop_full_stop(text: str) -> str:
+    """The text without a full stop at its end; initials, abbreviations and dots keep theirs."""
+    if not text.endswith(".") or text.endswith(".."):
+        return text
+    last = text[:-1].rsplit(None, 1)[-1] if text[:-1].strip() else ""
+    letters = last.lstrip("(\"'").lower()
+    short = len(letters) == 1 and letters.isalpha()
+    return text if not last or "." in last or short or letters in ABBREVIATIONS else text[:-1]
 
 
 def match_strict(answer: str, golds: Iterable[str]) -> bool:

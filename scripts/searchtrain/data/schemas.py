@@ -13,6 +13,7 @@ from pandera.errors import SchemaErrors
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import replace_file
+from searchtrain.data.equivalence import KINDS
 
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
 STRINGS = {"inner": pl.String}
@@ -26,6 +27,11 @@ LINEAGE = dict.fromkeys(("model", "revision", "prompt"), pl.String) | {"seed": p
 ANSWERED = ["answered", "forced_answer"]
 CUT_SHORT = ["turn_limit", "token_limit", "invalid_turn", "model_error", "search_error"]
 """How a rollout ends: with an answer, or without."""
+WAVES = ["first", "more", "hinted"]
+"""Why a rollout was made: of every question, of one that none had solved, with a hint."""
+FORM_CHANGES = ["", *KINDS, "alias", "judged", "cleaned"]
+"""`alias`: another golden answer than the one that was meant is what the trace supports; `judged`:
+a judge says that it is meant (`curation.equivalents`)."""
 SPLITS = [
     "dev", "test", "test_closed_book", "test_untrained", "test_retrieve_read", "dev_untrained",
     "dev_retrieve_read", "benchmarks",
@@ -159,6 +165,7 @@ class Trajectories(Table):
     """`<question_id>#<rollout>`."""
     question_id: str
     rollout: int = pa.Field(ge=0)
+    wave: str = pa.Field(isin=WAVES)
     question: str
     golden_answers: pl.List = pa.Field(dtype_kwargs=STRINGS)
     source: str
@@ -215,6 +222,12 @@ class Curated(Trajectories):
     """Share of the question's rollouts that were right (1 is easy)."""
     rank: int = pa.Field(ge=0)
     """Its place among the question's valid rollouts, best is 0."""
+    gold_form: str
+    """The golden answer that `answer` and the last turn state in place of the model's own words
+    (which are then in `raw`); empty where they stay."""
+    form_change: str = pa.Field(isin=FORM_CHANGES)
+    """How the model's own answer meant it; `cleaned` where its own words only lost what stood
+    around them (`predict.clean`); empty where they stay."""
 
 
 class Shortcuts(Table):
@@ -223,6 +236,18 @@ class Shortcuts(Table):
     id: str = pa.Field(unique=True)
     """The rollout's id."""
     genuine: bool = pa.Field(nullable=True)
+    """Null when the judge gave no usable verdict."""
+    reason: str
+    error: str
+    """The kind of the failure; empty when there is a verdict."""
+
+
+class Equivalents(Table):
+    """Whether an answer that no rule takes for right means a golden one, as a judge sees it."""
+
+    id: str = pa.Field(unique=True)
+    """The rollout's id."""
+    equivalent: bool = pa.Field(nullable=True)
     """Null when the judge gave no usable verdict."""
     reason: str
     error: str
@@ -238,6 +263,36 @@ class Predictions(Trajectories):
 
     class Config:
         unique = ("split", "id")
+
+
+class Scores(Table):
+    """How one prediction was scored, and what it lacks (`evaluation.gaps`)."""
+
+    split: str = pa.Field(isin=SPLITS)
+    question_id: str
+    source: str
+    type: str = pa.Field(nullable=True)
+    hops: int = pa.Field(nullable=True)
+    """Null where neither type nor id says how many."""
+    em_strict: bool
+    em_normalised: bool
+    substring: bool
+    f1: float = pa.Field(in_range={"min_value": 0, "max_value": 1})
+    meaning: str
+    """How the answer means a golden one (`data.equivalence`); empty when it does not."""
+    retrieved: bool = pa.Field(nullable=True)
+    """Whether a golden answer stands in a passage that came back; null where that is not known."""
+    read: bool = pa.Field(nullable=True)
+    """The same of what the observations show; null of yes and no, which stand in no passage."""
+    cause: str = pa.Field(isin=["", "form", "stopping", "retrieval", "reading"])
+    """Why it is strictly wrong; empty when it is right."""
+    searches: int = pa.Field(ge=0)
+    calls: int = pa.Field(ge=0)
+    """Queries of all searches."""
+    stop_reason: str = pa.Field(isin=[*ANSWERED, *CUT_SHORT])
+
+    class Config:
+        unique = ("split", "question_id")
 
 
 class Judgements(Table):

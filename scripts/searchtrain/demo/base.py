@@ -79,6 +79,17 @@ TREE_PHRASES = (
 """The same for tree questions, which only a world with details has."""
 
 
+VARIED_PHRASES = (
+    "A is in B. I need the English name of B.",
+    "The English name of B is C.",
+    "The population is 1.",
+    "The country is A. The currency code is B. The calling code is +1. The internet domain is .c.",
+    "The capital is A. The time zone is B. The English name is C.",
+    "I think I know the rest.",
+)
+"""The same for the harder world (`demo.varied`)."""
+
+
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "Tokenizer":
     """Train a byte-level BPE tokenizer of `vocabulary` tokens, special tokens and tags included.
 
@@ -111,14 +122,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "Tokenizer":
 
 def collect_texts(passages: str | Path, train: str | Path) -> Iterator[str]:
     """Yield what the tokenizer is trained on: passages as the student sees them, and questions."""
-    details = False
+    details = varied = False
     for _, row in read_jsonl(passages):
-        details = details or "longitude" in read_passage(row["contents"].partition("\n")[2])
+        facts = read_passage(row["contents"].partition("\n")[2])
+        details, varied = details or "longitude" in facts, varied or not facts
         yield render_observation([("", [row])], max_chars=2000)
     for row in read_json(train):
         yield row["question"]
     # Often enough that the frame of every turn becomes whole words.
-    phrases = (*PHRASES, *TREE_PHRASES) if details else PHRASES
+    phrases = (*PHRASES, *TREE_PHRASES * details, *VARIED_PHRASES * varied)
     for phrase in (*phrases, "\n", "user\n", "system\n", "assistant\n"):
         yield from [phrase] * 200
 

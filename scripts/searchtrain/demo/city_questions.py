@@ -128,5 +128,5 @@ def list_hops(relation: str) -> list[tuple[str, str]]:
 
 
 def parse_number(text: str) -> int:
-    """Read a population as it is written, with thousands separators."""
-    return int(text.replace(",", ""))
+    """Read a population as it is written, with any thousands separators or none."""
+    return int(re.sub(r"\D", "", text))

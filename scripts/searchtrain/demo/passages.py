@@ -105,16 +105,6 @@ def read_documents(observations: Sequence[str]) -> dict[str, list[str]]:
     return passages
 
 
-def read_facts(passages: Passages) -> dict[str, dict[str, str]]:
-    """What the passages say, by title; of two texts the earlier one counts."""
-    return {
-        title: {
-            name: value for text in reversed(texts) for name, value in read_text(text)[0].items()
-        }
-        for title, texts in passages.items()
-    }
-
-
 @functools.lru_cache(maxsize=16384)
 def read_text(text: str) -> tuple[Mapping[str, str], str]:
     """The facts that stand anywhere in a text, and the sentences that state them."""

@@ -14,21 +14,34 @@ from searchtrain.demo.city_questions import (
     parse_city_question,
     parse_number,
 )
-from searchtrain.demo.passages import FACT_NAMES, Facts, Passages, read_facts
+from searchtrain.demo.facts import read_facts
+from searchtrain.demo.passages import FACT_NAMES, Facts, Passages
 from searchtrain.demo.steps import GUESSES, Searches, Step, guess
 from searchtrain.demo.tree_policy import choose_tree_step, guess_answer
 from searchtrain.demo.tree_questions import parse_tree_question
 
+SPOKEN = {**FACT_NAMES, "name": "English name"}
+"""How one speaks of a fact; `name` is what the harder world's pages are called."""
 YEAR = re.compile(r"\b(?:1\d|20)\d\d\b")
 NAME = re.compile(r"[A-Z][a-z]+(?: [A-Z][a-z]+)+")
 
 
-def choose_step(question: str, passages: Passages, searches: Searches) -> Step:
-    """Choose the next step from what was read: look up the next missing thing, or answer."""
+def choose_step(
+    question: str, passages: Passages, searches: Searches, *, careful: bool = False
+) -> Step:
+    """Choose the next step from what was read: look up the next missing thing, or answer.
+
+    `careful`: a country that is the answer is looked up, too, for what it is called in English.
+    """
     facts = read_facts(passages)
     if parsed := parse_city_question(question):
-        compares = QUESTION_TYPES[parsed[0]] == "comparison"
-        return (_compare if compares else _follow_hops)(*parsed, facts, searches)
+        relation, cities = parsed
+        if QUESTION_TYPES[relation] == "comparison":
+            return _compare(relation, cities, facts, searches)
+        hops = list_hops(relation)
+        if careful and hops[-1][1] == "country":
+            hops = [*hops, ("country", "name")]
+        return _follow_hops(hops, cities, facts, searches)
     if tree := parse_tree_question(question):
         return choose_tree_step(tree, facts, searches)
     return _choose_open_step(question, passages, searches)
@@ -53,14 +66,16 @@ def name_final_fact(question: str) -> str:
     return tree.kind if tree else "country"
 
 
-def _follow_hops(relation: str, cities: Sequence[str], facts: Facts, searches: Searches) -> Step:
+def _follow_hops(
+    hops: Sequence[tuple[str, str]], cities: Sequence[str], facts: Facts, searches: Searches
+) -> Step:
     """Look up the first fact on the way to the answer that is not read yet, or answer."""
     title, said = cities[0], ""
-    for kind, wants in list_hops(relation):
+    for kind, wants in hops:
         if wants not in facts.get(title, {}):
             return _look_up(title, kind, wants, said, searches, facts)
         value = facts[title][wants]
-        said = f"The {FACT_NAMES[wants]} of {title} is {value}."
+        said = f"The {SPOKEN[wants]} of {title} is {value}."
         if wants == "country":
             said = f"{title} is in {value}."
         title = value
@@ -75,7 +90,7 @@ def _look_up(
         if query in before:
             said = f"The passages do not tell me about {title}."
         else:
-            think = f"{said} I need the {FACT_NAMES[wants]} of {title}.".strip()
+            think = f"{said} I need the {SPOKEN[wants]} of {title}.".strip()
             return Step(think, queries=(query,), wants=wants)
     values = [place[wants] for place in facts.values() if wants in place]
     return Step(said, answer=values[0] if values else GUESSES[wants][0], wants=wants)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from searchtrain.demo.descriptions import list_matches
 from searchtrain.demo.draws import hash_parts
-from searchtrain.demo.passages import read_facts
+from searchtrain.demo.facts import read_facts
 from searchtrain.demo.requests import read_request, render_reply
 from searchtrain.demo.tree_questions import parse_tree_question
 

@@ -90,6 +90,8 @@ def _write_question(
     if answer is None:
         return None
     forms = [answer, answer.replace(",", "")] if relation == "capital_population" else [answer]
+    if len(names) == 2:
+        forms += [facts[answer].get("local_name", answer)]
     return Question(relation, names, text, tuple(dict.fromkeys(forms)))
 
 

@@ -14,6 +14,7 @@ Searches = Sequence[tuple[str, ...]]
 
 GUESSES = {
     "country": ("France", "Brazil", "Japan", "Kenya"),
+    "name": ("France", "Brazil", "Japan", "Kenya"),
     "time_zone": ("Europe/Paris", "Asia/Tokyo", "America/Lima", "Africa/Nairobi"),
     "population": ("100,000", "250,000", "1,000,000", "12,000"),
     "capital": ("Paris", "Lima", "Tokyo", "Nairobi"),

@@ -6,17 +6,27 @@ the conversation at hand (or it guesses). System prompts may say anything.
 Invariant: a turn is a function of the messages, the seed and the rates.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from searchtrain.agent.grammar import OBSERVATION, parse_turn, render_turn
 from searchtrain.core.errors import ProtocolError
 from searchtrain.demo.draws import draw_share, hash_parts
-from searchtrain.demo.mistakes import ROLLOUT_KINDS, break_tags, reword, spoil_answer, spoil_think
+from searchtrain.demo.mistakes import (
+    HABITS,
+    ROLLOUT_KINDS,
+    break_tags,
+    reword,
+    spoil_answer,
+    spoil_think,
+    word_answer,
+)
 from searchtrain.demo.passages import read_documents
 from searchtrain.demo.policy import choose_answer, choose_step, name_final_fact
 from searchtrain.demo.steps import Step, guess
 from searchtrain.demo.tree_questions import parse_tree_question
 
+HINT = re.compile(r"^Known answer: (.+)$", re.MULTILINE)
 Messages = Sequence[tuple[str, str]]
 """(role, text) pairs, those of system and user too."""
 
@@ -25,7 +35,12 @@ def decide_turn(
     question: str, messages: Messages, seed: int, rates: Mapping[str, float]
 ) -> tuple[str, Sequence[str]]:
     """The next turn of a rollout and the mistakes that were put into it."""
-    drawn = {kind for kind in ROLLOUT_KINDS if draw_share(rates, kind, question, seed)}
+    kinds = (*ROLLOUT_KINDS, *HABITS)
+    drawn = {kind for kind in kinds if draw_share(rates, kind, question, seed)}
+    hint = read_hint(messages)
+    if hint:
+        drawn -= {"wrong_answer", "unsupported_answer", "bad_query", "hasty_name"}
+    careful = bool(rates.get("hasty_name")) and "hasty_name" not in drawn
     observations = [text for role, text in messages if role == OBSERVATION]
     turns = [read_queries(text) for role, text in messages if role == "assistant"]
     searches = [queries for queries in turns if queries]
@@ -37,7 +52,7 @@ def decide_turn(
         answer = choose_answer(question, passages)
         step = Step("I take what the search shows.", answer=answer, wants=levels[-1].kind)
     else:
-        step = choose_step(question, passages, searches)
+        step = choose_step(question, passages, searches, careful=careful)
     ended = bool(observations) and "No more searches" in observations[-1]
     if step.queries and ended:
         step = Step("I can not search any more.", answer=choose_answer(question, passages))
@@ -50,6 +65,11 @@ def decide_turn(
     elif not searches and "bad_query" in drawn and step.queries:
         step = Step(step.think, queries=("more information about it",))
         mistakes.append("bad_query")
+    elif not searches and "copied_query" in drawn and step.queries:
+        step = Step(step.think, queries=(question,))
+    elif searches and not hint and step.queries and _loses_way(rates, question, seed, searches):
+        wants = name_final_fact(question)
+        step = Step("I think I know the rest.", answer=guess(wants, question, seed), wants=wants)
     elif hasty and not searches and step.queries:
         step = Step("I search for all of it at once.", queries=(question,))
         mistakes.append("shortcut")
@@ -62,12 +82,29 @@ def decide_turn(
     elif "wrong_answer" in drawn and step.answer is not None:
         step = spoil_answer(step, passages, question, seed)
         mistakes.append("wrong_answer")
+    if step.answer is not None:
+        step = word_answer(step, drawn, rates, hint)
     think, bad_manners = spoil_think(step.think, drawn, searches)
+    if hint and "named_hint" in drawn and step.answer is not None:
+        think = f"{think} The known answer is {hint}, so that is it."
     if draw_share(rates, "broken_tags", messages, seed):
         broken = break_tags(think, step, hash_parts(messages, seed))
         return broken, [*mistakes, *bad_manners, "broken_tags"]
     text = render_turn(think, queries=step.queries, answer=step.answer)
     return text, [*mistakes, *bad_manners]
+
+
+def read_hint(messages: Messages) -> str:
+    """The answer that the system prompt of a hinted rollout gives away; empty without one."""
+    found = (HINT.search(text) for role, text in messages if role == "system")
+    return next((match[1].strip() for match in found if match), "")
+
+
+def _loses_way(
+    rates: Mapping[str, float], question: str, seed: int, searches: Sequence[tuple[str, ...]]
+) -> bool:
+    """Drawn at each lookup after the first, so that success falls with hops."""
+    return draw_share(rates, "lost_hop", question, seed, len(searches))
 
 
 def finish_turn(question: str, messages: Messages) -> str:

@@ -9,16 +9,17 @@ countries link to their neighbours: enough for research trees (InfoSeek).
 import functools
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from searchtrain import config
 from searchtrain.core.files import canonical_json, write_json, write_text
 from searchtrain.demo.city_questions import QUESTION_TYPES
-from searchtrain.demo.gazetteer import Places, Row, load_places
+from searchtrain.demo.gazetteer import Places, Row, find_local_name, load_places
 from searchtrain.demo.passages import SEPARATOR, Passage, state_facts
 from searchtrain.demo.splits import write_questions
+from searchtrain.demo.varied import tidy_value, write_page
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +38,25 @@ class World:
 
 
 @functools.lru_cache(maxsize=1)
-def build_world(cities_per_country: int, *, details: bool = False) -> World:
+def build_world(
+    cities_per_country: int, *, details: bool = False, varied: bool = False, namesakes: bool = False
+) -> World:
     """Write the passages: every country, its capital, and its most populous cities.
 
     `cities_per_country`: see `gazetteer.load_places`. `details`: a city's latitude and longitude in
     tenths of a degree, a country's continent and neighbours, and links to the neighbours.
+    `varied`: facts in the notation of the golds, with what `demo.varied` needs to write them in
+    others. `namesakes`: also cities that no question asks about.
     """
     places = load_places(cities_per_country)
     cities = [*places.capitals.values(), *places.subjects]
+    if namesakes:
+        cities += places.namesakes
     passages = [_write_country(code, places, details) for code in places.countries]
     passages += [_write_city(city, places, details) for city in cities]
+    if varied:
+        names = _list_local_names(places, {passage.title for passage in passages})
+        passages = [_make_canonical(passage, places, names) for passage in passages]
     by_title = {passage.title: passage for passage in passages}
     return World(by_title, tuple(city["name"] for city in places.subjects))
 
@@ -54,7 +64,13 @@ def build_world(cities_per_country: int, *, details: bool = False) -> World:
 def write_world(folder: str | Path, settings: config.World) -> None:
     """Write passages, question files, test answers and question types into `folder`."""
     folder = Path(folder)
-    world = build_world(settings.cities_per_country, details=settings.details)
+    varied = settings.wordings > 1
+    world = build_world(
+        settings.cities_per_country,
+        details=settings.details,
+        varied=varied,
+        namesakes=settings.namesakes,
+    )
     splits = write_questions(world.facts, world.subjects, settings)
     types: dict[str, str] = {}
     answers = []
@@ -73,9 +89,12 @@ def write_world(folder: str | Path, settings: config.World) -> None:
         log.info("%s: %d questions, %s", split, len(rows), dict(kinds))
     write_json(answers, folder / "test_answers.json")
     write_json(types, folder / "types.json")
-    lines = (canonical_json(passage.to_row()) + "\n" for passage in world.passages.values())
-    write_text("".join(lines), folder / "passages.jsonl")
-    log.info("passages: %d, subject cities: %d", len(world.passages), len(world.subjects))
+    pages, facts, titles = world.passages.values(), world.facts, list(world.passages)
+    rows = [page.to_row() for page in pages]
+    if varied:
+        rows = [row for page in pages for row in write_page(page, facts, titles, settings)]
+    write_text("".join(canonical_json(row) + "\n" for row in rows), folder / "passages.jsonl")
+    log.info("passages: %d, subject cities: %d", len(rows), len(world.subjects))
 
 
 def _write_country(code: str, places: Places, details: bool) -> Passage:
@@ -110,6 +129,34 @@ def _write_city(city: Row, places: Places, details: bool) -> Passage:
         facts["longitude"] = _write_degrees(city["longitude"], "EW")
     name, links = f"city-{city['geonameid']}", (f"country-{city['countrycode'].lower()}",)
     return Passage(name, city["name"], state_facts(facts), links, facts)
+
+
+def _list_local_names(places: Places, titles: Collection[str]) -> dict[str, str]:
+    """What countries are called at home, by the id of their page, where no other place is."""
+    names = {
+        f"country-{code.lower()}": find_local_name(country)
+        for code, country in places.countries.items()
+    }
+    counts = Counter(names.values())
+    return {key: name for key, name in names.items() if counts[name] == 1 and name not in titles}
+
+
+def _make_canonical(passage: Passage, places: Places, local_names: Mapping[str, str]) -> Passage:
+    """The same page with its facts as golds write them; without those that hold a full stop, which
+    would end their sentence."""
+    facts = dict(passage.facts)
+    for name in ("population", "calling_code"):
+        if name in facts:
+            facts[name] = tidy_value(name, facts[name])
+    if passage.id.startswith("country-"):
+        country = places.countries[passage.id.removeprefix("country-").upper()]
+        facts["currency_name"] = country["currencyname"]
+        if passage.id in local_names:
+            facts["local_name"] = local_names[passage.id]
+    for name in ("capital", "country"):
+        if "." in facts.get(name, ""):
+            del facts[name]
+    return replace(passage, facts=facts)
 
 
 def _write_degrees(value: float, hemispheres: str) -> str:

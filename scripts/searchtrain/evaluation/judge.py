@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import polars as pl
 
 from searchtrain import config
@@ -20,16 +19,9 @@ from searchtrain.evaluation.predictions import add_columns, check_ids
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
 from searchtrain.models.model import Model
+from searchtrain.models.verdicts import VERDICT_SCHEMA, read_verdict, render_request
 
 logger = logging.getLogger(__name__)
-
-VERDICT_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"reason": {"type": "string"}, "correct": {"type": "boolean"}},
-    "required": ["reason", "correct"],
-    "additionalProperties": False,
-}
-"""What a judge must answer; the reason comes first, so that the verdict can follow from it."""
 
 BLANK = "There is no answer."
 """The reason of the verdict on a blank answer, for which there is no request."""
@@ -67,10 +59,10 @@ async def judge_predictions(
     cost if none of them had been in the cache.
     """
     asked = rows.select("question", "golden_answers", "answer").iter_rows()
-    requests = [_render_request(*row) if row[2].strip() else None for row in asked]
+    requests = [render_request(*row) if row[2].strip() else None for row in asked]
     distinct = list(dict.fromkeys(filter(None, requests)))
     judge = Asker(client, system, VERDICT_SCHEMA, repairs=1)
-    given = await ask_each(distinct, judge, _read_verdict, settings, "judge")
+    given = await ask_each(distinct, judge, read_verdict, settings, "judge")
     answers = [(None, "", v.kind) if isinstance(v, BoundaryError) else v for v in given]
     verdicts = dict(zip(distinct, answers, strict=True))
     judged = [verdicts[request] if request else (False, BLANK, "") for request in requests]
@@ -105,16 +97,6 @@ def make_report(
         "errors": dict(sorted(errors.items())),
         "cost": dict(usage),
     }
-
-
-def _render_request(question: str, golds: list[str], answer: str) -> str:
-    """The judge's user message; the golden answers stay a list."""
-    request = {"question": question, "golden_answers": golds, "predicted_answer": answer.strip()}
-    return orjson.dumps(request).decode()
-
-
-def _read_verdict(value: Mapping[str, Any]) -> tuple[bool, str, str]:
-    return value["correct"], " ".join(value["reason"].split()), ""
 
 
 def _count_usage(client: Model, distinct: int) -> dict[str, Any]:

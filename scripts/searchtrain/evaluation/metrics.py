@@ -4,14 +4,16 @@ Invariant: what the product answers is scored whole; baselines a run may leave o
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from searchtrain.core.errors import InputError
-from searchtrain.core.text_table import format_table
-from searchtrain.data.schemas import SPLITS, name_questions
+from searchtrain.data.schemas import SPLITS, Scores, empty_table, name_questions
+from searchtrain.evaluation.gaps import trace_gaps
+from searchtrain.evaluation.hops import add_hops
 from searchtrain.evaluation.predictions import (
     add_columns,
     add_verdicts,
@@ -19,14 +21,12 @@ from searchtrain.evaluation.predictions import (
     select_split,
 )
 from searchtrain.evaluation.scores import add_scores, score_answers
+from searchtrain.evaluation.tables import format_metrics
 
 logger = logging.getLogger(__name__)
 
-SHOWN = {
-    "n": "n", "EM strict": "em_strict", "EM normalised": "em_normalised", "substring": "substring",
-    "F1": "f1", "judge": "judge", "searches": "mean_searches", "unanswered": "unanswered",
-}  # fmt: skip
-"""Titles of the log's table, and the scores below them."""
+Describe = Callable[[str, pl.DataFrame], dict[str, Any]]
+"""The conditions of a split's predictions, by its name and its rows."""
 
 
 def make_metrics(
@@ -39,15 +39,19 @@ def make_metrics(
     *,
     benchmarks: pl.DataFrame | None = None,
     judgements: pl.DataFrame | None = None,
-) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Score every split that has answers; returns `metrics.json` and the predictions to list.
+    corpus: Path | None = None,
+    describe: Describe,
+) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]], pl.DataFrame]:
+    """Score every split that has answers; returns `metrics.json`, the predictions to list, and
+    `schemas.Scores`.
 
     `dev`, `test`: as from `question_file.load_questions`; `answers`: as from `load_answers`, None
     when the test answers are not known: then test is not scored. `types`: id -> type, of dev
     questions. `benchmarks`: as from `benchmarks.read_benchmarks`, its types are the benchmarks;
     `judgements`: `schemas.Judgements`. `paths`: `dev`, `test`, `answers` and `benchmarks`, for
-    messages. The second value has the rows of `dev_predictions.json` as `dev`, and those of
-    `benchmark_predictions.json` as `benchmarks`.
+    messages. `corpus`: of the passages that searches retrieved, None where it is not known;
+    `describe`: the conditions of a split's predictions. The second value has the rows of
+    `dev_predictions.json` as `dev`, and those of `benchmark_predictions.json` as `benchmarks`.
     """
     labelled = dev.with_columns(
         pl.col("id").replace_strict(types, default=None, return_dtype=pl.String).alias("type")
@@ -63,8 +67,7 @@ def make_metrics(
         known["test"] = (test, answers, paths["test"])
     if benchmarks is not None:
         known["benchmarks"] = (benchmarks, benchmarks, paths["benchmarks"])
-    metrics = {}
-    listings = {}
+    frames = {}
     for split in SPLITS:
         name = name_questions(split)
         if name not in known:
@@ -76,28 +79,20 @@ def make_metrics(
             continue
         frame = add_columns(rows, labels, "golden_answers", "type")
         frame = add_verdicts(frame, split, judgements)
-        metrics[split] = score_answers(frame)
-        if split == "dev":
-            listings[split] = _list_predictions(frame)
-        elif split == "benchmarks":
-            listings[split] = _list_predictions(frame, "source", "type")
+        frames[split] = add_hops(add_scores(frame))
+    frames = trace_gaps(frames, corpus)
+    metrics = {
+        split: {**score_answers(frame), "conditions": describe(split, frame)}
+        for split, frame in frames.items()
+    }
     logger.info("scores:\n%s", format_metrics(metrics))
-    return metrics, listings
-
-
-def format_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table for the log: a row per split, below it one per type and one per source, where the
-    sources say more than the types."""
-    judged = any("judge" in scores for scores in metrics.values())
-    rows = []
-    for split, scores in metrics.items():
-        rows.append(_make_line(split, scores, judged))
-        parts = dict(scores["by_type"])
-        if len(scores["by_source"]) > 1:
-            parts |= {f"source {key}": part for key, part in scores["by_source"].items()
-                      if key not in parts}  # fmt: skip
-        rows += [_make_line(f"  {name}", part, judged) for name, part in parts.items()]
-    return format_table(rows)
+    columns = {"dev": (), "benchmarks": ("source", "type")}
+    listings = {
+        split: _list_predictions(frame, *columns[split])
+        for split, frame in frames.items()
+        if split in columns
+    }
+    return metrics, listings, _list_scores(frames)
 
 
 def _list_predictions(frame: pl.DataFrame, *more: str) -> list[dict[str, Any]]:
@@ -108,16 +103,18 @@ def _list_predictions(frame: pl.DataFrame, *more: str) -> list[dict[str, Any]]:
     judge = ["judge"] * ("judge" in frame.columns)
     columns = (
         "id", "question", "predicted_answer", "golden_answers", "em_strict", "em_normalised",
-        "substring", *judge, "searches", "stop_reason", *more,
+        "substring", *judge, "searches", "stop_reason", "cause", *more,
     )  # fmt: skip
-    scored = add_scores(frame).drop("id", strict=False)
     return (
-        scored.rename({"question_id": "id", "answer": "predicted_answer"})
+        frame.drop("id", strict=False)
+        .rename({"question_id": "id", "answer": "predicted_answer"})
         .select(columns)
         .to_dicts()
     )
 
 
-def _make_line(name: str, scores: Mapping[str, Any], judged: bool) -> dict[str, Any]:
-    shown = {title: scores.get(key) for title, key in SHOWN.items() if key != "judge" or judged}
-    return {"split": name, **shown}
+def _list_scores(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    columns = empty_table(Scores).columns
+    return pl.concat(
+        [frame.with_columns(split=pl.lit(split)).select(columns) for split, frame in frames.items()]
+    )

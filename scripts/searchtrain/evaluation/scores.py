@@ -2,7 +2,8 @@
 
 Exact match comes twice: strict (the search-augmented task's: letter case and outer white space
 do not count) and normalised (SQuAD's steps, as Search-R1 and FlashRAG run them). Beside them stand
-F1, substring accuracy and, where there are a judge's verdicts, the share that it found right.
+F1, substring accuracy and, where there are a judge's verdicts, the share that it found right, each
+with its interval of 95 % (`intervals`), and what strict exact match lacks (`gaps`).
 Invariant: a blank answer is never right.
 """
 
@@ -13,6 +14,8 @@ from typing import Any
 import polars as pl
 
 from searchtrain.data.answers import match_normalised, match_strict, match_substring, measure_f1
+from searchtrain.evaluation.gaps import measure_gaps
+from searchtrain.evaluation.intervals import bootstrap_means
 
 SCORES: dict[str, tuple[Callable[[str, list[str]], float], type[pl.DataType]]] = {
     "em_strict": (match_strict, pl.Boolean),
@@ -20,7 +23,7 @@ SCORES: dict[str, tuple[Callable[[str, list[str]], float], type[pl.DataType]]] =
     "substring": (match_substring, pl.Boolean),
     "f1": (measure_f1, pl.Float64),
 }
-GROUPS = {"by_type": "type", "by_source": "source"}
+GROUPS = {"by_type": "type", "by_hops": "hops", "by_source": "source"}
 """What the scores are given apart for, and the column that says so."""
 
 
@@ -37,21 +40,25 @@ def score_answers(frame: pl.DataFrame) -> dict[str, Any]:
     """The scores of one split, all means over its questions.
 
     `frame`: one row a question with `answer`, `golden_answers`, `type` (text or null), `source`,
-    `searches`, `stop_reason` and, where there is a judge, `judge`. Returns `n`, the names of
-    `SCORES`, `mean_searches`, `unanswered` and `stop_reasons` (counts), and `by_type` and
-    `by_source` with the same figures apart. With `judge` there is also the share of all questions
-    that the judge found right (SimpleDeepSearcher's LasJ: no verdict is not right) and
-    `judge_invalid`, how many have no verdict.
+    `searches`, `stop_reason` and, where there is a judge, `judge`, with the columns of `SCORES` or
+    without. Returns `n`, the names of `SCORES`, `mean_searches`, `unanswered` and `stop_reasons`
+    (counts), `intervals` (of each score, low and high), and `by_type`, `by_hops` (if there is a
+    column `hops`) and `by_source` with the same figures apart. With `judge` there is also the share
+    of all questions that the judge found right (SimpleDeepSearcher's LasJ: no verdict is not right)
+    and `judge_invalid`, how many have no verdict; with the columns of `gaps.add_gaps`, `gaps`.
     """
-    scored = add_scores(frame)
+    scored = frame if set(SCORES) <= set(frame.columns) else add_scores(frame)
+    whole = _average(scored)
     groups = {
         name: {
-            value: _average(scored.filter(pl.col(column) == value))
+            str(value): _average(rows) if rows.height < scored.height else whole
             for value in scored[column].drop_nulls().unique().sort()
+            for rows in [scored.filter(pl.col(column) == value)]
         }
         for name, column in GROUPS.items()
+        if column in scored.columns
     }
-    return {**_average(scored), **groups}
+    return {**whole, **groups}
 
 
 def _average(scored: pl.DataFrame) -> dict[str, Any]:
@@ -59,12 +66,17 @@ def _average(scored: pl.DataFrame) -> dict[str, Any]:
     if "judge" in scored.columns:
         means["judge"] = _mean(scored["judge"])
         means["judge_invalid"] = scored["judge"].null_count()
+    bounds = bootstrap_means(scored.select(*SCORES).cast(pl.Float64).to_numpy().T)
     return {
         "n": scored.height,
         **means,
+        "intervals": {
+            name: [each.low, each.high] for name, each in zip(SCORES, bounds, strict=True)
+        },
         "mean_searches": _mean(scored["searches"]),
         "unanswered": int((scored["answer"].str.strip_chars() == "").sum()),
         "stop_reasons": dict(sorted(Counter(scored["stop_reason"]).items())),
+        **({"gaps": measure_gaps(scored)} if "cause" in scored.columns else {}),
     }
 
 

@@ -57,7 +57,7 @@ async def ask_each(
     requests: Sequence[str],
     asker: Asker,
     read: Callable[[dict[str, Any]], Answer],
-    settings: config.Tag | config.Judge | config.Shortcuts,
+    settings: config.Tag | config.Judge | config.Shortcuts | config.AnswerForms,
     section: str,
 ) -> list[Answer | BoundaryError]:
     """Ask each request; the asker's model is closed afterwards.

@@ -15,10 +15,11 @@ from searchtrain.agent.refiner import FINDINGS_SCHEMA, render_request
 from searchtrain.config import Config
 from searchtrain.core.errors import ProtocolError, SearchTrainError
 from searchtrain.curation.shortcuts import GENUINE_SCHEMA
-from searchtrain.evaluation.judge import VERDICT_SCHEMA
 from searchtrain.models.asker import Asker
 from searchtrain.models.client import ModelClient
 from searchtrain.models.prompts import render_prompt
+from searchtrain.models.verdicts import VERDICT_SCHEMA
+from searchtrain.models.verdicts import render_request as render_verdict_request
 from searchtrain.questions.tagging import TAG_SCHEMA
 from searchtrain.search import Search
 from searchtrain.trees.growth import BROWSE_SCHEMA, PLAN_SCHEMA
@@ -49,6 +50,7 @@ class Kind:
     request: str | Mapping[str, Any]
 
 
+VERDICT = Kind("judge", VERDICT_SCHEMA, render_verdict_request(QUESTION, ["Norway"], "Norway"))
 TURNS = "trajectories"
 """The stage whose probe is a whole rollout."""
 KINDS: Mapping[tuple[str, str], Kind] = {
@@ -81,11 +83,8 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("shortcuts", "judge"): Kind(
         "judge_trajectory", GENUINE_SCHEMA, {"question": QUESTION, "trajectory": []}
     ),
-    ("judge", "judge"): Kind(
-        "judge",
-        VERDICT_SCHEMA,
-        {"question": QUESTION, "golden_answers": ["Norway"], "predicted_answer": "Norway"},
-    ),
+    ("equivalents", "judge"): VERDICT,
+    ("judge", "judge"): VERDICT,
 }  # fmt: skip
 """By the stage that sends it and the role that answers."""
 

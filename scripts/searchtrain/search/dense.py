@@ -1,8 +1,9 @@
 """A dense index in a folder: the vectors of a corpus' passages, written as they are finished.
 
 Invariant: an index answers only with the encoder that wrote it: the encoder's files are known by
-their SHA-256, and the first passage, encoded again, must have its vector still. A build that was
-interrupted goes on after its last whole file of vectors.
+their SHA-256, and the first passage, encoded again, must have its vector still; of an index of
+another's making (`faiss_file`) a sample of passages must, which no other corpus, encoder or prefix
+passes. A build that was interrupted goes on after its last whole file of vectors.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -24,7 +25,10 @@ from searchtrain.core.files import link_tree, read_json, replace_file, write_jso
 from searchtrain.search.encoder import PROCESSES, Encoder, hash_encoder, list_devices
 from searchtrain.search.manifest import REMEDY
 from searchtrain.search.store import Offsets, PassageIndex, Ranking
-from searchtrain.search.vectors import load_vectors
+from searchtrain.search.vectors import VectorSearch, load_vectors
+
+if TYPE_CHECKING:
+    from searchtrain.search.faiss_file import FaissSearch
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,10 @@ SHARD = 8_192
 """Passages in a file of vectors, for each process that encodes."""
 SAME = 0.99
 """Least product of a passage's vector and its vector encoded again, in another precision maybe."""
+SAMPLE = 16
+"""Passages of a FAISS index that are encoded again, and of them `MOST` must have their vector:
+another's encoder may have cut the longest ones elsewhere."""
+MOST = 12
 
 
 class DenseIndex(PassageIndex):
@@ -41,8 +49,11 @@ class DenseIndex(PassageIndex):
     VERSION = "1"
     """Of the folder's format; to be raised when older ones cannot be read."""
 
-    def __init__(self, index: Path, corpus: Path, model: Path | None, gpus: int = 0) -> None:
-        """Load an index; `model` is the encoder's folder, `gpus` how many GPUs take the vectors.
+    def __init__(
+        self, index: Path, corpus: Path, model: Path | None, gpus: int = 0, parameters: str = ""
+    ) -> None:
+        """Load an index; `model` is the encoder's folder, `gpus` how many GPUs take the vectors,
+        `parameters` how FAISS searches an approximate index.
 
         Raises InputError when it does not belong to this corpus or encoder.
         """
@@ -52,14 +63,17 @@ class DenseIndex(PassageIndex):
             raise InputError(f"{index}: built with another encoder than {model}; {REMEDY}")
         settings = config.Embedder(**self.manifest["embedder"])
         devices = list_devices(gpus)
-        self._vectors = load_vectors(list_shards(index), devices)
+        self._vectors = open_vectors(index, devices, parameters)
         if len(self._vectors) != len(self):
             raise InputError(
                 f"{index}: holds {len(self._vectors)} vectors of {len(self)} passages; {REMEDY}"
             )
         self._encoder = Encoder(model, settings.max_tokens, devices[0])
         self._prefix = settings.query_prefix
-        self._check_encoder(index, model, settings.passage_prefix)
+        if "faiss" in self.manifest:
+            self._check_foreign(corpus, model, settings)
+        else:
+            self._check_encoder(index, model, settings.passage_prefix)
 
     def rank_all(self, queries: Sequence[str], topk: int) -> list[Ranking]:
         """See `PassageIndex.rank_all`; a query without a word matches nothing."""
@@ -69,19 +83,73 @@ class DenseIndex(PassageIndex):
         if topk < 1:
             return rankings
         for place, found, scores in zip(filled, *self._vectors.find(vectors, topk), strict=True):
-            rankings[place] = list(zip(found.tolist(), scores.tolist(), strict=True))
+            pairs = zip(found.tolist(), scores.tolist(), strict=True)
+            rankings[place] = [pair for pair in pairs if 0 <= pair[0] < len(self)]
         return rankings
 
     def _check_encoder(self, index: Path, model: Path, prefix: str) -> None:
         """Raise InputError when another version of a library encodes differently."""
         first = orjson.loads(self.read_line(0))["contents"]
         vector = self._encoder.encode([first], prefix)
-        score = float(self._vectors.score(vector, np.zeros((1, 1), dtype=np.int64))[0, 0])
+        score = float(self._vectors.compare(vector, np.zeros(1, dtype=np.int64))[0])
         if score < SAME:
             raise InputError(
                 f"{index}: the encoder {model} gives the first passage another vector now (their"
                 f" product is {score:.3f}); install the packages of the build, or {REMEDY}"
             )
+
+    def _check_foreign(self, corpus: Path, model: Path, settings: config.Embedder) -> None:
+        """Raise InputError when the vectors are not those of these passages by this encoder."""
+        places = np.unique(np.linspace(0, len(self) - 1, SAMPLE).astype(np.int64))
+        texts = [orjson.loads(self.read_line(place))["contents"] for place in places]
+        vectors = self._encoder.encode(texts, settings.passage_prefix)
+        same = self._vectors.compare(vectors, places)
+        right = int((same >= SAME).sum())
+        if right * SAMPLE < MOST * len(places):
+            worst = int(same.argmin())
+            raise InputError(
+                f"{self.manifest['faiss']['file']}: of {len(places)} passages of {corpus}, encoded"
+                f" by {model} with the prefix {settings.passage_prefix!r}, {right} have the vector"
+                f" that this FAISS index holds of them (line {places[worst] + 1}:"
+                f" {same[worst]:.3f}); set retriever.embedder.model and passage_prefix to the"
+                " encoder that built it, and data.corpus to the passages in the same order"
+            )
+
+
+def open_vectors(
+    index: Path, devices: Sequence[str], parameters: str = ""
+) -> "VectorSearch | FaissSearch":
+    """The vectors of an index: files of our own, else the FAISS index that it took over."""
+    if files := list_shards(index):
+        return load_vectors(files, devices)
+    from searchtrain.search.faiss_file import FILE, FaissSearch
+
+    return FaissSearch(index / FILE, parameters)
+
+
+def take_dense(
+    corpus: Path, source: Path, out: Path, model: Path | None, settings: config.Embedder
+) -> dict[str, Any]:
+    """Bring the FAISS index `source` of a corpus into the folder `out`, in place of `build_dense`.
+
+    Returns the manifest's entries of this engine. Raises InputError for a bad corpus row, an unfit
+    encoder or an index of another corpus' size or another encoder's width.
+    """
+    from searchtrain.search.faiss_file import take_vectors
+
+    model = need_model(model)
+    encoder, offsets = Encoder(model, settings.max_tokens), Offsets()
+    for _ in offsets.read(corpus):
+        pass
+    facts = take_vectors(source, corpus, len(offsets), out)
+    if facts["width"] != encoder.width:
+        raise InputError(
+            f"{source}: its vectors have {facts['width']} numbers, and those of {model}"
+            f" {encoder.width}; set retriever.embedder.model to the encoder that built it"
+        )
+    offsets.save(out)
+    about = {"encoder_sha256": hash_encoder(model), "embedder": settings.tracked()}
+    return {"passages": len(offsets), **about, **facts}
 
 
 def build_dense(

@@ -23,13 +23,13 @@ class HybridIndex(PassageIndex):
 
     def __init__(
         self, index: Path, corpus: Path, model: Path | None, gpus: int = 0,
-        fusion: config.Fusion | None = None,
+        fusion: config.Fusion | None = None, parameters: str = "",
     ) -> None:  # fmt: skip
         """Load both; see `DenseIndex`."""
         super().__init__(index, corpus)
         self._fusion = fusion or config.Fusion()
         self._bm25 = BM25Index(index / "bm25", corpus)
-        self._dense = DenseIndex(index / "dense", corpus, model, gpus)
+        self._dense = DenseIndex(index / "dense", corpus, model, gpus, parameters)
 
     def rank_all(self, queries: Sequence[str], topk: int) -> list[Ranking]:
         """See `PassageIndex.rank_all`."""

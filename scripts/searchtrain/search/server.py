@@ -27,9 +27,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from searchtrain.config import Fusion
+from searchtrain.config import Fusion, Reranker
 from searchtrain.core import cli
+from searchtrain.search.encoder import list_devices
 from searchtrain.search.index import open_index
+from searchtrain.search.self_test import check_own
 from searchtrain.search.store import PassageIndex
 
 logger = logging.getLogger(__name__)
@@ -130,6 +132,11 @@ def main() -> None:
     parser.add_argument(
         "--fusion", type=json.loads, default={}, help="hybrid: depth and weight as JSON"
     )
+    parser.add_argument("--faiss-parameters", default="", help="as nprobe=64")
+    parser.add_argument("--reranker", type=Path, help="the cross-encoder's folder")
+    parser.add_argument(
+        "--reranking", type=json.loads, default={}, help="its depth, max_tokens and gpu as JSON"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001)
     args = parser.parse_args()
@@ -140,7 +147,16 @@ def main() -> None:
         model=args.encoder,
         gpus=args.gpus,
         fusion=Fusion.parse(args.fusion, "retriever.fusion"),
+        parameters=args.faiss_parameters,
     )
+    if args.reranker:
+        from searchtrain.search.reranker import RerankedIndex
+
+        settings = Reranker.parse(args.reranking, "retriever.reranker")
+        # The vectors have the first GPUs.
+        device = list_devices(args.gpus + settings.gpu)[-1] if settings.gpu else "cpu"
+        index = RerankedIndex(index, args.reranker, settings, device)
+    check_own(index)
     logger.info("serving %d passages on http://%s:%d", len(index), args.host, args.port)
     uvicorn.run(
         make_app(index), host=args.host, port=args.port, log_level="warning", access_log=False

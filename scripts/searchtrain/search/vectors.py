@@ -90,6 +90,10 @@ class VectorSearch:
         best = scores.float().topk(count, dim=1, sorted=False)
         return places.gather(1, best.indices).numpy(), best.values.numpy()
 
+    def compare(self, vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The product of each vector with that at its place: 1 if they are the same."""
+        return self.score(vectors, places[:, None])[:, 0]
+
     def score(self, queries: np.ndarray, places: np.ndarray) -> np.ndarray:
         """Products in single precision of each query with the vectors at its places.
 

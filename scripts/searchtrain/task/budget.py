@@ -15,8 +15,8 @@ from searchtrain.config import Config
 from searchtrain.config.command import change_setting
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json, write_json
-from searchtrain.task.plan import STAGES, make_plan, sum_known
-from searchtrain.task.stages import count_rolled_out
+from searchtrain.task.amounts import count_rolled_out
+from searchtrain.task.plan import find_stage, make_plan, sum_known
 
 CLOCK = "task_clock.json"
 """Its name in the folder of the request cache."""
@@ -28,7 +28,7 @@ def check_budget(plan: Mapping[str, Any], config: Config) -> None:
     The message has the value to which `sample.total` or `trajectories.rollouts` alone would have to
     fall. Stages without rates count as nothing.
     """
-    budget, needed = plan["budget_hours"], sum_known(plan)
+    budget, needed = plan["budget_hours"], sum_known(plan["stages"])
     if budget is None or needed <= budget:
         return
     fits = find_fit(config, plan["questions"])
@@ -55,7 +55,7 @@ def find_fit(config: Config, counts: Mapping[str, int]) -> dict[str, int]:
     }
 
     def measure(value: int, knob: str) -> float:
-        return sum_known(make_plan(change_setting(config, knob, value), counts))
+        return sum_known(make_plan(change_setting(config, knob, value), counts)["stages"])
 
     # The values are 1, 2, ...: the largest that fits is how many fit.
     found = {
@@ -97,4 +97,4 @@ def check_rest(stage: str, rest: float, gone: float, budget: float, over_budget:
 
 def sum_rest(plan: Mapping[str, Any], first: str) -> float:
     """Planned hours from a stage on, as far as there are rates."""
-    return sum_known(plan, STAGES[STAGES.index(first) :])
+    return sum_known(plan["stages"][find_stage(plan, first) :])

@@ -33,6 +33,17 @@ def check_task(config: Config) -> None:
             f"mix.file: {config.mix.file}: the task's training data is what its teacher"
             " writes on seed questions; set mix.file: null"
         )
+    if task.enforced and config.predict.agreement > 1:
+        faults.append(
+            f"predict.agreement: {config.predict.agreement}: the task's inference script is fixed,"
+            " one rollout a question; set predict.agreement: 1"
+        )
+    pairs = [name for name, each in config.trials.candidates.items() if each.preference]
+    if task.enforced and pairs and not task.preference_pairs:
+        faults.append(
+            f"trials.candidates.{pairs[0]}.preference: the task says supervised fine-tuning; leave"
+            " it out, or say with task.preference_pairs: true that the rules allow it"
+        )
     if task.student and not is_same_model(base, task.student):
         faults.append(
             f"train.base: {base}: is not the task's student {task.student!r} (task.student,"

@@ -3,7 +3,7 @@
 Invariant: a total that a stage without rates belongs to has no hours either.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from searchtrain.config import Config
 from searchtrain.core.errors import InputError
 from searchtrain.core.text_table import format_table
 from searchtrain.data.json_rows import read_json_values
-from searchtrain.task.stages import count_rolled_out, plan_stages
+from searchtrain.task.amounts import count_rolled_out
+from searchtrain.task.cuts import list_cuts
+from searchtrain.task.stages import plan_stages
 
-STAGES = ("index", "tag", "trajectories", "checkpoint", "predict", "predict_untrained")
-"""What is planned, in the order of the run; a stage is named like its rule."""
+LATER = ("more", "hinted")
+"""Waves of rollouts that only unsolved questions have."""
 
 
 def count_questions(config: Config, results: str | Path) -> dict[str, int]:
@@ -49,7 +51,7 @@ def make_plan(config: Config, counts: Mapping[str, int]) -> dict[str, Any]:
         if stage.gpus > plan.gpus:
             raise InputError(
                 f"plan.gpus: {plan.gpus}: {stage.name} needs {stage.gpus}; raise plan.gpus, or"
-                f" lower {'train.gpu' if stage.name == 'checkpoint' else 'gpus in plan.rates'}"
+                f" lower {'train.gpu' if stage.kind == 'training' else 'gpus in plan.rates'}"
             )
     rows = [{**asdict(stage), "gpu_hours": stage.gpu_hours} for stage in stages]
     return {
@@ -68,7 +70,13 @@ def make_plan(config: Config, counts: Mapping[str, int]) -> dict[str, Any]:
         "without_rates": {stage.name: stage.missing for stage in stages if stage.missing},
         "without_prices": list_unpriced(config),
         "left_out": _list_left_out(config),
+        "cuts": [cut.what for cut in list_cuts(config)] if shrinks(config) else [],
     }
+
+
+def shrinks(config: Config) -> bool:
+    """Whether a run that is late leaves optional parts out."""
+    return config.task.budget_hours is not None and config.task.over_budget == "shrink"
 
 
 def sum_hours(stages: Sequence[Mapping[str, Any]]) -> float | None:
@@ -81,13 +89,15 @@ def sum_hours(stages: Sequence[Mapping[str, Any]]) -> float | None:
     return _combine(sum, hours.values())
 
 
-def sum_known(plan: Mapping[str, Any], names: Collection[str] = STAGES) -> float:
+def sum_known(stages: Sequence[Mapping[str, Any]]) -> float:
     """Hours of those stages that have rates."""
-    stages = plan["stages"]
-    return (
-        sum_hours([each for each in stages if each["name"] in names and each["hours"] is not None])
-        or 0.0
-    )
+    return sum_hours([each for each in stages if each["hours"] is not None]) or 0.0
+
+
+def find_stage(plan: Mapping[str, Any], name: str) -> int | None:
+    """The place of a stage in the order of the run; None if it is not planned."""
+    names = [stage["name"] for stage in plan["stages"]]
+    return names.index(name) if name in names else None
 
 
 def format_plan(plan: Mapping[str, Any]) -> str:
@@ -116,6 +126,7 @@ def format_plan(plan: Mapping[str, Any]) -> str:
         "",
         format_table([*rows, total]),
         "",
+        *_describe_waves(plan),
     ]
     hours, budget = plan["hours"], plan["budget_hours"]
     if budget is not None and hours is None:
@@ -129,12 +140,26 @@ def format_plan(plan: Mapping[str, Any]) -> str:
             " as 0 in every report."
         )
     lines.append(f"Left out: {'; '.join(plan['left_out'])}.")
+    if plan["cuts"]:
+        lines.append(f"If time runs out, this goes first to last: {'; '.join(plan['cuts'])}.")
     return "\n".join(lines)
+
+
+def _describe_waves(plan: Mapping[str, Any]) -> Iterator[str]:
+    """The waves of rollouts, where there is more than one."""
+    parts = next(stage["parts"] for stage in plan["stages"] if stage["name"] == "trajectories")
+    for name, part in parts.items():
+        if part["rollouts"] and len(parts) > 1 and any(parts[x]["rollouts"] for x in LATER):
+            hours = f", {part['hours']:.2f} h" if "hours" in part else ""
+            yield (
+                f"Wave {name}: {part['rollouts']} rollouts{hours}, which leave"
+                f" {part['unsolved']:.0%} of the questions unsolved."
+            )
 
 
 def list_unpriced(config: Config) -> list[str]:
     """The settings of prices that are not set, of what the run asks at endpoints."""
-    judged = config.judge.enabled or config.shortcuts.enabled
+    judged = config.judge.enabled or config.shortcuts.enabled or config.curate.answers.judge
     roles = ["teacher", *["refiner"] * config.refine.enabled, *["judge"] * judged]
     if config.trees.enabled:
         roles += ["planner", "browser", "writer", "solver", "verifier"]
@@ -152,6 +177,7 @@ def _list_left_out(config: Config) -> list[str]:
     stages = ["stages without a model (seeds, sample, curate, sft_dataset, metrics)"]
     for section in ("refine", "judge", "shortcuts", "trees"):
         stages += [f"the models of {section}"] * getattr(config, section).enabled
+    stages += ["the judge of answers in curation"] * config.curate.answers.judge
     stages += ["later SFT rounds"] * (config.rounds.count > 1)
     stages += ["benchmarks"] * bool(config.data.benchmarks)
     return [*stages, "GRPO", "answers that are in the request cache already"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
-from searchtrain.training.records import DATASET, list_messages, list_tools
+from searchtrain.training.records import DATASET, is_last_trained, list_messages, list_tools
 from searchtrain.training.served import Encoded, Options, Served, find_difference
 
 logger = logging.getLogger(__name__)
@@ -39,15 +39,13 @@ class Trainer:
         """`recipe`: as `recipe.render_recipe` makes it; `info`: dataset_info.json; `served`: with
         train.tokens served. Raises InputError for a template that LLaMA-Factory does not know."""
         from llamafactory.data import get_template_and_fix_tokenizer
-        from llamafactory.data.converter import SharegptDatasetConverter
         from llamafactory.data.parser import DatasetAttr
-        from llamafactory.data.processor import SupervisedDatasetProcessor
         from llamafactory.extras.constants import IGNORE_INDEX
         from llamafactory.hparams import DataArguments, ModelArguments
         from llamafactory.model import load_tokenizer
         from transformers import HfArgumentParser
 
-        from searchtrain.training.processor import Processor
+        from searchtrain.training.processor import Converter, Processor
 
         parser = HfArgumentParser([ModelArguments, DataArguments])
         model_args, data_args = parser.parse_dict(dict(recipe), allow_extra_keys=True)
@@ -61,11 +59,9 @@ class Trainer:
             raise InputError(f"train.args.template: {error}") from None
         columns = DatasetAttr("file", DATASET)
         columns.join(read_json(info)[DATASET])
-        self._convert = SharegptDatasetConverter(columns, data_args)
-        kind = SupervisedDatasetProcessor if served is None else Processor
-        self._processor = kind(template, self.tokenizer, None, data_args)
-        if served is not None:
-            self._processor.served = served
+        self._convert = Converter(columns, data_args)
+        self._processor = Processor(template, self.tokenizer, None, data_args)
+        self._processor.served = served
         self._ignored = IGNORE_INDEX
 
     def encode(self, record: Record, where: str) -> Encoded:
@@ -124,6 +120,8 @@ def compare(trainer: Trainer, served: Served, record: Record, where: str) -> Non
         text, spans = served.split(messages, tools)
     except InputError as error:
         raise InputError(f"{where}: {error}; use another {ELSE}") from None
+    if is_last_trained(record):
+        spans = spans[-1:]
     expected, trained = served.mark(text, spans), trainer.encode(record, where)
     begins = [
         place
@@ -170,7 +168,8 @@ def choose_sample(records: Sequence[Record], size: int) -> list[int]:
     kinds: dict[Any, list[int]] = defaultdict(list)
     for place, record in enumerate(records):
         speakers = frozenset(turn["from"] for turn in record["conversations"])
-        kinds[speakers, bool(record["system"]), bool(record.get("tools"))].append(place)
+        told = (bool(record["system"]), bool(record.get("tools")), is_last_trained(record))
+        kinds[speakers, *told].append(place)
     share = -(-size // max(1, len(kinds)))
     chosen = []
     for places in kinds.values():

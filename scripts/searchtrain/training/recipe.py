@@ -10,7 +10,7 @@ from typing import Any
 
 from searchtrain.config import Train
 from searchtrain.core.errors import InputError
-from searchtrain.training.records import DATASET
+from searchtrain.training.records import DATASET, PAIRS
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +35,24 @@ laptop's sizes and to 0.98 at those of eight GPUs; with one step 0.76 and 0.94, 
 at a time 0.94 and 0.99."""
 
 
-def render_recipe(args: Mapping[str, Any], base: Path, dataset: Path) -> dict[str, Any]:
+PREFERENCE = {"stage": "dpo", "dataset": PAIRS}
+"""The same for DPO; LLaMA-Factory's own defaults are beta 0.1 and the sigmoid loss."""
+
+
+def render_recipe(
+    args: Mapping[str, Any], base: Path, dataset: Path, preference: bool = False
+) -> dict[str, Any]:
     """LLaMA-Factory's configuration but for the folder of the run, which it determines.
 
-    Raises InputError when `args` sets what the workflow owns.
+    `preference`: DPO on pairs. Raises InputError when `args` sets what the workflow owns.
     """
     owned = sorted(set(args) & {*OWNED, *PATHS})
     if owned:
         raise InputError(
             f"train.args: {', '.join(owned)}: the workflow sets this itself; take it out"
         )
-    return {"model_name_or_path": str(base), "dataset_dir": str(dataset.parent), **OWNED, **args}
+    told = {**OWNED, **PREFERENCE} if preference else OWNED
+    return {"model_name_or_path": str(base), "dataset_dir": str(dataset.parent), **told, **args}
 
 
 def check_lengths(lengths: Mapping[str, int], dataset: Path, settings: Train) -> None:

@@ -11,7 +11,13 @@ from searchtrain.agent import grammar
 from searchtrain.models.model import Message
 
 DATASET = "sft_dataset"
+PAIRS = "preference_dataset"
+"""Names of the two data sets in their dataset_info.json."""
 CALL = "function_call"
+TRAINED = "trained"
+"""The column of a record that says which of the student's turns have loss: `LAST`, or all. No
+record has it unless one is marked."""
+ALL, LAST = "all", "last"
 SPEAKERS = {"user": "human", grammar.ASSISTANT: "gpt", grammar.OBSERVATION: "observation"}
 ROLES = {speaker: role for role, speaker in SPEAKERS.items()}
 OPENED, CLOSED = "<tool_call>", "</tool_call>"
@@ -50,6 +56,11 @@ def list_tools(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The functions that a record's turns may call, as OpenAI's API has them."""
     tools: list[dict[str, Any]] = json.loads(record.get("tools") or "[]")
     return tools
+
+
+def is_last_trained(record: Mapping[str, Any]) -> bool:
+    """Whether only the last of the student's turns has loss."""
+    return record.get(TRAINED) == LAST
 
 
 def _make_turn(message: Message) -> dict[str, str]:

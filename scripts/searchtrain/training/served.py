@@ -83,12 +83,16 @@ class Served:
         self.tokenizer = tokenizer
         self.options = options
 
-    def encode(self, messages: Sequence[Message], tools: Sequence[Any] = ()) -> Encoded:
+    def encode(
+        self, messages: Sequence[Message], tools: Sequence[Any] = (), last: bool = False
+    ) -> Encoded:
         """The tokens of a conversation that ends with a turn of the student's.
 
-        Raises InputError where the template rewrites what stood in an earlier prompt.
+        `last`: mark that turn alone as its own. Raises InputError where the template rewrites what
+        stood in an earlier prompt.
         """
-        return self.mark(*self.split(messages, tools))
+        text, spans = self.split(messages, tools)
+        return self.mark(text, spans[-1:] if last else spans)
 
     def mark(self, text: str, spans: Sequence[Span]) -> Encoded:
         """The tokens of a text that `split` has made. A token that begins in the student's text is

@@ -5,6 +5,7 @@ teacher's, as the student's format writes it and its server takes it; equal inpu
 Mixed records (`mixing`) come behind them.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,13 +34,18 @@ def make_records(
     a record with no more than a warning), or when `system` is blank (the template would put in a
     prompt of its own).
     """
-    if not system.strip():
-        raise InputError("the student's prompt is blank; write config/prompts/agent.jinja")
+    check_prompt(system)
     tools = write_tools(written.tools)
     return [
-        {**_make_record(key, messages, system, written, student), **tools}
+        {**make_record(key, messages, system, written, student), **tools}
         for key, messages in curated.select("id", "messages").iter_rows()
     ]
+
+
+def check_prompt(system: str) -> None:
+    """Raise InputError for a blank prompt, in whose place the template would put one of its own."""
+    if not system.strip():
+        raise InputError("the student's prompt is blank; write config/prompts/agent.jinja")
 
 
 def check_origins(
@@ -97,18 +103,29 @@ def make_dataset_info(file_name: str, tools: bool = False) -> dict[str, Any]:
 
 
 def make_report(
-    records: Mapping[str, Sequence[Mapping[str, Any]]], mix: Mapping[str, Any] | None
+    records: Mapping[str, Sequence[Mapping[str, Any]]],
+    mix: Mapping[str, Any] | None,
+    answers: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """`sft_report.json`: what the data set is made of, so that nothing is left out in silence.
 
     `records`: origin (`search`, `mixed`) -> its records; `mix`: as from `mixing.mix_records`, None
-    when nothing is mixed in. Words are those of all turns, without the system prompt.
+    when nothing is mixed in; `answers`: as from `count_answers`. Words are those of all
+    turns, without the system prompt.
     """
     return {
         "records": sum(map(len, records.values())),
         "origins": {name: _measure_words(part) for name, part in records.items()},
         "mix": mix,
+        "answers": dict(answers or {}),
     }
+
+
+def count_answers(curated: pl.DataFrame) -> dict[str, int]:
+    """How many answers of `schemas.Curated` stand as the model wrote them, and how many in another
+    form, by how the model's own meant it (`form_change`)."""
+    counts = Counter(change or "as_written" for change in curated["form_change"])
+    return dict(sorted(counts.items()))
 
 
 def _measure_words(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -122,9 +139,13 @@ def _measure_words(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _make_record(
+def make_record(
     key: str, messages: Sequence[Mapping[str, str]], system: str, written: Format, student: Role
 ) -> dict[str, Any]:
+    """The record of one stored conversation that ends with an assistant turn, without `tools`.
+
+    `key`: its rollout's id, for messages; else as `make_records`.
+    """
     body = messages[1:] if messages and messages[0]["role"] == "system" else messages
     for place, message in enumerate(body):
         expected = "user" if place == 0 else TURNS[place % 2]

@@ -17,7 +17,15 @@ import yaml
 
 from searchtrain.config import Train
 from searchtrain.core.errors import Interrupted, SearchTrainError
-from searchtrain.core.files import canonical_json, digest, hash_file, read_jsonl, write_json
+from searchtrain.core.files import (
+    canonical_json,
+    digest,
+    hash_file,
+    link_tree,
+    read_json,
+    read_jsonl,
+    write_json,
+)
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.serving import process
 from searchtrain.serving.gpu_lease import Lease
@@ -29,6 +37,8 @@ logger = logging.getLogger(__name__)
 STATE = "checkpoint-*"
 TEMPLATE = ("tokenizer_config.json", "chat_template.jinja")
 """Where a base's chat template stands."""
+LEFT = "left_out"
+"""In the manifest of a checkpoint that was not trained."""
 GRACE = 10.0
 """Seconds that the trainer gets to end when it is told to."""
 LEFT_OUT = (
@@ -51,14 +61,17 @@ def train(
     settings: Train,
     lease: Lease,
     served: Options | None = None,
+    *,
+    preference: bool = False,
 ) -> Path:
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
     `lease`: the devices of the run; they stay taken until the trainer is gone. `served`: of the
-    student's server, with train.tokens served. Returns the folder with the final model. Raises
+    student's server, with train.tokens served. `preference`: DPO on pairs. Returns
+    the folder with the final model. Raises
     SearchTrainError with the trainer's last words when it fails.
     """
-    recipe = render_recipe(settings.args, base, dataset)
+    recipe = render_recipe(settings.args, base, dataset, preference)
     if settings.processes == 1:
         recipe.pop("ddp_backend", None)  # with it the trainer looks for other processes
     files = [hash_file(dataset), hash_file(info), hash_model(base)]
@@ -101,6 +114,20 @@ def publish(run_dir: Path, out: Path, facts: Mapping[str, Any]) -> None:
     }
     write_json(manifest, partial / "manifest.json")
     partial.replace(out)
+
+
+def leave_out(base: Path, out: Path) -> None:
+    """Write a checkpoint that is the base itself, marked as one that there was no time for."""
+    shutil.rmtree(out, ignore_errors=True)
+    link_tree(base, out)
+    (out / "manifest.json").unlink(missing_ok=True)
+    write_json({"weights": hash_model(out), LEFT: True}, out / "manifest.json")
+
+
+def is_left_out(checkpoint: Path) -> bool:
+    """Whether a candidate was left out for want of time."""
+    manifest = checkpoint / "manifest.json"
+    return manifest.is_file() and bool(read_json(manifest).get(LEFT))
 
 
 def read_loss(log: Path) -> list[dict[str, Any]]:

@@ -20,8 +20,7 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--served", type=json.loads, help="train on the tokens of this server")
     args = parser.parse_args()
-    if args.served:
-        processor.install(Options(**args.served))
+    processor.install(Options(**args.served) if args.served else None)
     run_exp(yaml.safe_load(args.recipe.read_text(encoding="utf-8")))
 
 

@@ -105,7 +105,8 @@ class Run:
     def list_configfiles(self) -> list[str]:
         """The config files of the command line, as it names them if they are below this folder."""
         files = [Path(file) for file in self._workflow.overwrite_configfiles]
-        return [str(f.relative_to(Path.cwd()) if f.is_absolute() else f) for f in files]
+        here = Path.cwd()
+        return [str(f.relative_to(here) if f.is_relative_to(here) else f) for f in files]
 
     def begin(self, *checks: Callable[[list[Any]], None]) -> None:
         """Take the lock, run `checks` on the jobs that will run, keep what these replace.

@@ -32,6 +32,7 @@ NEUTRAL = (
     "search.index",
     "search.retriever",
     "search.retry",
+    "search.self_test",
     "search.server",
     "serving",
 )

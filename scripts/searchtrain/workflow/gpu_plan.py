@@ -12,12 +12,13 @@ from typing import Any
 
 from searchtrain.config import Config
 from searchtrain.config.models import STUDENT
+from searchtrain.config.trials import AVERAGE
 from searchtrain.core.text_table import format_table
 from searchtrain.workflow import servers, students
 from searchtrain.workflow.gpu_memory import Load, count_used, measure_server, measure_training
 from searchtrain.workflow.stages import list_servers, list_stages
 
-IN_ROUNDS = ("trajectories", "shortcuts", "checkpoint")
+IN_ROUNDS = ("trajectories", "shortcuts", "equivalents", "checkpoint")
 """Stages that every SFT round has, in their order; what stands before them in the table of stages
 is done once."""
 SCORED = ("predict", "judge")
@@ -76,7 +77,12 @@ def _list_jobs(config: Config) -> Iterator[tuple[str, str]]:
     for number in range(1, config.rounds.count + 1):
         places = {"checkpoint": students.student_after(config, number).place}
         for name in IN_ROUNDS:
-            if name in names:
+            if name == "checkpoint" and config.trials.candidates:
+                for each in students.list_candidates(config):
+                    if each != AVERAGE:
+                        yield name, f"trials/{each}/"
+                    yield SCORED[0], f"trials/{each}/"
+            elif name in names:
                 yield name, places.get(name, students.place_of(number))
     untrained = ["untrained/"] * students.scores_untrained(config)
     yield from ((SCORED[0], place) for place in (*untrained, ""))

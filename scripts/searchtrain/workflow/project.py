@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from searchtrain.config import Config, check_grpo, read_config
+from searchtrain.config.rounds import plan_rows
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import canonical_json
+from searchtrain.core.files import canonical_json, read_json
 from searchtrain.models.prompts import list_prompt_files
 from searchtrain.task.budget import check_budget, start_clock, sum_rest
 from searchtrain.task.constraints import check_task
 from searchtrain.task.contexts import find_short
-from searchtrain.task.plan import STAGES as PLANNED_STAGES
-from searchtrain.task.plan import count_questions, make_plan
-from searchtrain.task.submissions import FILES as SUBMITTED
+from searchtrain.task.ledger import Ledger
+from searchtrain.task.pilot import apply_pilot
+from searchtrain.task.plan import count_questions, find_stage, make_plan, shrinks
+from searchtrain.task.stages import name_stage
+from searchtrain.task.submitted import FILES as SUBMITTED
 from searchtrain.workflow import servers, students
 from searchtrain.workflow.adapter import (
     Parameter,
@@ -43,6 +46,8 @@ from searchtrain.workflow.stages import (
 )
 
 PROMPTS = "config/prompts"
+ALLOWED = ("trajectories", "checkpoint")
+"""Rules whose scripts keep to an allowance (`task.allowance`)."""
 
 T = TypeVar("T")
 Find = Callable[[Config, str], T]
@@ -57,6 +62,7 @@ class Project:
         self.folder = folder
         self.config = load_config(config)
         self.results = self.config.pathvars.get("results", "results")
+        self.timings = self.config.pathvars.get("benchmarks", "benchmarks")
 
     def stage(self, name: str, **options: str) -> dict[str, Any]:
         """The parameters of a rule: what makes it stale, and what its command line needs.
@@ -77,7 +83,10 @@ class Project:
                 )
             ),
             "options": make_untracked(
-                lambda wildcards, input: list_options(options, wildcards, input)
+                lambda wildcards, input: [
+                    *list_options(options, wildcards, input),
+                    *self._find_allowance(name, wildcards),
+                ]
             ),
             "before": make_untracked(lambda wildcards, input: self._begin(name, wildcards)),
         }
@@ -119,7 +128,22 @@ class Project:
 
     def agent_prompt(self, wildcards: Any) -> str:
         """The prompt of a round's rollouts: the teacher's, or the student's own."""
-        return self.prompt("agent" if wildcards.round else "agent_teacher")
+        later = students.number_of(wildcards.round) > 1
+        return self.prompt("agent" if later else "agent_teacher")
+
+    @property
+    def draw(self) -> Parameter:
+        """The option of a pilot's rollouts, which are about some of the questions."""
+
+        @reported
+        def render(wildcards: Any, input: Any) -> list[str]:
+            if wildcards.round != students.PILOT:
+                return []
+            if self.config.plan.pilot is None:
+                raise InputError("plan.pilot: null: pilot.json needs a number of questions, 200")
+            return ["--draw", str(self.config.plan.pilot)]
+
+        return make_untracked(render)
 
     def agent_included(self, wildcards: Any) -> list[str]:
         """What that prompt includes."""
@@ -132,6 +156,15 @@ class Project:
     def student_included(self, wildcards: Any) -> list[str]:
         """What that prompt includes."""
         return self.included(students.find_prompt(self.config, wildcards.student))
+
+    def reader_prompt(self, wildcards: Any) -> list[str]:
+        """The prompt of the rows that teach reading, of a data set that has some."""
+        return [self.prompt("read")] * bool(plan_rows(self.config, wildcards.round).reader)
+
+    def dataset_included(self, wildcards: Any) -> list[str]:
+        """What the prompts of a data set include."""
+        reader = ["read"] * bool(self.reader_prompt(wildcards))
+        return self.included("agent", *reader)
 
     def read_prompt(self, wildcards: Any) -> list[str]:
         """The prompt of retrieve, then read, of whoever answers so."""
@@ -177,6 +210,11 @@ class Project:
         files = [Path(folder) / name for folder in folders for name in SUBMITTED]
         return [file.as_posix() for file in files if file.exists()]
 
+    def list_measured(self) -> list[str]:
+        """What a pilot measured, once it has."""
+        file = Path(self.results) / "pilot.json"
+        return [file.as_posix()] if file.exists() else []
+
     def list_commands(self, run: Run) -> str:
         """How each submission is built, as far as this run's own command line tells, as JSON."""
         commands = {}
@@ -189,13 +227,20 @@ class Project:
 
     def estimate_index_memory(self) -> int:
         """Megabytes that building the index takes (measured: 3.3 times the corpus, for BM25)."""
-        corpus = Path(self.config.data.corpus)  # the laptop's is not there yet, and small
+        # The laptop's is not there yet, and small.
+        corpus = Path(self.config.data.corpus or "no corpus")
         return int(2000 + 5 * (corpus.stat().st_size / 1e6 if corpus.exists() else 0))
+
+    @cached_property
+    def planned(self) -> Config:
+        """The config with what a pilot measured."""
+        measured = self.list_measured()
+        return apply_pilot(self.config, read_json(measured[0]))[0] if measured else self.config
 
     @cached_property
     def plan(self) -> dict[str, Any]:
         """The plan of the run's hours; made when it is first needed."""
-        return make_plan(self.config, count_questions(self.config, self.results))
+        return make_plan(self.planned, count_questions(self.config, self.results))
 
     def _serve(self, name: str, server: str) -> Callable[[Any], str | list[str]]:
         @reported
@@ -210,7 +255,7 @@ class Project:
         place = find_place(wildcards)
         if name == "predict" and server == "student":
             return students.find_student(self.config, place).name
-        if name == "trajectories" and server == "teacher" and place:
+        if name == "trajectories" and server == "teacher" and students.number_of(place) > 1:
             # A later round's rollouts are those of the student before.
             return students.student_after(self.config, students.number_of(place) - 1).name
         return server
@@ -227,17 +272,36 @@ class Project:
 
     def _begin(self, name: str, wildcards: Any) -> str:
         """What a command begins with: the task's hours checked, the teacher's keys taken away."""
-        place, hours = find_place(wildcards), self.config.task.budget_hours
         before = ""
-        planned = {"untrained/": f"{name}_untrained", "": name}.get(place)
-        if STAGES[name].timed and hours is not None and planned in PLANNED_STAGES:
-            rest = ["--rest", f"{sum_rest(self.plan, planned):.4f}", "--budget", f"{hours:g}"]
-            over = ["--over-budget", self.config.task.over_budget, "--cache", self.config.cache]
-            check = ["python", "scripts/budget.py", "--stage", planned, *rest, *over]
-            before = shlex.join(check) + " && "
+        if planned := self._find_planned(name, wildcards):
+            task = self.config.task
+            rest = sum_rest(self.plan, planned)
+            check = ["--rest", f"{rest:.4f}", "--budget", f"{task.budget_hours:g}"]
+            check += ["--over-budget", task.over_budget, "--cache", self.config.cache]
+            if shrinks(self.config):
+                check += ["--results", self.results, "--timings", self.timings]
+                check += ["--job", name_timing(name, wildcards)]
+            script = ["python", "scripts/budget.py", "--stage", planned]
+            before = shlex.join([*script, *check]) + " && "
         if name in EVALUATION:
             before += servers.hide_secrets(self.config)
         return before
+
+    def _find_planned(self, name: str, wildcards: Any) -> str | None:
+        """The planned stage that a job is, where hours are counted; else none."""
+        if not STAGES[name].timed or self.config.task.budget_hours is None:
+            return None
+        planned = name_stage(name, find_place(wildcards))
+        return None if find_stage(self.plan, planned) is None else planned
+
+    def _find_allowance(self, name: str, wildcards: Any) -> list[str]:
+        """The option of a stage that reads its allowance, where a late run shrinks."""
+        if name not in ALLOWED or not shrinks(self.config):
+            return []
+        if not self._find_planned(name, wildcards):
+            return []
+        ledger = Ledger.of(self.results, self.timings)
+        return ["--allowance", str(ledger.name_allowance(name_timing(name, wildcards)))]
 
     def _check_grpo(self, jobs: list[Any]) -> None:
         """Before anything is trained that GRPO could not go on with."""
@@ -254,16 +318,23 @@ class Project:
     def _check_hours(self, jobs: list[Any]) -> None:
         """Start the task's clock; refuse long stages that the plan has no time for."""
         rules = list_rules(jobs)
-        if self.config.task.budget_hours is None or not rules.intersection(PLANNED_STAGES):
+        timed = {name for name, stage in STAGES.items() if stage.timed} | {"index"}
+        if self.config.task.budget_hours is None or not rules & timed:
             return
         start_clock(self.config.cache)
-        check_budget(self.plan, self.config)
+        check_budget(self.plan, self.planned)
+        if shrinks(self.config):
+            ledger = Ledger.of(self.results, self.timings)
+            ledger.open_run(self.planned, count_questions(self.config, self.results))
 
     def _check_endpoints(self, jobs: list[Any]) -> None:
         """Ask endpoints what the run will ask, before anything is spent on them (`probe`)."""
         endpoints = self.list_endpoints()
         rules = list_rules(jobs)
         buying = {stage for stage, role, _ in list_asked(self.config) if role in endpoints}
+        if "retriever" in endpoints:
+            search = {"retriever", "agent" if self.config.search == "retriever" else "retriever"}
+            buying |= {name for name, stage in STAGES.items() if stage.search in search}
         if not self.config.probe or "doctor" in rules or not rules & buying:
             return
         done = subprocess.run(
@@ -304,6 +375,7 @@ def load_config(values: Mapping[str, Any]) -> Config:
     """
     config = read_config(values)
     check_task(config)
+    students.check_average(config)
     for key, file in list_named_files(config).items():
         # Snakemake would go on with what an earlier run made of a file that is gone.
         if file and not file.startswith("<results>") and not Path(file).exists():
@@ -324,6 +396,8 @@ def list_named_files(config: Config) -> dict[str, str | None]:
         "train.base": config.train.base,
         "mix.file": config.mix.file,
         "retriever.embedder.model": encoder[0] if encoder else None,
+        "retriever.index.faiss": config.retriever.index.faiss,
+        "retriever.reranker.model": config.retriever.reranker.model,
     }
 
 
@@ -335,6 +409,12 @@ def find_place(wildcards: Any) -> str:
 def name_job(stage: str, wildcards: Any) -> str:
     """A stage's job in one word, for the endpoint files of its servers: `predict.rounds1`."""
     return ".".join([stage, *filter(None, (value.replace("/", "") for value in wildcards))])
+
+
+def name_timing(rule: str, wildcards: Any) -> str:
+    """A job's timing, by its path among the timings."""
+    shard = getattr(wildcards, "shard", "")
+    return f"{find_place(wildcards)}{rule}{f'/{shard}' if shard else ''}"
 
 
 def list_options(options: Mapping[str, str], wildcards: Any, input: Any) -> list[str]:

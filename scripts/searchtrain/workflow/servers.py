@@ -76,7 +76,8 @@ def list_served_files(config: Config, name: str) -> list[str]:
             "configuration: web.serve: the laptop's web needs retriever.index.engine: bm25"
         )
     if name in SEARCHED:
-        return ["<shared>/index", "<shared>/corpus.jsonl", *list_encoder(config)]
+        reranker = list_reranker(config) if name == "retriever" else []
+        return ["<shared>/index", "<shared>/corpus.jsonl", *list_encoder(config), *reranker]
     if isinstance(server.section, Student):
         return [each.folder for each in list_students(config).values() if each.name == name]
     return []
@@ -95,6 +96,27 @@ def list_encoder(config: Config) -> list[str]:
     return [model]
 
 
+def list_faiss(config: Config) -> list[str]:
+    """The FAISS index that is taken over, if there is one."""
+    file = config.retriever.index.faiss
+    return [file] if file else []
+
+
+def list_reranker(config: Config) -> list[str]:
+    """The folder of the cross-encoder, if there is one."""
+    model = config.retriever.reranker.model
+    return [model] if model else []
+
+
+def describe_reranker(config: Config) -> dict[str, Any]:
+    """What decides its order, and how FAISS searches: nothing where neither is used."""
+    retriever = config.retriever
+    return {
+        **({"reranker": retriever.reranker.tracked()} if retriever.reranker.model else {}),
+        **({"faiss": retriever.index.faiss_parameters} if retriever.index.faiss else {}),
+    }
+
+
 def identify_server(config: Config, name: str) -> str:
     """What decides a server's answers, as JSON; a change reruns the stage that asks it.
 
@@ -104,7 +126,9 @@ def identify_server(config: Config, name: str) -> str:
     if name == "retriever":
         engine = config.retriever.index.engine
         fusion = {"fusion": config.retriever.fusion.tracked()} if engine == "hybrid" else {}
-        return canonical_json({"code": digest_modules([f"search.{engine}"]), **fusion})
+        reranking = describe_reranker(config)
+        modules = [f"search.{engine}", *["search.reranker"] * ("reranker" in reranking)]
+        return canonical_json({"code": digest_modules(modules), **fusion, **reranking})
     if name == "web":
         rates = section.scripted.tracked()
         return canonical_json({"rates": rates, "code": digest_modules(WEB_CODE)})
@@ -134,12 +158,14 @@ def name_environment(config: Config, name: str) -> str:
 
 def count_gpus(config: Config, name: str) -> int:
     """The GPUs that a server asks for."""
-    return getattr(find_server(config, name).section, "gpu", 0)
+    section = find_server(config, name).section
+    gpus: int = getattr(section, "gpu", 0)
+    return gpus + section.reranker.gpu if name == "retriever" and list_reranker(config) else gpus
 
 
 def count_own_gpus(config: Config, stage: str) -> int:
     """The GPUs that the job of a stage asks for beside those of its servers."""
-    if stage == "index" and not list_encoder(config):
+    if stage == "index" and (not list_encoder(config) or list_faiss(config)):
         return 0
     return int(attrgetter(OWN_GPUS[stage])(config)) if stage in OWN_GPUS else 0
 
@@ -155,15 +181,21 @@ def describe_launch(config: Config, job: str, name: str, files: list[str]) -> st
     spec: dict[str, Any] = {
         "port": section.port,
         "ready_timeout": section.ready_timeout,
-        "gpus": getattr(section, "gpu", 0),
+        "gpus": count_gpus(config, name),
         "env": {**(vllm.env if vllm else {}), **hidden},
     }
     if name in SEARCHED:
         spec |= {"index": files[0], "corpus": files[1]}
     if name == "retriever":
-        args: dict[str, Any] = {"encoder": files[2], "gpus": section.gpu} if files[2:] else {}
+        dense = bool(list_encoder(config))
+        args: dict[str, Any] = {"encoder": files[2], "gpus": section.gpu} if dense else {}
         if section.index.engine == "hybrid":
             args["fusion"] = section.fusion.tracked()
+        if section.index.faiss and section.index.faiss_parameters:
+            args["faiss_parameters"] = section.index.faiss_parameters
+        if list_reranker(config):
+            reranking = {**section.reranker.tracked(), "gpu": section.reranker.gpu}
+            args |= {"reranker": files[-1], "reranking": reranking}
         spec |= {"serve": "retriever", "args": args}
     elif getattr(section, "serve", None) == "scripted":
         ledger = "laptop_web" if name == "web" else "scripted_teacher"

@@ -10,15 +10,16 @@ from operator import attrgetter
 from typing import Any
 
 from searchtrain.config import Config, describe_limits
-from searchtrain.config.rounds import plan_rollouts, plan_training
+from searchtrain.config.rounds import find_candidate, plan_rollouts, plan_rows, plan_training
 from searchtrain.config.writers import find_only
 from searchtrain.core.files import canonical_json
 from searchtrain.models.role import find_section as find_section_of
 from searchtrain.workflow.code import digest_modules
-from searchtrain.workflow.students import number_of, round_of
+from searchtrain.workflow.students import count_drawn, number_of, round_of
 
 PLANNED = (
-    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "predict",
+    "task", "plan", "data", "world", "sample", "trajectories", "curate", "train", "trials", "rows",
+    "preferences", "predict",
     "models", "refine", "judge", "shortcuts", "trees", "rounds", "grpo", "search", "retriever",
 )  # fmt: skip
 """The sections that a plan of hours and GPUs depends on."""
@@ -73,10 +74,17 @@ STAGES = {
     "trajectories": Stage(("agent.loop",), search="agent", timed=True),
     "shards": Stage(("agent.shards",)),
     "shortcuts": Stage(("curation.shortcuts",), ("shortcuts",), {"judge": "shortcuts.sampling"}),
+    "equivalents": Stage(
+        ("curation.equivalents",), ("curate.answers:equivalents",),
+        {"judge": "curate.answers.sampling"},
+    ),
     "curate": Stage(("curation.choice",), ("curate",)),
-    "sft_dataset": Stage(("training.sharegpt", "training.mixing")),
+    "sft_dataset": Stage(("training.sharegpt", "training.mixing", "training.rows")),
+    "preferences": Stage(("training.preferences", "curation.choice"), ("preferences",)),
     "defects": Stage(("demo.defects",), ("models.teacher.scripted",)),
     "checkpoint": Stage(("training.trainer", "training.worker"), timed=True),
+    "average": Stage(("training.averaging",), ("trials:average",)),
+    "choice": Stage(("evaluation.trials",)),
     "grpo": Stage(("rl.trainer",), ("grpo",), search="agent"),
     "predict": Stage(
         ("agent.loop", "agent.retrieve_read"), ("predict",),
@@ -84,10 +92,15 @@ STAGES = {
     ),
     "benchmarks": Stage(("evaluation.benchmarks",)),
     "judge": Stage(("evaluation.judge",), ("judge",), {"judge": "judge.sampling"}),
-    "metrics": Stage(("evaluation.metrics", "evaluation.submission"), ("predict:metrics",)),
+    "metrics": Stage(
+        ("evaluation.metrics", "evaluation.conditions", "evaluation.submission"),
+        ("predict:metrics",),
+    ),
+    "yields": Stage(("evaluation.yields", "evaluation.conditions")),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
     "doctor": Stage(()),
-    "plan": Stage(("task.plan", "task.contexts", "workflow.gpu_plan")),
+    "plan": Stage(("task.proposal", "task.pilot", "task.contexts", "workflow.gpu_plan")),
+    "pilot": Stage(("task.pilot",), ("curate",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
 }  # fmt: skip
@@ -101,10 +114,12 @@ def list_modules(config: Config, name: str) -> tuple[str, ...]:
     if STAGES[name].search == "agent":
         modules += ["search.web"] * (config.search == "web")
         modules += ["agent.refiner"] * config.refine.enabled
-    if name == "trajectories" and config.trajectories.accepted:
+    if name == "trajectories" and plan_rollouts(config, 1).judged:
         modules.append("curation.choice")
     if name == "index":
         modules.append(f"search.{config.retriever.index.engine}")
+    if name == "predict" and config.predict.agreement > 1:
+        modules.append("evaluation.agreement")
     if name == "checkpoint" and config.train.attention == "varlen":
         modules.append("training.attention")
     return tuple(modules)
@@ -136,7 +151,10 @@ def list_stages(config: Config) -> list[str]:
     switched = {
         "index": config.search == "retriever" or config.trees.enabled,
         "shortcuts": config.shortcuts.enabled,
+        "equivalents": config.curate.answers.judge,
         "judge": config.judge.enabled,
+        "average": bool(config.trials.average),
+        "choice": bool(config.trials.candidates),
         **dict.fromkeys(("trees", "written_trees", "verify"), config.trees.enabled),
     }
     return [name for name in STAGES if switched.get(name, True)]
@@ -146,6 +164,9 @@ def list_asked(config: Config) -> list[tuple[str, str, str]]:
     """The stages of a run that ask models, the roles they ask, and the sections of the sampling."""
     asked = [(name, *pair) for name in list_stages(config) for pair in STAGES[name].roles.items()]
     asked += [("refine", "refiner", "refine.sampling")] * config.refine.enabled
+    asked += [("trajectories", "teacher", "trajectories.more.sampling")] * bool(
+        config.trajectories.more.rollouts
+    )
     return [*asked, ("trajectories", "teacher", "trajectories.sampling")]
 
 
@@ -157,8 +178,9 @@ def show_config(config: Config, name: str) -> dict[str, Any]:
     roles = list_roles(config, name)
     roles += [config.models.owner(role) for role in roles]
     # Its format is that of the training data, and what it is served is what it is trained on; GRPO
-    # knows one format only.
-    roles += ["student"] * (name in ("sft_dataset", "checkpoint", "grpo"))
+    # knows one format only. Scores stand beside its sampling.
+    asking = ("sft_dataset", "preferences", "checkpoint", "grpo", "metrics")
+    roles += ["student"] * (name in asking)
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
     }
@@ -182,6 +204,8 @@ def list_settings(config: Config, name: str, place: str = "") -> str:
         values["format"] = config.models.student.format
     if stage.search == "agent":
         values |= describe_search(config)
+    elif stage.search:
+        values |= describe_retriever(config)
     values |= describe_own(config, name, place)
     return canonical_json(values)
 
@@ -192,7 +216,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         plan = plan_rollouts(config, number_of(place))
         return {
             "rollouts": plan.rollouts,
-            "questions": plan.questions,
+            "questions": count_drawn(config, place),
             "seed": plan.seed,
             "max_failed_share": config.trajectories.max_failed_share,
             "limits": plan.limits.tracked(),
@@ -200,11 +224,15 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
             "model": identify(config, plan.role, plan.sampling),
             "format": find_section_of(config, plan.role).format,
             "accepted": plan.accepted,
-            "rules": config.curate.rules.tracked() if plan.accepted else None,
+            "rules": describe_acceptance(config) if plan.judged else None,
+            "more": [plan.more, config.trajectories.more.sampling.tracked()] if plan.more else None,
+            "hints": plan.hints,
             "shards": config.trajectories.shards,
         }
     if name == "checkpoint":
-        settings = plan_training(config, round_of(config, place))
+        settings = plan_training(config, round_of(config, place), place)
+        if (candidate := find_candidate(config, place)) and candidate.preference:
+            return {"train": settings.tracked(), "preference": True}
         # Else what is served is only compared with what is trained on.
         served = {"student": describe_student(config)} if settings.tokens == "served" else {}
         return {"train": settings.tracked(), **served}
@@ -214,7 +242,15 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         # Only what the student's prompt says, and its format; its other limits change no record.
         told = describe_limits(config.predict.limits, config.models.student.format)
         values: dict[str, Any] = {"limits": told, "student": describe_student(config)}
-        return values | ({"mix": config.mix.tracked()} if config.mix.file else {})
+        values |= {"mix": config.mix.tracked()} if config.mix.file else {}
+        rows = plan_rows(config, place)
+        return values | ({"rows": rows.tracked()} if rows.reader or rows.answers else {})
+    if name == "preferences":
+        told = describe_limits(config.predict.limits, config.models.student.format)
+        rules = describe_acceptance(config)
+        return {"limits": told, "student": describe_student(config), "rules": rules}
+    if name == "curate":
+        return {"clean": True} if config.predict.clean else {}
     if name == "index" and config.retriever.index.engine != "bm25":
         return {"embedder": config.retriever.embedder.tracked()}
     if name == "benchmarks":
@@ -227,15 +263,30 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     return {}
 
 
+def describe_acceptance(config: Config) -> dict[str, Any]:
+    """What decides which rollouts are right."""
+    answers = config.curate.answers
+    told = {"equivalent": True, "max_words": answers.max_words} if answers.equivalent else {}
+    return config.curate.rules.tracked() | ({"answers": told} if told else {})
+
+
 def describe_search(config: Config) -> dict[str, Any]:
     """What decides what an agent finds, but for the index, which is a file."""
     values: dict[str, Any] = {}
     if config.search == "web":
         values["web"] = config.web.tracked()
+    else:
+        values |= describe_retriever(config)
     if config.refine.enabled:
         values["refine"] = config.refine.tracked()
         values["refiner"] = identify(config, "refiner", config.refine.sampling)
     return values
+
+
+def describe_retriever(config: Config) -> dict[str, Any]:
+    """What is said of a retriever elsewhere; that of the workflow's own is the server's."""
+    told = config.retriever.endpoint and config.retriever.revision
+    return {"retriever": told} if told else {}
 
 
 def describe_student(config: Config) -> dict[str, Any]:

@@ -5,7 +5,10 @@
 | `untrained` | `untrained/`  | (it is `train.base`)       | nothing: it is only scored          |
 | `round<n>`  | `rounds/<n>/` | base, or the round before  | sft_dataset.json of round n         |
 | `student`   | (none)        | the same                   | sft_dataset.json of the last round  |
+| `trial_<n>` | `trials/<n>/` | base, or another candidate | its sft_dataset.json, or pairs      |
 | `grpo`      | `grpo/`       | `student`                  | its own rollouts on the questions   |
+
+With candidates (`trials`) the student is the one of them that is best on dev.
 
 A place is where a student's results lie below `<results>`, with a slash at its end; that of the
 student whose answers are the product is empty. SFT round n has its data in `rounds/<n>/`, round 1
@@ -16,13 +19,21 @@ a place.
 from dataclasses import dataclass
 
 from searchtrain.config import Config
+from searchtrain.config.rounds import find_candidate, plan_rollouts, plan_training
+from searchtrain.config.trials import AVERAGE
 from searchtrain.core.errors import InputError
 
+PILOT = "pilot/"
+"""The place of a pilot: the first round's data of `plan.pilot` questions."""
+TRIAL = r"trials/[a-z0-9_]+/"
+"""The place of a candidate, as a regular expression."""
+DATA = rf"(?:rounds/[1-9]\d*/|{PILOT}|{TRIAL})?"
+"""The place of a round's data, the pilot's and candidates' among them."""
 ROUND = r"(?:rounds/[1-9]\d*/)?"
-"""The place of a round's data, or of a student that SFT made, as a regular expression."""
+"""The place of a student that SFT made."""
 SCORED = r"(?:rounds/[1-9]\d*/|grpo/)?"
 """The place of a student with scores of its own."""
-STUDENT = r"(?:rounds/[1-9]\d*/|grpo/|untrained/)?"
+STUDENT = rf"(?:rounds/[1-9]\d*/|grpo/|untrained/|{TRIAL})?"
 """The place of any student."""
 
 
@@ -53,7 +64,43 @@ def list_students(config: Config) -> dict[str, Student]:
     for number in range(1, config.rounds.count):
         place = f"rounds/{number}/"
         students.append(Student(f"round{number}", place, f"<results>/{place}checkpoint", splits))
+    for name in list_candidates(config):
+        place = f"trials/{name}/"
+        students.append(Student(f"trial_{name}", place, f"<results>/{place}checkpoint", ("dev",)))
     return {student.place: student for student in students}
+
+
+def list_candidates(config: Config) -> list[str]:
+    """The names of the trials that dev decides between, in their order."""
+    trials = config.trials
+    return [*trials.candidates, *[AVERAGE] * bool(trials.average)]
+
+
+def find_trained(config: Config) -> str:
+    """The places of the students that a training of their own makes, as a regular expression."""
+    return rf"trials/(?!{AVERAGE}/)[a-z0-9_]+/" if config.trials.candidates else ROUND
+
+
+def find_first(config: Config) -> str:
+    """The place of the first candidate."""
+    return f"trials/{next(iter(config.trials.candidates))}/"
+
+
+def check_average(config: Config) -> None:
+    """Raise InputError when the first candidate keeps fewer states than are averaged.
+
+    Here, since scripts get the candidates in another order.
+    """
+    if not (wanted := config.trials.average):
+        return
+    place = find_first(config)
+    args = plan_training(config, 1, place).args
+    strategy, limit = args.get("save_strategy", "steps"), args.get("save_total_limit")
+    if strategy == "no" or (limit is not None and limit < wanted):
+        raise InputError(
+            f"configuration: trials.average: {wanted} states are averaged, and {place[:-1]} keeps"
+            f" fewer (save_strategy {strategy!r}, save_total_limit {limit}); keep as many"
+        )
 
 
 def find_student(config: Config, place: str) -> Student:
@@ -68,7 +115,14 @@ def find_student(config: Config, place: str) -> Student:
 
 def number_of(place: str) -> int:
     """The number of the round whose data lies in `place`."""
-    return int(place.split("/")[1]) if place else 1
+    return int(place.split("/")[1]) if place.startswith("rounds/") else 1
+
+
+def count_drawn(config: Config, place: str) -> int | None:
+    """How many of the questions a round's rollouts are about; None: all."""
+    if place == PILOT:
+        return config.plan.pilot
+    return plan_rollouts(config, number_of(place)).questions
 
 
 def place_of(number: int) -> str:
@@ -83,7 +137,7 @@ def student_after(config: Config, number: int) -> Student:
 
 def round_of(config: Config, place: str) -> int:
     """The round that trains the student of a place."""
-    return number_of(place) if place else config.rounds.count
+    return number_of(place) if place.startswith("rounds/") else config.rounds.count
 
 
 def scores_untrained(config: Config) -> bool:
@@ -96,12 +150,15 @@ def scores_untrained(config: Config) -> bool:
 
 def find_before(config: Config, place: str) -> str | list[str]:
     """The folder of the student whose rollouts a later round learns from; none for the first."""
-    return student_after(config, number_of(place) - 1).folder if place else []
+    number = number_of(place)
+    return [] if number == 1 else student_after(config, number - 1).folder
 
 
 def list_curated(config: Config, place: str) -> list[str]:
     """The kept rollouts that a round learns from, the teacher's first."""
-    number = number_of(place)
+    if place == PILOT:
+        return [f"<results>/{place}curated.parquet"]
+    number = number_of(place)  # a trial's is the first
     rounds = range(1, number + 1) if config.rounds.data == "all" else [number]
     return [f"<results>/{place_of(each)}curated.parquet" for each in rounds]
 
@@ -109,18 +166,30 @@ def list_curated(config: Config, place: str) -> list[str]:
 # The same by the place of a student.
 
 
+def find_data(config: Config, place: str) -> str:
+    """Where the data set of a student lies: a candidate's own, if it has other rows."""
+    candidate = find_candidate(config, place)
+    if candidate and candidate.preference:
+        return "<results>/preferences/preference_"
+    own = place if candidate and candidate.rows else place_of(round_of(config, place))
+    return f"<results>/{own}sft_"
+
+
 def find_dataset(config: Config, place: str) -> str:
     """What a student learns from."""
-    return f"<results>/{place_of(round_of(config, place))}sft_dataset.json"
+    return f"{find_data(config, place)}dataset.json"
 
 
 def find_info(config: Config, place: str) -> str:
     """How LLaMA-Factory reads it."""
-    return f"<results>/{place_of(round_of(config, place))}dataset_info.json"
+    return f"{find_data(config, place).rpartition('/')[0]}/dataset_info.json"
 
 
 def find_base(config: Config, place: str) -> str:
     """The folder of the model that a student starts from."""
+    candidate = find_candidate(config, place)
+    if candidate and candidate.after:
+        return f"<results>/trials/{candidate.after}/checkpoint"
     number = round_of(config, place)
     if number == 1 or config.rounds.base == "first":
         return config.train.base
