@@ -77,7 +77,7 @@ class Job:
     def read_last(self) -> str:
         """What it said last, in one line; of a table its title and last row."""
         lines = self.read_tail() or [""]
-        self.ready = self.ready or self.serves and any(": ready after " in each for each in lines)
+        self.ready |= self.serves and any(": ready after " in each for each in lines)
         titles = [line for line in lines if STAMP.match(line)]
         last = STAMP.sub("", lines[-1])
         if titles and titles[-1].endswith(":") and titles[-1] is not lines[-1]:
