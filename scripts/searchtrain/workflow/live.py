@@ -268,7 +268,10 @@ def _read_job(values: Mapping[str, Any]) -> Job:
 
 
 def _is_for_people(record: LogRecord) -> bool:
-    final = str(record.msg).startswith(("Nothing to be done", "Complete log"))
+    text = str(record.msg)
+    if text.startswith("RuleException:"):  # a command line; what its job said is shown
+        return False
+    final = text.startswith(("Nothing to be done", "Complete log"))
     return final or record.levelno >= WARNING or hasattr(record, SAID)
 
 
