@@ -9,8 +9,9 @@ export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
 .PHONY: run test test-fast lint config setup setup-grpo clean
+# --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
 run: setup
-	snakemake results/test.json --cores all
+	PYTHONPATH=$(CURDIR)/scripts snakemake results/test.json --cores all --logger searchtrain
 
 test: setup setup-grpo lint
 	$(PYTEST)

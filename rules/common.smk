@@ -41,7 +41,7 @@ onerror:
 
 
 onsuccess:
-    RUN.end()
+    PROJECT.end(RUN)
 
 
 wildcard_constraints:

@@ -9,6 +9,7 @@ from searchtrain.models.role import make_role
 from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.serving.model_folder import check_model_folder
 from searchtrain.training import parity, trainer
+from searchtrain.training.progress import show_progress
 from searchtrain.training.recipe import check_lengths, keep_order, render_recipe
 from searchtrain.training.served import read_options
 
@@ -42,13 +43,14 @@ def main() -> None:
         lengths = parity.check_tokens(args.dataset, args.info, recipe, options, served)
         check_lengths(lengths, args.dataset, settings)
         settings = keep_order(settings, lengths)
-    with lease_gpus(settings.gpu, "train") as leased:
+    work = args.work / ".partial/train"
+    with lease_gpus(settings.gpu, "train") as leased, show_progress(work):
         # The trainer's watchdog holds the devices, too: they are free when the trainer is gone.
         run_dir = trainer.train(
             args.dataset,
             args.info,
             args.base,
-            args.work / ".partial/train",
+            work,
             settings,
             leased,
             served,

@@ -45,6 +45,8 @@ class Parser(argparse.ArgumentParser):
             args.log.write_bytes(b"")
             # Appends: what the script starts may write to the same file.
             handlers.append(logging.FileHandler(args.log, mode="a", encoding="utf-8"))
+        for handler in handlers:
+            handler.setLevel(logging.INFO)  # some libraries set a lower one of their own
         for level, name in MARKS.items():
             logging.addLevelName(level, name)
         logging.basicConfig(

@@ -8,18 +8,21 @@ import fcntl
 import shutil
 from collections.abc import Callable, Iterable
 from functools import wraps
+from logging import Handler
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
 
 import snakemake
 from snakemake.exceptions import WorkflowError
-from snakemake.logging import logger
+from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter, logger
 
 from searchtrain.core.errors import SearchTrainError
 from searchtrain.core.files import link_tree
 
 TESTED = ("9.27.1",)
 """Versions of Snakemake whose insides are known to be as this module takes them."""
+SAID = "said"
+"""Mark of a log record that is meant for people, whatever its level."""
 LOCK = Path(".snakemake/searchtrain.lock")
 EARLIER = Path(".snakemake/earlier")
 
@@ -64,6 +67,19 @@ def reported(work: Callable[P, T]) -> Callable[P, T]:
             raise WorkflowError(str(error)) from None
 
     return run
+
+
+def make_default_handler(settings: Any) -> Handler:
+    """Snakemake's own view of a run, as it is without a logger plugin."""
+    handler: Handler = ColorizingTextHandler(nocolor=settings.nocolor)
+    handler.setFormatter(DefaultFormatter(settings.quiet, settings.show_failed_logs))
+    handler.addFilter(
+        DefaultFilter(
+            settings.quiet, settings.debug_dag, settings.verbose, settings.dryrun,
+            settings.printshellcmds,
+        )
+    )  # fmt: skip
+    return handler
 
 
 class Run:
@@ -124,6 +140,10 @@ class Run:
     def warn(self, text: str) -> None:
         """Show a warning."""
         logger.warning(text)
+
+    def say(self, text: str) -> None:
+        """Show what is meant for people."""
+        logger.info(text, extra={SAID: True})
 
     def count_gpus(self) -> int | None:
         """The GPUs that all jobs of this run may use together; None: as many as there are."""

@@ -35,6 +35,7 @@ NEUTRAL = (
     "search.self_test",
     "search.server",
     "serving",
+    "training.progress",
 )
 """Rooms and modules that decide how fast, how dear, with which messages or against which faults
 something is done, and not what comes out. A setting counts by its value, a table by its content."""

@@ -44,6 +44,7 @@ from searchtrain.workflow.stages import (
     list_settings,
     show_config,
 )
+from searchtrain.workflow.summary import describe_results
 
 PROMPTS = "config/prompts"
 ALLOWED = ("trajectories", "checkpoint")
@@ -192,6 +193,12 @@ class Project:
         )
         for doubt in self.list_doubts():
             run.warn(f"warning: {doubt}")
+
+    def end(self, run: Run) -> None:
+        """After a run that succeeded: what it made."""
+        run.end()
+        if said := describe_results(Path(self.results)):
+            run.say(said)
 
     def list_doubts(self) -> list[str]:
         """What may end a run hours after it began; plan.md says it as well."""
