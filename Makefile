@@ -1,4 +1,4 @@
-# `make` builds results/test.json on the laptop world; `make test` runs the tests, `make test-fast` those
+# `make` builds results/test.json and what tells of it on the laptop world; `make test` runs the tests, `make test-fast` those
 # that build nothing from end to end. Each sets up first what it needs.
 PYTHON ?= python3.11
 VENV := .venv
@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: run test test-fast lint config setup setup-grpo clean
 # --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
 run: setup
-	PYTHONPATH=$(CURDIR)/scripts snakemake results/test.json --cores all --logger searchtrain
+	PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
 
 test: setup setup-grpo lint
 	$(PYTEST)

@@ -5,7 +5,6 @@ and whose observations hold a golden answer; equal requests are sent once.
 """
 
 import logging
-from collections import Counter
 from typing import Any
 
 import polars as pl
@@ -18,7 +17,12 @@ from searchtrain.data.schemas import Equivalents, empty_table, validate_table
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
 from searchtrain.models.model import Model
-from searchtrain.models.verdicts import VERDICT_SCHEMA, read_verdict, render_request
+from searchtrain.models.verdicts import (
+    VERDICT_SCHEMA,
+    describe_judge,
+    read_verdict,
+    render_request,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,18 +74,7 @@ def make_report(equivalents: pl.DataFrame, rollouts: int, client: Model) -> dict
         "invalid": verdicts.null_count(),
     }
     logger.info("equivalents:\n%s", format_table([counts]))
-    errors = Counter(kind for kind in equivalents["error"] if kind)
-    return {
-        "model": client.role.model,
-        "revision": client.role.revision,
-        **counts,
-        "errors": dict(sorted(errors.items())),
-        "cost": {
-            **client.usage,
-            "dollars": round(client.cost(), 6),
-            "all_dollars": round(client.cost(cached=True), 6),
-        },
-    }
+    return {**counts, **describe_judge(client, equivalents["error"])}
 
 
 def _is_open(rollout: Rollout) -> bool:

@@ -5,7 +5,6 @@ are rules of `curation.rules`. Invariant: every right rollout of a tree question
 """
 
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
 from searchtrain.models.model import Model
 from searchtrain.models.reply import make_object_schema
+from searchtrain.models.verdicts import describe_judge
 
 logger = logging.getLogger(__name__)
 
@@ -88,18 +88,7 @@ def make_report(shortcuts: pl.DataFrame, rollouts: int, client: Model) -> dict[s
         "invalid": genuine.null_count(),
     }
     logger.info("shortcuts:\n%s", format_table([counts]))
-    errors = Counter(kind for kind in shortcuts["error"] if kind)
-    return {
-        "model": client.role.model,
-        "revision": client.role.revision,
-        **counts,
-        "errors": dict(sorted(errors.items())),
-        "cost": {
-            **client.usage,
-            "dollars": round(client.cost(), 6),
-            "all_dollars": round(client.cost(cached=True), 6),
-        },
-    }
+    return {**counts, **describe_judge(client, shortcuts["error"])}
 
 
 def _read_verdict(value: Mapping[str, Any]) -> tuple[bool, str, str]:

@@ -4,11 +4,13 @@ The model sees question, golden answers and the answer as one JSON object, so no
 the task. Invariant: whoever judges answers asks in these words (`judge.jinja`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from searchtrain.models.model import Model
 from searchtrain.models.reply import make_object_schema
 
 VERDICT_SCHEMA = make_object_schema(reason={"type": "string"}, correct={"type": "boolean"})
@@ -26,3 +28,18 @@ def render_request(question: str, golds: Sequence[str], answer: str) -> str:
 def read_verdict(value: Mapping[str, Any]) -> tuple[bool, str, str]:
     """The verdict, its reason, and no error."""
     return value["correct"], " ".join(value["reason"].split()), ""
+
+
+def describe_judge(client: Model, errors: Iterable[str]) -> dict[str, Any]:
+    """Who judged, the kinds of its failures (`errors`, empty where there was a verdict) and the
+    cost: requests, tokens and `dollars` paid now, `all_dollars` as if nothing had been cached."""
+    return {
+        "model": client.role.model,
+        "revision": client.role.revision,
+        "errors": dict(sorted(Counter(filter(None, errors)).items())),
+        "cost": {
+            **client.usage,
+            "dollars": round(client.cost(), 6),
+            "all_dollars": round(client.cost(cached=True), 6),
+        },
+    }
