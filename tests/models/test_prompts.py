@@ -45,7 +45,7 @@ def test_a_teacher_reasons_at_length_where_the_config_says_so(format_name):
     """SimpleDeepSearcher's way; the laptop's students are too small to learn from more."""
     told = describe_limits(Limits(max_queries=1), format_name)
     short, long = (
-        render_prompt(ROOT / "config/prompts/agent_teacher.jinja", thought=thought, **told)
+        render_prompt(ROOT / "config/prompts/agent_teacher.jinja", thought=thought, hint="", **told)
         for thought in ("short", "long")
     )
     assert "one to three short sentences" in short and "short sentences" not in long

@@ -22,7 +22,7 @@ TRIALS = {
 
 
 def lay(path, trials, **more):
-    path.write_text(yaml.safe_dump({"trials": trials, **more}))
+    path.write_text(yaml.safe_dump({"trials": trials, **more}, sort_keys=False))
     return str(path)
 
 
