@@ -23,7 +23,7 @@ def main() -> None:
     best = args.checkpoints[args.names.index(report["best"])]
     partial = args.out.with_name(f".{args.out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    files.link_tree(best, partial)
+    files.link_model(best, partial)
     manifest = files.read_json(best / "manifest.json")
     files.write_json({**manifest, "trials": report}, partial / "manifest.json")
     shutil.rmtree(args.out, ignore_errors=True)

@@ -103,6 +103,15 @@ def link_tree(source: Path, target: Path) -> None:
         _link_file(source, target)
 
 
+def link_model(source: Path, target: Path) -> None:
+    """Hard-link the folder of a model without Snakemake's time stamp.
+
+    Snakemake touches that file in the new folder, and as a link it would make the old one newer.
+    """
+    link_tree(source, target)
+    (target / ".snakemake_timestamp").unlink(missing_ok=True)
+
+
 def hash_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with Path(path).open("rb") as stream:

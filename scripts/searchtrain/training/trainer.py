@@ -21,7 +21,7 @@ from searchtrain.core.files import (
     canonical_json,
     digest,
     hash_file,
-    link_tree,
+    link_model,
     read_json,
     read_jsonl,
     write_json,
@@ -119,7 +119,7 @@ def publish(run_dir: Path, out: Path, facts: Mapping[str, Any]) -> None:
 def leave_out(base: Path, out: Path) -> None:
     """Write a checkpoint that is the base itself, marked as one that there was no time for."""
     shutil.rmtree(out, ignore_errors=True)
-    link_tree(base, out)
+    link_model(base, out)
     (out / "manifest.json").unlink(missing_ok=True)
     write_json({"weights": hash_model(out), LEFT: True}, out / "manifest.json")
 
