@@ -1,5 +1,5 @@
-# `make` builds results/test.json and what tells of it on the laptop world; `make test` runs the tests, `make test-fast` those
-# that build nothing from end to end. Each sets up first what it needs.
+# `make` builds results/test.json, and what tells of it, on the laptop world; `make test` runs the tests,
+# `make test-fast` those that build nothing from end to end. Each sets up first what it needs.
 PYTHON ?= python3.11
 VENV := .venv
 TRL := .venv-trl

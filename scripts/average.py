@@ -1,7 +1,5 @@
 """Average the last saved states of the first candidate's training (rule average)."""
 
-import shutil
-
 from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data.lineage import hash_model
@@ -15,14 +13,11 @@ def main() -> None:
     trained = files.read_json(args.model / "manifest.json")
     run = args.work / ".partial/train" / trained["run"]
     states = averaging.list_states(run, args.config.trials.average)
-    partial = args.out.with_name(f".{args.out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    averaging.average_states(states, args.model, partial)
-    averaged = [state.name for state in states]
-    manifest = {**trained, "weights": hash_model(partial), "averaged": averaged}
-    files.write_json(manifest, partial / "manifest.json")
-    shutil.rmtree(args.out, ignore_errors=True)
-    partial.replace(args.out)
+    with files.replace_folder(args.out) as partial:
+        averaging.average_states(states, args.model, partial)
+        averaged = [state.name for state in states]
+        manifest = {**trained, "weights": hash_model(partial), "averaged": averaged}
+        files.write_json(manifest, partial / "manifest.json")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,13 @@
 """Fine-tune the student with LLaMA-Factory (rule checkpoint)."""
 
 from searchtrain.config.command import Parser
-from searchtrain.config.rounds import find_candidate, limit_epochs, plan_training, read_round
+from searchtrain.config.rounds import (
+    find_candidate,
+    limit_epochs,
+    name_candidate,
+    plan_training,
+    read_round,
+)
 from searchtrain.core import cli
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data.lineage import hash_model
@@ -26,7 +32,7 @@ def main() -> None:
     args = parser.parse()
     settings = plan_training(args.config, args.round, args.place)
     allowed = read_json(args.allowance) if args.allowance else {"left_out": []}
-    if args.place.removeprefix("trials/").strip("/") in allowed["left_out"]:
+    if name_candidate(args.place) in allowed["left_out"]:
         trainer.leave_out(args.base, args.out)
         return
     settings = limit_epochs(settings, allowed.get("most_epochs"))

@@ -1,12 +1,11 @@
 """Take the candidate that is best on dev as the student (rule choice)."""
 
-import shutil
-
 from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
 from searchtrain.data.question_file import load_questions
 from searchtrain.evaluation.trials import choose_candidate, format_trials
+from searchtrain.serving.model_folder import link_model_folder
 
 
 def main() -> None:
@@ -21,13 +20,10 @@ def main() -> None:
     text = format_trials(report)
     cli.logger.info("trials:\n%s", text)
     best = args.checkpoints[args.names.index(report["best"])]
-    partial = args.out.with_name(f".{args.out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    files.link_model(best, partial)
-    manifest = files.read_json(best / "manifest.json")
-    files.write_json({**manifest, "trials": report}, partial / "manifest.json")
-    shutil.rmtree(args.out, ignore_errors=True)
-    partial.replace(args.out)
+    with files.replace_folder(args.out) as partial:
+        link_model_folder(best, partial)
+        manifest = files.read_json(best / "manifest.json")
+        files.write_json({**manifest, "trials": report}, partial / "manifest.json")
     files.write_json(report, args.report)
     files.write_text(f"# Trials\n\n```\n{text}\n```\n", args.text)
 

@@ -51,7 +51,7 @@ def main() -> None:
     policy = loop.Policy(model, harness)
     search = setup.open_search(config, args.servers, writer)
     attempts = loop.make_attempts(questions, plan.rollouts, plan.seed)
-    accept = choice.make_acceptance(config.curate)
+    accept = waves.remember(choice.make_acceptance(config.curate))
     enough = None
     if plan.judged:
         further = []

@@ -28,6 +28,18 @@ Accept = Callable[[Mapping[str, Any]], bool]
 """Whether a row of `schemas.Trajectories` is good enough to learn from."""
 
 
+def remember(accept: Accept) -> Accept:
+    """The same test, made once of each rollout (by its id), as every rule judges all of it."""
+    verdicts: dict[str, bool] = {}
+
+    def recall(row: Mapping[str, Any]) -> bool:
+        if row["id"] not in verdicts:
+            verdicts[row["id"]] = accept(row)
+        return verdicts[row["id"]]
+
+    return recall
+
+
 @dataclass(frozen=True, slots=True)
 class Wave:
     """A later wave: rollouts of a question that is still unsolved."""

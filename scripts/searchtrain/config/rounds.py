@@ -65,10 +65,15 @@ UNPACKED = {"neat_packing": False, "packing": False}
 """What preference training can not do."""
 
 
+def name_candidate(place: str) -> str:
+    """The name of the candidate whose place below the results it is (`trials/<name>/`); empty: it
+    is none's."""
+    return place.removeprefix("trials/").removesuffix("/") if place.startswith("trials/") else ""
+
+
 def find_candidate(config: Config, place: str) -> Candidate | None:
-    """The candidate of a place below the results (`trials/<name>/`); None: it is none's."""
-    name = place.removeprefix("trials/").removesuffix("/")
-    return config.trials.candidates.get(name) if place.startswith("trials/") else None
+    """The candidate of a place; None: it is none's."""
+    return config.trials.candidates.get(name_candidate(place))
 
 
 def plan_rows(config: Config, place: str) -> Rows:
@@ -84,14 +89,17 @@ def plan_training(config: Config, number: int, place: str = "") -> Train:
 
     Records that stand in an order are read in it.
     """
-    args = dict(config.train.args) | (config.rounds.args if number > 1 else {})
+    values, name = config.train.model_dump(), "rounds" * (number > 1)
+    args = values["args"] | (config.rounds.args if number > 1 else {})
     if candidate := find_candidate(config, place):
-        args |= (UNPACKED if candidate.preference else {}) | candidate.args
-        attention = {"attention": None} if candidate.preference else {}
-        return Train.parse({**config.train.model_dump(), **attention, "args": args}, place)
+        name = place
+        if candidate.preference:
+            values["attention"] = None
+            args |= UNPACKED
+        args |= candidate.args
     if config.curate.order == "hardest":
         args["disable_shuffling"] = True
-    return Train.parse({**config.train.model_dump(), "args": args}, "rounds" * (number > 1))
+    return Train.parse({**values, "args": args}, name)
 
 
 def limit_epochs(settings: Train, most: int | None) -> Train:

@@ -25,6 +25,17 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Yield where the new folder is to be made; it takes the place of `path` once the block
+    succeeds."""
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    yield partial
+    shutil.rmtree(path, ignore_errors=True)
+    partial.replace(path)
+
+
 def read_text(path: str | Path, holds: str, encoding: str = "utf-8") -> str:
     """Read a text file that must hold something; `holds` says what, for the message.
 
@@ -101,15 +112,6 @@ def link_tree(source: Path, target: Path) -> None:
         shutil.copytree(source, target, copy_function=_link_file)
     else:
         _link_file(source, target)
-
-
-def link_model(source: Path, target: Path) -> None:
-    """Hard-link the folder of a model without Snakemake's time stamp.
-
-    Snakemake touches that file in the new folder, and as a link it would make the old one newer.
-    """
-    link_tree(source, target)
-    (target / ".snakemake_timestamp").unlink(missing_ok=True)
 
 
 def hash_file(path: str | Path) -> str:

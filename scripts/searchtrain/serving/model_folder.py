@@ -1,4 +1,4 @@
-"""What every folder of a model must have, checked before it is loaded.
+"""What every folder of a model must have, checked before it is loaded; and how one is linked.
 
 Standard library only: servers are started in the environment of what they serve.
 """
@@ -6,6 +6,7 @@ Standard library only: servers are started in the environment of what they serve
 from pathlib import Path
 
 from searchtrain.core.errors import InputError
+from searchtrain.core.files import link_tree
 
 FILES = {
     "configuration": ("config.json",),
@@ -25,3 +26,12 @@ def check_model_folder(folder: Path, user: str) -> None:
                 f"{user}: {folder}: no {what} in this folder ({' or '.join(names)}); copy it there"
                 " from where the model comes from"
             )
+
+
+def link_model_folder(source: Path, target: Path) -> None:
+    """Hard-link a model's folder, but for Snakemake's time stamp.
+
+    Snakemake touches that file in the new folder, and as a link it would make the old one newer.
+    """
+    link_tree(source, target)
+    (target / ".snakemake_timestamp").unlink(missing_ok=True)

@@ -21,14 +21,15 @@ from searchtrain.core.files import (
     canonical_json,
     digest,
     hash_file,
-    link_model,
     read_json,
     read_jsonl,
+    replace_folder,
     write_json,
 )
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.serving import process
 from searchtrain.serving.gpu_lease import Lease
+from searchtrain.serving.model_folder import link_model_folder
 from searchtrain.training.recipe import render_recipe
 from searchtrain.training.served import Options
 
@@ -101,27 +102,22 @@ def publish(run_dir: Path, out: Path, facts: Mapping[str, Any]) -> None:
 
     `facts` go into the manifest beside weights hash, package versions and loss curve.
     """
-    if out.exists():
-        shutil.rmtree(out)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(run_dir, partial, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    manifest = {
-        "weights": hash_model(partial),
-        "packages": list_versions(),
-        **facts,
-        "loss": read_loss(run_dir / "trainer_log.jsonl"),
-    }
-    write_json(manifest, partial / "manifest.json")
-    partial.replace(out)
+    with replace_folder(out) as partial:
+        shutil.copytree(run_dir, partial, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        manifest = {
+            "weights": hash_model(partial),
+            "packages": list_versions(),
+            **facts,
+            "loss": read_loss(run_dir / "trainer_log.jsonl"),
+        }
+        write_json(manifest, partial / "manifest.json")
 
 
 def leave_out(base: Path, out: Path) -> None:
     """Write a checkpoint that is the base itself, marked as one that there was no time for."""
-    shutil.rmtree(out, ignore_errors=True)
-    link_model(base, out)
-    (out / "manifest.json").unlink(missing_ok=True)
-    write_json({"weights": hash_model(out), LEFT: True}, out / "manifest.json")
+    with replace_folder(out) as partial:
+        link_model_folder(base, partial)
+        write_json({"weights": hash_model(partial), LEFT: True}, partial / "manifest.json")
 
 
 def is_left_out(checkpoint: Path) -> bool:
