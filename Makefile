@@ -1,19 +1,22 @@
-# `make` builds results/test.json, and what tells of it, on the laptop world; `make test` runs the tests,
-# `make test-fast` those that build nothing from end to end. Each sets up first what it needs.
+# `make` builds results/test.json, and what tells of it, on the laptop world; `make view` opens its
+# rollouts in a browser; `make test` runs the tests, `make test-fast` those that build nothing from end to
+# end. Each sets up first what it needs.
 PYTHON ?= python3.11
 VENV := .venv
 TRL := .venv-trl
+VIEW := .venv-view
+RESULTS := results
 BIN := $(CURDIR)/$(VENV)/bin
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test test-fast lint config setup setup-grpo clean
+.PHONY: run test test-fast lint config setup setup-grpo setup-view view view-bundle clean
 # --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
 run: setup
 	PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
 
-test: setup setup-grpo lint
+test: setup setup-grpo setup-view lint
 	$(PYTEST)
 	$(TRL)/bin/python -m pytest tests/rl/test_trainer.py
 
@@ -28,18 +31,29 @@ lint: setup
 	PYTHONPATH=scripts lint-imports
 	mypy
 
+# Only what shows rollouts is built, from the tables that there are: no run begins. RESULTS: another folder;
+# CONFIG: the files on top of config.yaml that it was made with.
+view view-bundle: setup setup-view
+	snakemake --quiet all --cores all --allowed-rules transcripts \
+		$(if $(filter-out results,$(RESULTS)),--config 'pathvars={results: $(RESULTS)}') \
+		$(if $(CONFIG),--configfile $(CONFIG)) -- $(RESULTS)/transcripts
+	$(if $(filter view,$@),exec $(VIEW)/bin/python scripts/view.py $(RESULTS)/transcripts, \
+		$(VIEW)/bin/inspect view bundle --overwrite --log-dir $(RESULTS)/transcripts --output-dir $(RESULTS)/site)
+
 # config/config.yaml and the editor's schema are written from the models of the settings.
 config: setup
 	python scripts/config.py
 
-# GRPO has an environment of its own (TRL wants a newer datasets than LLaMA-Factory allows), for which
-# only whoever asks for GRPO, or tests it, waits.
+# GRPO has an environment of its own (TRL wants a newer datasets than LLaMA-Factory allows), and so has the
+# browser of rollouts (Inspect wants a newer wrapt): only whoever asks for them, or tests them, waits.
 setup: $(VENV)/.ready
 setup-grpo: $(TRL)/.ready
+setup-view: $(VIEW)/.ready
 
 $(VENV)/.ready: requirements.txt
 $(TRL)/.ready: requirements-trl.txt
-$(VENV)/.ready $(TRL)/.ready: envs/setup.py
+$(VIEW)/.ready: requirements-view.txt
+$(VENV)/.ready $(TRL)/.ready $(VIEW)/.ready: envs/setup.py
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON): not found; install Python 3.11, or make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) envs/setup.py $(@D) $(filter requirements%,$^)
 

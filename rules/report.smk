@@ -1,9 +1,9 @@
-"""What a run will take, what it took, and how the submissions compare.
+"""What a run will take, what it took, its rollouts to look at, and how the submissions compare.
 
 Inputs: the config, data.train, data.dev, data.test, pilot.json where it is there; test.json; the
-folders of task.submissions.
+folders of task.submissions; the tables of rollouts.
 Outputs: doctor.md; plan.json, plan.md, proposal.yaml; hours.json, hours.md; submissions.json,
-submissions.md.
+submissions.md; transcripts/.
 """
 
 
@@ -100,5 +100,30 @@ rule submissions:
         " --commands {params.commands:q}"
         " --out {output.submissions:q}"
         " --text {output.text:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
+rule transcripts:
+    input:
+        tables=PROJECT.list_rollouts(),
+        types=PROJECT.list_existing(DATA.types),
+        answers=PROJECT.list_existing(DATA.test_answers),
+    output:
+        directory("<results>/transcripts"),
+    log:
+        "<logs>/transcripts.log",
+    benchmark:
+        "<benchmarks>/transcripts.tsv"
+    conda:
+        "../envs/view.yaml"
+    params:
+        **stage("transcripts", types="types", answers="answers"),
+        python=PROJECT.untracked(CONFIG.view.python),
+    shell:
+        "exec {params.python:q} scripts/transcripts.py"
+        " --tables {input.tables:q}"
+        " {params.options:q}"
+        " --out {output:q}"
         " --config {params.config:q}"
         " --log {log:q}"
