@@ -7,14 +7,15 @@ TRL := .venv-trl
 VIEW := .venv-view
 RESULTS := results
 BIN := $(CURDIR)/$(VENV)/bin
+# --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
+SNAKEMAKE := PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test test-fast lint config setup setup-grpo setup-view view view-bundle clean
-# --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
+.PHONY: run test test-fast lint config setup setup-grpo setup-view transcripts view view-bundle clean
 run: setup
-	PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
+	$(SNAKEMAKE)
 
 test: setup setup-grpo setup-view lint
 	$(PYTEST)
@@ -31,14 +32,19 @@ lint: setup
 	PYTHONPATH=scripts lint-imports
 	mypy
 
-# Only what shows rollouts is built, from the tables that there are: no run begins. RESULTS: another folder;
-# CONFIG: the files on top of config.yaml that it was made with.
-view view-bundle: setup setup-view
-	snakemake --quiet all --cores all --allowed-rules transcripts \
+# Built from the tables that there are: no run begins. RESULTS: another folder; CONFIG: the files on top of
+# config.yaml that it was made with.
+transcripts: setup setup-view
+	$(SNAKEMAKE) --allowed-rules transcripts \
 		$(if $(filter-out results,$(RESULTS)),--config 'pathvars={results: $(RESULTS)}') \
 		$(if $(CONFIG),--configfile $(CONFIG)) -- $(RESULTS)/transcripts
-	$(if $(filter view,$@),exec $(VIEW)/bin/python scripts/view.py $(RESULTS)/transcripts, \
-		$(VIEW)/bin/inspect view bundle --overwrite --log-dir $(RESULTS)/transcripts --output-dir $(RESULTS)/site)
+
+view: transcripts
+	exec $(VIEW)/bin/python scripts/view.py $(RESULTS)/transcripts
+
+# For a web server.
+view-bundle: transcripts
+	$(VIEW)/bin/inspect view bundle --overwrite --log-dir $(RESULTS)/transcripts --output-dir $(RESULTS)/site
 
 # config/config.yaml and the editor's schema are written from the models of the settings.
 config: setup
