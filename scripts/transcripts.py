@@ -55,6 +55,8 @@ def main() -> None:
         if PREDICTIONS in names:
             # Those of the untrained model stand among the product's.
             scores = read({**found[root], **names}, SCORES, schemas.Scores)
+            if scores is None:
+                scores = schemas.empty_table(schemas.Scores)
             student = folder.relative_to(root).as_posix().removeprefix(".")
             rows = schemas.read_table(names[PREDICTIONS], schemas.Predictions)
             shown += parts.find_student_parts(rows, scores, golden, types, student)

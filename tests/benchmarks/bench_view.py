@@ -27,6 +27,7 @@ from searchtrain.serving.port import find_free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = str(ROOT / ".venv-view/bin/python")
+BLANK = "about:blank"
 ROW = "[role=row]"
 LIMIT_MS = 120_000
 
@@ -37,12 +38,12 @@ def main(results: Path, rows: int) -> None:
         tables = replicate(results, folder, rows)
         convert(tables, folder / "transcripts")
         with serve(folder / "transcripts") as (viewer, search), open_browser() as browser:
-            with open_page(browser, viewer) as looks:
+            with open_page(browser, BLANK) as looks:
                 look(looks.page, viewer)
                 print("console errors:", looks.faults, "outside:", looks.outside)
-            with open_page(browser, search) as looks:
+            with open_page(browser, BLANK) as looks:
                 with timed("search"):
-                    looks.page.goto(f"{search}?words=Japan+Peru")
+                    looks.page.goto(f"{search}?words=Tokyo")
                     looks.page.locator("td a").first.wait_for()
                 with timed("open the first hit"):
                     looks.page.locator("td a").first.click()
@@ -100,7 +101,7 @@ def look(page, viewer: str) -> None:
         page.get_by_text(re.compile(r"\d+ / 5000 Samples")).wait_for()
     with timed("open one"):
         page.locator(ROW).nth(2).click()
-        page.get_by_text("passages found").first.wait_for()
+        page.get_by_text("Reasoning", exact=True).first.wait_for()
 
 
 @contextmanager

@@ -27,6 +27,12 @@ from pydantic import BaseModel
 from searchtrain.core.files import digest, replace_file
 from searchtrain.report.samples import RIGHT, WRONG
 
+LEFT_OUT = {
+    "metadata": {"lineage"},
+    "scores": {"__all__": {"explanation", "metadata", "history"}},
+}
+"""Of a summary: what no list shows; the browser reads the summaries of a whole file at once."""
+
 
 def write_eval_file(
     samples: Iterable[EvalSample], path: Path, name: str, made: str, viewer: ViewerConfig
@@ -40,7 +46,7 @@ def write_eval_file(
         for sample in samples:
             member = f"samples/{sample.id}_epoch_{sample.epoch}.json"
             _add(log, member, _dump(sample))
-            summaries.append(_dump(sample.summary()))
+            summaries.append(_dump(sample.summary(), LEFT_OUT))
             models |= dict.fromkeys(sample.model_usage)
             epochs = max(epochs, sample.epoch)
             for score, given in (sample.scores or {}).items():
@@ -68,8 +74,8 @@ def write_eval_file(
     return len(summaries)
 
 
-def _dump(model: BaseModel) -> bytes:
-    return model.model_dump_json(exclude_none=True).encode()
+def _dump(model: BaseModel, left_out: Any = None) -> bytes:
+    return model.model_dump_json(exclude_none=True, exclude=left_out).encode()
 
 
 def _add(log: ZipFile, name: str, content: bytes) -> None:

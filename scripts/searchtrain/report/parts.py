@@ -4,7 +4,7 @@ Invariant: in a part whatever fails a rule, or is wrong, comes first, and else t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -29,9 +29,9 @@ ASKED = {
 """How questions are answered, by the end of a split's name."""
 NAMES = {"": "student", "untrained": "untrained base"}
 """Of students, by the place of their rollouts."""
-
-
 FREE = Price()
+VERDICT = ("rule", "passed", "value", "threshold", "kept")
+SCORED = ("em_strict", "em_normalised", "f1", "meaning", "retrieved", "read", "cause")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,19 @@ class Part:
     name: str
     """What people call it."""
     rows: pl.DataFrame
-    """`schemas.Trajectories`, with `type` and `hops`, and further facts in the columns `facts`."""
+    """`schemas.Trajectories`, with `type` and `hops`, further facts in the columns `facts`, and
+    what judges them: `verdicts` of every rule, or how the answer was `scored`."""
     columns: Sequence[str]
     """Its scores, those that most rollouts fail first."""
-    verdicts: Mapping[str, list[Any]] = field(default_factory=dict)
-    """By the rollout's id, as `judge_by_rules` takes them."""
-    scored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By the question's id, as `judge_by_answer` takes them."""
     facts: Sequence[str] = ()
     price: Price = FREE
     """Of its tokens."""
 
     def judge(self, row: Mapping[str, Any]) -> Scores:
         """The scores of one of its rows."""
-        if self.verdicts:
-            return judge_by_rules(self.verdicts.get(row["id"], ()), row["answer"])
-        return judge_by_answer(self.scored.get(row["question_id"]), row["answer"])
+        if verdicts := row.get("verdicts"):
+            return judge_by_rules(verdicts, row["answer"])
+        return judge_by_answer(row.get("scored"), row["answer"])
 
 
 def find_teacher_part(
@@ -88,55 +85,54 @@ def find_teacher_part(
         )
         rows = rows.join(records, on="id", how="left", maintain_order="left")
     if verdicts is None:
-        return Part(file, name, rows, (), facts=facts, price=price)
-    counts = verdicts.group_by("id").agg(
-        (~pl.col("passed")).sum().alias("_failed"), pl.col("kept").first().alias("_kept")
+        return Part(file, name, rows, (), facts, price)
+    failed, kept = pl.col("passed").not_().sum(), pl.col("kept").first()
+    told = verdicts.group_by("id", maintain_order=True).agg(
+        failed.alias("_failed"), kept.alias("_kept"), pl.struct(VERDICT).alias("verdicts")
     )
-    order = rows.join(counts, on="id", how="left", maintain_order="left")
-    rows = order.sort("_kept", pl.col("_failed"), descending=[False, True], maintain_order=True)
+    rows = rows.join(told, on="id", how="left", maintain_order="left")
+    rows = rows.sort("_kept", "_failed", descending=[False, True], maintain_order=True)
     rules = verdicts.group_by("rule", maintain_order=True).agg(pl.col("passed").mean())
-    columns = rules.sort("passed", maintain_order=True)["rule"].to_list()
-    told: dict[str, list[Any]] = {}
-    chosen = verdicts.select("id", "rule", "passed", "value", "threshold", "kept")
-    for key, *verdict in chosen.iter_rows():
-        told.setdefault(key, []).append(verdict)
-    rows = rows.drop("_failed", "_kept")
-    return Part(file, name, rows, (KEPT, FAILED, *columns), told, facts=facts, price=price)
+    columns = rules.sort("passed", maintain_order=True)["rule"]
+    return Part(file, name, rows, (KEPT, FAILED, *columns), facts, price)
 
 
 def find_student_parts(
     rows: pl.DataFrame,
-    scores: pl.DataFrame | None,
+    scores: pl.DataFrame,
     answers: Mapping[str, list[str]],
     types: Mapping[str, str],
     student: str,
 ) -> list[Part]:
     """A student's rollouts, one part per split.
 
-    `rows`: `schemas.Predictions`; `scores`: `schemas.Scores`; `answers`: the golden ones of the
-    test file's questions, which predictions do not hold; `student`: its name, empty of the product.
+    `rows`: `schemas.Predictions`; `scores`: `schemas.Scores`, as far as it is scored; `answers`:
+    the golden ones of the test file's questions, which predictions do not hold; `student`: its
+    name, empty of the product.
     """
     parts = []
     for split in schemas.SPLITS:
         own = rows.filter(pl.col("split") == split).drop("split")
         if own.is_empty():
             continue
-        told = None if scores is None else scores.filter(pl.col("split") == split)
-        scored = {} if told is None else {row["question_id"]: row for row in told.to_dicts()}
-        own = add_types(own, dict(types) | {key: row["type"] for key, row in scored.items()})
+        scored = scores.filter(pl.col("split") == split)
+        known = dict(scored.select("question_id", "type").iter_rows())
+        own = add_types(own, dict(types) | known)
+        if not scored.is_empty():
+            told = scored.select("question_id", pl.struct(SCORED).alias("scored"))
+            own = own.join(told, on="question_id", how="left", maintain_order="left")
+            right = pl.col("scored").struct.field(MATCHES[0])
+            own = own.sort(right, maintain_order=True, nulls_last=True)
         if answers and schemas.name_questions(split) == "test":
-            known = [answers.get(key, []) for key in own["question_id"]]
-            own = own.with_columns(pl.Series("golden_answers", known, pl.List(pl.String)))
-        wrong = [not scored.get(key, {}).get(MATCHES[0], True) for key in own["question_id"]]
-        own = own.with_columns(pl.Series("_wrong", wrong, pl.Boolean))
-        own = own.sort("_wrong", descending=True, maintain_order=True).drop("_wrong")
+            golden = [answers.get(key, []) for key in own["question_id"]]
+            own = own.with_columns(pl.Series("golden_answers", golden, pl.List(pl.String)))
         questions, _, asked = split.partition("_")
         name = f"{NAMES.get(student, student)} on {questions}"
         name += f", {ASKED[asked]}" if asked else ""
-        columns = (*MATCHES, "f1", "cause") if scored else ()
+        columns = () if scored.is_empty() else (*MATCHES, "f1", "cause")
         words = [student or "student", questions, asked if asked != student else ""]
         file = "-".join(filter(None, words)).replace("/", "-").replace("_", "-")
-        parts.append(Part(file, name, own, columns, scored=scored))
+        parts.append(Part(file, name, own, columns))
     return parts
 
 

@@ -6,7 +6,7 @@ those that it passes.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inspect_ai.log import EvalSample
@@ -76,21 +76,20 @@ def show_id(key: str) -> str:
     return f"{kept}~{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
-def judge_by_rules(
-    verdicts: Iterable[tuple[str, bool, float | None, float, bool]], answer: str
-) -> Scores:
-    """The scores of a teacher's rollout. `verdicts`: rule, passed, value, threshold, kept."""
+def judge_by_rules(verdicts: Sequence[Mapping[str, Any]], answer: str) -> Scores:
+    """The scores of a teacher's rollout. `verdicts`: its rows of `schemas.Verdicts`, not none."""
     passed: Scores = {}
     failed: Scores = {}
-    kept = False
-    for rule, passes, value, threshold, kept in verdicts:  # noqa: B007 (the same in all)
+    kept = verdicts[0]["kept"]
+    for verdict in verdicts:
+        value, threshold = verdict["value"], verdict["threshold"]
         measured = "nothing to measure" if value is None else f"measured {value:g}"
         score = Score(
-            value=RIGHT if passes else WRONG,
+            value=RIGHT if verdict["passed"] else WRONG,
             explanation=f"{measured}, threshold {threshold:g}",
             metadata={"value": value, "threshold": threshold},
         )
-        (passed if passes else failed)[rule] = score
+        (passed if verdict["passed"] else failed)[verdict["rule"]] = score
     told = f"fails {', '.join(failed)}" if failed else "passes every rule"
     if not failed and not kept:
         told += ", but its question has a better one"

@@ -60,6 +60,7 @@ def describe_search(viewer: str) -> dict[str, Any]:
                         "title": "Transcripts with these words",
                         "sql": QUERY.format(base=base),
                         "params": ["words"],
+                        "hide_sql": True,
                     }
                 }
             }
@@ -69,6 +70,6 @@ def describe_search(viewer: str) -> dict[str, Any]:
 
 QUERY = """
 select '{base}' || address as open, part, rollout, verdict, question, answer,
-    snippet(transcripts, 0, '[', ']', ' … ', 32) as found
+    replace(snippet(transcripts, 0, '[', ']', ' … ', 32), char(10), ' ') as found
 from transcripts where transcripts match escape_fts(:words) order by rank limit 200
 """
