@@ -1,7 +1,8 @@
 """From seed questions to the questions that the teacher answers.
 
 Inputs: data.train, data.dev, data.test, prompts/tag.jinja; with trees tree_questions.parquet.
-Outputs: seeds.parquet, tagged.parquet, sampled.parquet, sampling_report.json, questions.parquet, questions_report.json.
+Outputs: seeds.parquet, tagged.parquet, sampled.parquet, sampling_report.json, questions.parquet,
+questions_report.json.
 """
 
 

@@ -173,7 +173,12 @@ def draw_curve(rows: Sequence[Row], colour: str, *, title: str, percent: bool = 
     )
     scale = alt.Scale(domain=[0, 1]) if percent else alt.Scale(zero=True)
     thin = base.mark_line(color=colour, size=1, opacity=0.45).encode(
-        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format="~%") if percent else _count_axis(0))
+        y=alt.Y(
+            "value:Q",
+            title=None,
+            scale=scale,
+            axis=alt.Axis(format="~%") if percent else _count_axis(0),
+        )
     )
     heavy = base.mark_line(color=colour, size=2.5).encode(y="mean:Q")
     dots = base.mark_point(filled=True, size=60, opacity=0, color=colour).encode(y="value:Q")
@@ -205,7 +210,9 @@ def _list_tips(percent: bool, label: str = "what") -> list[alt.Tooltip]:
     return [
         alt.Tooltip("label:N", title=label),
         alt.Tooltip("kind:N", title="which"),
-        alt.Tooltip("value:Q", title="share" if percent else "number", format=".1%" if percent else ",~r"),
+        alt.Tooltip(
+            "value:Q", title="share" if percent else "number", format=".1%" if percent else ",~r"
+        ),
     ]
 
 
@@ -215,11 +222,13 @@ def _colour(rows: Sequence[Row], colours: Mapping[str, str]) -> alt.Color:
     return alt.Color(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
-        legend=alt.Legend(columns=2 if len(kinds) > 3 else 0, symbolOpacity=1) if len(kinds) > 1 else None,
+        legend=alt.Legend(columns=2 if len(kinds) > 3 else 0, symbolOpacity=1)
+        if len(kinds) > 1
+        else None,
     )
 
 
-def _finish(chart: alt.Chart | alt.LayerChart, height: Any) -> Chart:
+def _finish(chart: Any, height: Any) -> Chart:
     spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict()
     # The page brings its own style, and the version of Vega-Lite that it draws with.
     for key in ("config", "$schema"):

@@ -30,7 +30,9 @@ def tell_constraints(run: Run) -> Chapter:
         said += "; this run enforces none of them (task.enforced is false), the table only shows"
         said += " what it did"
     table = Table(HEADER, rows, names=len(HEADER))
-    return Chapter("task", "Constraints of the task", [Figure("Constraints", f"{said}.", table=table)])
+    return Chapter(
+        "task", "Constraints of the task", [Figure("Constraints", f"{said}.", table=table)]
+    )
 
 
 def list_constraints(run: Run) -> list[tuple[str, str, str, str]]:
@@ -41,7 +43,7 @@ def list_constraints(run: Run) -> list[tuple[str, str, str, str]]:
     held_out = sum(count for name, count in run.seeds["reasons"].items() if "_in_" in name)
     answers = run.metrics.get("test_json", {})
     origins = sorted({row for row in ("seed", "tree") if run.questions.get(row, {}).get("rows")})
-    mixed = bool(run.records.get("mix"))
+    mixed = ", mixed with other chats" if run.records.get("mix") else ""
     rows = [
         (
             "Who writes training data",
@@ -59,7 +61,7 @@ def list_constraints(run: Run) -> list[tuple[str, str, str, str]]:
         (
             "Where training questions come from",
             "seed questions alone" if task.seed_data_only else "anywhere",
-            f"{' and '.join(origins) or 'no'} questions{', mixed with other chats' if mixed else ''}",
+            f"{' and '.join(origins) or 'no'} questions{mixed}",
             _say(not task.seed_data_only or (origins == ["seed"] and not mixed)),
         ),
         (

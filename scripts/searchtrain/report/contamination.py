@@ -1,4 +1,4 @@
-"""Contamination: the questions that were left out because they repeat others or stand in dev or test."""
+"""Contamination: questions left out because they repeat others or stand in dev or test."""
 
 from searchtrain.report.figure import Chapter, Figure, Table, format_count, format_share
 from searchtrain.report.funnel import REASONS
@@ -16,11 +16,11 @@ def tell_contamination(run: Run) -> Chapter:
         f" question is the same"
     )
     said += f" or shares {ngram} words in a row with it" if ngram else ""
-    said += f"; {format_count(seeds.get('duplicate', 0))} repeated another seed."
+    said += f"; {seeds.get('duplicate', 0) or 'none'} repeated another seed."
     if ngram and run.seeds["phrase_count"]:
         said += (
-            f" Words that at least {run.seeds['phrase_count']} seeds share count as a turn of phrase"
-            " and not as overlap."
+            f" Words that at least {run.seeds['phrase_count']} seeds share are a turn of phrase and"
+            " no overlap."
         )
     header = ("left out because the question", "seeds", *["tree questions"] * bool(trees))
     rows = [

@@ -25,7 +25,9 @@ def tell_difficulty(run: Run, judged: pl.DataFrame) -> Chapter:
         figures.append(tell_shares(first, judged))
     group = find_group(run.yields)
     if kinds := run.yields.get(group, {}):
-        figures.append(tell_solved(dict(zip(name_kinds(list(kinds), group), kinds.values(), strict=True))))
+        figures.append(
+            tell_solved(dict(zip(name_kinds(list(kinds), group), kinds.values(), strict=True)))
+        )
     return Chapter("difficulty", "Difficulty", figures)
 
 
@@ -37,7 +39,8 @@ def tell_shares(first: pl.DataFrame, judged: pl.DataFrame) -> Figure:
         .agg(pl.len().alias("rollouts"), pl.col("right").mean().alias("share"))
         .join(kept, on="question_id", how="left")
     )
-    most = min(int(questions["rollouts"].max() or 1), FINE)  # type: ignore[call-overload]
+    rollouts = questions.select(pl.max("rollouts")).item()
+    most = min(rollouts, FINE)
     places = questions.with_columns((pl.col("share") * most).round().cast(pl.Int64).alias("place"))
     counts = {(p, k): n for p, k, n in places.group_by("place", "kept").len().iter_rows()}
     rows = [
@@ -55,8 +58,7 @@ def tell_shares(first: pl.DataFrame, judged: pl.DataFrame) -> Figure:
         f"Of {format_count(questions.height, 'questions')} the teacher always answers"
         f" {format_share(always, questions.height)} rightly and never"
         f" {format_share(never, questions.height)}"
-        f" (at most {format_count(int(questions['rollouts'].max() or 1), 'rollouts')} each in the"  # type: ignore[call-overload]
-        " first wave)."
+        f" (at most {format_count(rollouts, 'rollouts')} each in the first wave)."
     )
     chart = draw_columns(rows, KINDS, axis="rollouts that are right", counted="questions")
     return Figure("Questions by the share of right rollouts", said, [("", chart)])

@@ -1,5 +1,6 @@
 """What rollouts took: turns, searches and tokens, time and cost of every stage."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ LONGEST = 10
 def tell_effort(run: Run, judged: pl.DataFrame) -> Chapter:
     """The chapter; `judged` as from `judge_run`."""
     means = judged.select(pl.mean("turns", "searches", "completion_tokens")).row(0, named=True)
-    asked = judged["prompt_tokens"].sum() + judged["completion_tokens"].sum()
+    asked = judged.select(pl.sum("prompt_tokens") + pl.sum("completion_tokens")).item()
     kept = max(int(judged["kept"].sum()), 1)
     figures = [
         Figure(
@@ -81,7 +82,9 @@ def tell_dollars(dollars: float, kept: int) -> str:
     """What was paid, in all and for each rollout kept."""
     if not dollars:
         return "cost nothing (no prices are given, or the models are one's own)"
-    return f"cost {_format_dollars(dollars)}, {_format_dollars(dollars / kept)} for each rollout kept"
+    return (
+        f"cost {_format_dollars(dollars)}, {_format_dollars(dollars / kept)} for each rollout kept"
+    )
 
 
 def tell_hours(hours: Mapping[str, float]) -> Figure:
@@ -104,10 +107,11 @@ def tell_hours(hours: Mapping[str, float]) -> Figure:
 def draw_counts(judged: pl.DataFrame, column: str) -> Chart:
     """Columns of a whole number, kept and dropped."""
     capped = judged.select("kept", pl.col(column).clip(0, MOST).alias("number"))
-    counts = dict(((n, kept), size) for n, kept, size in
-                  capped.group_by("number", "kept").len().iter_rows())  # fmt: skip
-    lowest, highest = capped["number"].min(), capped["number"].max()
-    numbers = range(int(lowest or 0), int(highest or 0) + 1)  # type: ignore[arg-type]
+    sizes = capped.group_by("number", "kept").len()
+    counts = {(number, kept): size for number, kept, size in sizes.iter_rows()}
+    numbers = range(
+        capped.select(pl.min("number")).item(), capped.select(pl.max("number")).item() + 1
+    )
     rows = [
         {
             "label": f"{number} +" if number == MOST else str(number),
@@ -137,20 +141,21 @@ def count_bins(
     frame = pl.DataFrame({"value": values.cast(pl.Float64), "good": good}).drop_nulls()
     if frame.is_empty():
         return []
-    low, top = (float(frame["value"].min() or 0), float(frame["value"].quantile(0.99) or 0))  # type: ignore[arg-type]
+    low = frame.select(pl.min("value")).item()
+    top = frame.select(pl.quantile("value", 0.99, "higher")).item()
     if line is not None:
         low, top = min(low, line), max(top, line)
-    whole = bool((frame["value"] == frame["value"].round()).all())
-    width = max((top - low) / BINS, 1 if whole and top - low >= BINS else 0)
+    whole = frame.select((pl.col("value") == pl.col("value").round()).all()).item()
     if whole:
         width = max(1.0, -(-(top - low + 1) // BINS))
-    elif width == 0:
-        width = 1.0
-    last = max(0, int((top - low) / width - 1e-9)) if not whole else int((top - low) // width)
+        last = int((top - low) // width)
+    else:
+        width = (top - low) / BINS or 1.0
+        last = max(0, math.ceil((top - low) / width - 1e-9) - 1)
     bins = frame.with_columns(
         ((pl.col("value") - low) / width).floor().cast(pl.Int64).clip(0, last).alias("bin")
     )
-    beyond = bool((frame["value"] > low + (last + 1) * width).any())
+    beyond = frame.select((pl.col("value") > low + (last + 1) * width).any()).item()
     counts = {(n, g): size for n, g, size in bins.group_by("bin", "good").len().iter_rows()}
     rows = []
     for number in range(last + 1):

@@ -4,10 +4,11 @@ Invariant: a sentence's numbers are computed from what the figure shows; texts a
 HTML in `page` alone.
 """
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from searchtrain.core.terminal import show_text
 
 Chart = Mapping[str, Any]
 """A Vega-Lite specification."""
@@ -26,7 +27,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One thing to see: charts side by side where there is room, each with its title, or a table."""
+    """One thing to see: charts, each with its title, side by side if there is room; or a table."""
 
     title: str
     said: str
@@ -45,12 +46,8 @@ class Chapter:
 
 
 def shorten(text: str, most: int = LONGEST) -> str:
-    """One line of printable characters; what is no character to see becomes a space."""
-    shown = "".join(
-        " " if unicodedata.category(each) in ("Cc", "Cf", "Cs") else each
-        for each in text[: 10 * most]
-    )
-    line = " ".join(shown.split()) or "(empty)"
+    """One line of characters that can be seen."""
+    line = " ".join(show_text(text[: 10 * most]).split()) or "(empty)"
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 

@@ -26,7 +26,8 @@ def tell_funnel(run: Run, judged: pl.DataFrame) -> Chapter:
     lost = list_losses(run, judged)
     seeds, records = run.seeds["rows_in"], run.records["records"]
     said = (
-        f"{format_count(seeds, 'seed questions')} became {format_count(records, 'training records')}:"
+        f"{format_count(seeds, 'seed questions')} became"
+        f" {format_count(records, 'training records')}:"
         f" {format_share(int(judged['kept'].sum()), judged.height)} of"
         f" {format_count(judged.height, 'rollouts')} are kept."
     )

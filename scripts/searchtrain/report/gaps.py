@@ -27,7 +27,9 @@ def tell_gaps(run: Run) -> Chapter:
     lacking = sum(gains.values())
     worst = max(gains, key=lambda cause: gains[cause])
     said = f"On {main} strict exact match lacks {100 * lacking:.1f} points"
-    said += f", most of it ({100 * gains[worst]:.1f}) by {worst}: {MEANT[worst]}." if lacking else "."
+    said += (
+        f", most of it ({100 * gains[worst]:.1f}) by {worst}: {MEANT[worst]}." if lacking else "."
+    )
     figures = [
         Figure("What is missing, and why", said, [("", draw_gaps(named))]),
         Figure(
@@ -48,8 +50,8 @@ def tell_gaps(run: Run) -> Chapter:
     parts = splits[main].get(group, {})
     kinds = dict(zip(name_kinds(list(parts), group), parts.values(), strict=True))
     if len(kinds) > 1 and lacking:
-        figures.append(Figure(f"The student on {main}, by kind of question",
-                              "The same, for each kind alone.", [("", draw_gaps(kinds))]))  # fmt: skip
+        title = f"The student on {main}, by kind of question"
+        figures.append(Figure(title, "The same, for each kind alone.", [("", draw_gaps(kinds))]))
     return Chapter("gaps", "Gap meter", figures)
 
 

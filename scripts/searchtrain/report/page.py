@@ -1,6 +1,6 @@
 """Chapters as one HTML page that needs nothing else: no server, no network, no other file.
 
-The library that draws (Vega, Vega-Lite and vega-embed, BSD) is packed into the page once, compressed.
+The library that draws (Vega, Vega-Lite, vega-embed; BSD) is packed into the page, compressed.
 Invariant: no text of a run is markup or code: the template escapes it, charts hold it as JSON.
 """
 

@@ -1,8 +1,7 @@
 """The colours of figures, and how a chart is styled in light and dark.
 
-Invariant: a thing has one colour in all figures. The hues differ in lightness, too, and were chosen
-after Okabe and Ito's palette so that people who see few colours tell them apart; each has a contrast
-of at least 3 with both backgrounds.
+Invariant: a thing has one colour in all figures. Good is blue and bad is orange, which whoever sees
+few colours tells apart (Okabe and Ito), and each colour stands out from both backgrounds.
 """
 
 from typing import Any
@@ -29,8 +28,8 @@ WAYS = {
     "untrained": PLAIN,
     "one search": TEAL,
 }
-"""How a model answers: the student twice, then the untrained model, searching as it likes and reading what
-one search found."""
+"""How a model answers: the student twice, then the untrained model, searching as it likes and
+reading what one search found."""
 CAUSES = {"form": YELLOW, "stopping": RED, "retrieval": BAD, "reading": PINK}
 """Why answers are wrong (`evaluation.gaps`)."""
 FAILED = {"and others": "#e3a877", "only this rule": BAD}
@@ -44,7 +43,8 @@ def style_charts(scheme: str) -> dict[str, Any]:
     """Vega-Lite's config of the scheme `light` or `dark`."""
     ink, faint, grid = INK[scheme]
     axis = {"labelColor": ink, "titleColor": faint, "gridColor": grid, "domainColor": grid,
-            "tickColor": grid, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal",
+            "tickColor": grid, "labelFontSize": 12, "titleFontSize": 12,
+            "titleFontWeight": "normal",
             "labelLimit": 132, "titleLimit": 320, "labelFont": FONT, "titleFont": FONT,
             "titlePadding": 8, "labelPadding": 6}  # fmt: skip
     legend = {"labelColor": ink, "titleColor": faint, "labelFontSize": 12, "labelFont": FONT,

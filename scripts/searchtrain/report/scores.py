@@ -12,7 +12,11 @@ from searchtrain.report.figure import Chapter, Figure, Table, format_count, name
 from searchtrain.report.palette import WAYS
 from searchtrain.report.run import Run
 
-METRICS = {"em_strict": "Exact match, strict", "em_normalised": "Exact match, normalised", "f1": "F1"}
+METRICS = {
+    "em_strict": "Exact match, strict",
+    "em_normalised": "Exact match, normalised",
+    "f1": "F1",
+}
 WAY_OF = {
     "": "searching",
     "closed_book": "closed-book",
@@ -50,7 +54,9 @@ def tell_splits(splits: Mapping[str, Split]) -> Figure:
             said += f", {about} {100 * splits[other]['em_strict']:.1f} %"
     said += "."
     if any(split.endswith("retrieve_read") for split in splits):
-        said += " “One search” is the untrained model reading what one search for the question finds."
+        said += (
+            " “One search” is the untrained model reading what one search for the question finds."
+        )
     names = {split: name_split(split) for split in splits}
     charts = []
     for metric, title in METRICS.items():

@@ -64,7 +64,12 @@ def tell_grpo(history: Sequence[Report]) -> Figure:
 
 
 def draw_steps(
-    rows: Sequence[Report], key: str, colour: str, *, title: str, percent: bool = False,
+    rows: Sequence[Report],
+    key: str,
+    colour: str,
+    *,
+    title: str,
+    percent: bool = False,
     parts: int = SMOOTHED,
 ) -> Chart:
     """The curve of one figure, thin, and its moving mean over one of `parts`, heavy."""

@@ -18,9 +18,9 @@ COMBINATIONS = 6
 def tell_verdicts(run: Run, judged: pl.DataFrame) -> Chapter:
     """The chapter; `judged` as from `judge_run`."""
     rules = [rule for rule in run.verdicts["rule"].unique(maintain_order=True) if rule != CAP]
-    failed = judged.select(
-        pl.col("failed").list.set_difference(pl.lit([CAP])).alias("failed")
-    )["failed"]
+    failed = judged.select(pl.col("failed").list.set_difference(pl.lit([CAP])).alias("failed"))[
+        "failed"
+    ]
     figures = [tell_each(rules, failed, judged.height)]
     if together := tell_together(failed):
         figures.append(together)
@@ -38,7 +38,10 @@ def tell_each(rules: list[str], failed: pl.Series, rollouts: int) -> Figure:
         if not every[rule]:
             continue
         text = f"{every[rule]:,}"
-        for kind, count in (("only this rule", alone[rule]), ("and others", every[rule] - alone[rule])):
+        for kind, count in (
+            ("only this rule", alone[rule]),
+            ("and others", every[rule] - alone[rule]),
+        ):
             rows.append({"label": rule, "value": count, "kind": kind, "text": text})
     idle = [rule for rule in rules if not every[rule]]
     dropped = int((failed.list.len() > 0).sum())
