@@ -21,8 +21,8 @@ run: setup
 # What is stale is built, then Snakemake's report: the figures, and the code and settings behind them.
 report: setup
 	$(SNAKEMAKE) --cores all
-	$(SNAKEMAKE) --report $(RESULTS)/report.zip
-	@echo "$(RESULTS)/report.zip: unpack it and open report/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
+	$(SNAKEMAKE) --report $(RESULTS)/report.html --report-stylesheet report/report.css
+	@echo "open $(RESULTS)/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
 
 test: setup setup-grpo lint
 	$(PYTEST)

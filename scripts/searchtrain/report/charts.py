@@ -20,6 +20,8 @@ HEIGHT = 190
 NARROW = 190
 """Pixels that bars have on a phone, and of them a letter of the number behind a bar."""
 LETTER = 7
+LEGEND = 26
+"""Letters of a legend in one line on a phone, squares and gaps counted."""
 LARGE = 100_000
 """From here on numbers of an axis are written as 100k."""
 
@@ -108,9 +110,12 @@ def draw_intervals(rows: Sequence[Row], colours: Mapping[str, str], *, score: st
 
 def draw_histogram(
     rows: Sequence[Row], colours: Mapping[str, str], *, axis: str, counted: str,
-    line: float | None = None,
+    line: float | None = None, whole: bool = False,
 ) -> Chart:  # fmt: skip
-    """Columns from `low` to `high` of so many (`value`), stacked by `kind`; a line at `line`."""
+    """Columns from `low` to `high` of so many (`value`), stacked by `kind`; a line at `line`.
+
+    `whole`: there is nothing between whole numbers.
+    """
     placed = [{**row, "place": [*colours].index(row["kind"])} for row in rows]
     lowest = min([*(row["low"] for row in rows), *[line] * (line is not None)])
     highest = max([*(row["high"] for row in rows), *[line] * (line is not None)])
@@ -119,7 +124,8 @@ def draw_histogram(
         .mark_bar(binSpacing=1)
         .encode(
             x=alt.X(
-                "low:Q", bin="binned", title=axis, axis=_count_axis(highest, grid=False),
+                "low:Q", bin="binned", title=axis,
+                axis=_count_axis(highest, grid=False, tickMinStep=int(whole)),
                 scale=alt.Scale(domain=[lowest, highest], nice=False, zero=False),
             ),
             x2="high:Q",
@@ -165,7 +171,7 @@ def draw_columns(
 def draw_curve(rows: Sequence[Row], colour: str, *, title: str, percent: bool = False) -> Chart:
     """A line over steps; rows of `step`, `value` and `mean`, the mean of the values around it."""
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        x=alt.X("step:Q", title="step", axis=alt.Axis(format=",d", grid=False)),
+        x=alt.X("step:Q", title="step", axis=alt.Axis(format=",d", grid=False, tickMinStep=1)),
         tooltip=[
             alt.Tooltip("step:Q", format=","),
             alt.Tooltip("value:Q", title=title, format=".1%" if percent else ".4~g"),
@@ -219,10 +225,11 @@ def _list_tips(percent: bool, label: str = "what") -> list[alt.Tooltip]:
 def _colour(rows: Sequence[Row], colours: Mapping[str, str]) -> alt.Color:
     """The colours of the kinds that are there; a single one needs no legend."""
     kinds = [kind for kind in colours if any(row["kind"] == kind for row in rows)]
+    letters = sum(len(kind) + 3 for kind in kinds)
     return alt.Color(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
-        legend=alt.Legend(columns=2 if len(kinds) > 3 else 0, symbolOpacity=1)
+        legend=alt.Legend(columns=2 if letters > LEGEND else 0, symbolOpacity=1)
         if len(kinds) > 1
         else None,
     )

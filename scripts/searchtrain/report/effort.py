@@ -127,7 +127,7 @@ def draw_counts(judged: pl.DataFrame, column: str) -> Chart:
 def draw_spread(judged: pl.DataFrame, column: str, axis: str) -> Chart:
     """A histogram of a number, kept and dropped; the largest hundredth joins the last column."""
     rows = count_bins(judged[column], judged["kept"], ("dropped", "kept"))
-    return draw_histogram(rows, KEPT, axis=axis, counted="rollouts")
+    return draw_histogram(rows, KEPT, axis=axis, counted="rollouts", whole=True)
 
 
 def count_bins(

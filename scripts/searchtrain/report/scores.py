@@ -88,16 +88,20 @@ def tell_groups(splits: Mapping[str, Split], split: str, group: str, about: str)
 
 
 def tabulate_scores(run: Run) -> Table:
-    """The scores of every split in a table."""
+    """The scores of every split in a table; a judge's where there is one."""
     rows = []
-    for split, part in list_splits(run).items():
+    splits = list_splits(run)
+    judged = any("judge" in part for part in splits.values())
+    for split, part in splits.items():
         low, high = part["intervals"]["em_strict"]
         rows.append([
             name_split(split), f"{part['n']:,}", f"{part['em_strict']:.3f}",
             f"{low:.3f} to {high:.3f}", f"{part['em_normalised']:.3f}", f"{part['f1']:.3f}",
+            *([f"{part['judge']:.3f}" if part.get("judge") is not None else "-"] * judged),
             f"{part['mean_searches']:.1f}",
         ])  # fmt: skip
-    header = ("answered", "n", "EM strict", "95 %", "EM normalised", "F1", "searches")
+    header = ("answered", "n", "EM strict", "95 %", "EM normalised", "F1",
+              *["judge"] * judged, "searches")  # fmt: skip
     return Table(header, rows)
 
 

@@ -84,8 +84,11 @@ def tell_values(verdicts: pl.DataFrame, rules: list[str]) -> Figure | None:
         rows = count_bins(part["value"], part["passed"], ("fails", "passes"), line)
         if len({row["low"] for row in rows}) < 2:
             continue
-        chart = draw_histogram(rows, PASSED, axis=f"{rule} (threshold {line:g})",
-                               counted="rollouts", line=line)  # fmt: skip
+        values = part["value"]
+        chart = draw_histogram(
+            rows, PASSED, axis=f"{rule} (threshold {line:g})", counted="rollouts", line=line,
+            whole=bool((values == values.round()).all()),
+        )  # fmt: skip
         charts.append((rule, chart))
     if not charts:
         return None
