@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from searchtrain.config import Config, check_grpo, read_config
 from searchtrain.config.rounds import plan_rows
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import canonical_json, read_json
+from searchtrain.core.files import canonical_json, read_json, write_json
+from searchtrain.data.results import SETTINGS_FILE
 from searchtrain.models.prompts import list_prompt_files
 from searchtrain.task.budget import check_budget, start_clock, sum_rest
 from searchtrain.task.constraints import check_task
@@ -49,6 +50,8 @@ from searchtrain.workflow.summary import describe_results
 PROMPTS = "config/prompts"
 ALLOWED = ("trajectories", "checkpoint")
 """Rules whose scripts keep to an allowance (`task.allowance`)."""
+MAKING = frozenset(STAGES) - {"doctor", "plan", "hours", "submissions"}
+"""Rules that make rows, students or scores; the others tell of a run."""
 
 T = TypeVar("T")
 Find = Callable[[Config, str], T]
@@ -190,6 +193,7 @@ class Project:
             self._check_hours,
             lambda jobs: self._check_gpus(jobs, run.count_gpus()),
             self._check_endpoints,
+            self._keep_config,
         )
         for doubt in self.list_doubts():
             run.warn(f"warning: {doubt}")
@@ -309,6 +313,14 @@ class Project:
             return []
         ledger = Ledger.of(self.results, self.timings)
         return ["--allowance", str(ledger.name_allowance(name_timing(name, wildcards)))]
+
+    def _keep_config(self, jobs: list[Any]) -> None:
+        """Write down what these results are made by, for whoever looks at them later.
+
+        No output of a rule: a run that failed half-way has it, too.
+        """
+        if list_rules(jobs) & MAKING:
+            write_json(self.config.changes(), Path(self.results) / SETTINGS_FILE)
 
     def _check_grpo(self, jobs: list[Any]) -> None:
         """Before anything is trained that GRPO could not go on with."""
