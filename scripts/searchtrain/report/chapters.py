@@ -64,7 +64,9 @@ def _format_chapter(chapter: Chapter) -> Iterator[str]:
     if chapter.rows:
         cells = [{key: _shorten(value) for key, value in row.items()} for row in chapter.rows]
         yield from (f"  {line}"[:WIDTH] for line in format_table(cells).split("\n"))
-    yield from (show_text(f"  {line}")[:WIDTH] for line in chapter.drawing)
+    for line in chapter.drawing:
+        shown = show_text(f"  {line}")
+        yield shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"
     for label, text in chapter.texts:
         yield from _format_text(label, text)
 

@@ -127,6 +127,8 @@ def _tell_tree(results: Results, row: Mapping[str, Any]) -> list[Chapter]:
         "tree": row["status"] + (f": {row['fault']}" if row["fault"] else ""),
     }
     chapters = [Chapter("research tree", facts, drawing=draw_tree(row["nodes"]))]
+    if row["status"] != "done":
+        return [*chapters, Chapter("its question", {"question": f"none: {REASONS['not_done']}"})]
     if "question" not in row:
         return [*chapters, Chapter("its question", {"question": NOT_BUILT})]
     told: dict[str, Any] = {"question": row["question"] or "none was written"}

@@ -105,7 +105,7 @@ def _tell_rollouts(results: Results, question: str) -> list[Chapter]:
     first."""
     places = results.list_places(ROLLOUTS)
     if not places:
-        return [Chapter("rollouts", {ROLLOUTS: NOT_BUILT})]
+        return [Chapter("rollouts", {"rollouts": NOT_BUILT})]
     found = [*_find_rows(results, None, ROLLOUTS, question_id=question)]
     if not found:
         asked = results.find("", "questions.parquet", ["id"], id=question)

@@ -50,7 +50,7 @@ from searchtrain.workflow.summary import describe_results
 PROMPTS = "config/prompts"
 ALLOWED = ("trajectories", "checkpoint")
 """Rules whose scripts keep to an allowance (`task.allowance`)."""
-MAKING = frozenset(STAGES) - {"doctor", "plan", "hours", "submissions"}
+MAKING = frozenset(STAGES) - {"tree_gallery", "doctor", "plan", "hours", "submissions"}
 """Rules that make rows, students or scores; the others tell of a run."""
 
 T = TypeVar("T")
