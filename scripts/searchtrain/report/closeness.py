@@ -10,6 +10,9 @@ from difflib import get_close_matches
 NEIGHBOURS = 20
 """On each side of where it would stand among the sorted ids, read forwards and backwards."""
 
+LONGEST = 200
+"""Characters of an id that is compared; the time that it takes grows with their square."""
+
 
 def find_closest(key: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The ids most alike, among those that begin or end alike; none of none."""
@@ -21,4 +24,6 @@ def find_closest(key: str, known: Iterable[str], most: int = 3) -> list[str]:
         near |= dict.fromkeys(
             each[::step] for each in turned[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
         )
-    return get_close_matches(key, near, most, 0.0)
+    return get_close_matches(
+        key[:LONGEST], [each for each in near if len(each) < LONGEST], most, 0.0
+    )

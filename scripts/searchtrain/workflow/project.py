@@ -67,6 +67,9 @@ class Project:
         self.config = load_config(config)
         self.results = self.config.pathvars.get("results", "results")
         self.timings = self.config.pathvars.get("benchmarks", "benchmarks")
+        self.settings_file = Path(self.results) / SETTINGS_FILE
+        self.makes = False
+        """Whether this run makes results, and does not only tell of some."""
 
     def stage(self, name: str, **options: str) -> dict[str, Any]:
         """The parameters of a rule: what makes it stale, and what its command line needs.
@@ -193,7 +196,7 @@ class Project:
             self._check_hours,
             lambda jobs: self._check_gpus(jobs, run.count_gpus()),
             self._check_endpoints,
-            self._keep_config,
+            self._note_settings,
         )
         for doubt in self.list_doubts():
             run.warn(f"warning: {doubt}")
@@ -201,6 +204,10 @@ class Project:
     def end(self, run: Run) -> None:
         """After a run that succeeded: what it made."""
         run.end()
+        settings, file = self.config.changes(), self.settings_file
+        # A run that failed leaves those by which the earlier results were made.
+        if self.makes and (not file.exists() or read_json(file) != settings):
+            write_json(settings, file)
         if said := describe_results(Path(self.results)):
             run.say(said)
 
@@ -314,13 +321,11 @@ class Project:
         ledger = Ledger.of(self.results, self.timings)
         return ["--allowance", str(ledger.name_allowance(name_timing(name, wildcards)))]
 
-    def _keep_config(self, jobs: list[Any]) -> None:
-        """Write down what these results are made by, for whoever looks at them later.
-
-        No output of a rule: a run that failed half-way has it, too.
-        """
-        if list_rules(jobs) & MAKING:
-            write_json(self.config.changes(), Path(self.results) / SETTINGS_FILE)
+    def _note_settings(self, jobs: list[Any]) -> None:
+        """Write down what the first results are made by, for whoever looks at them half-built."""
+        self.makes = bool(list_rules(jobs) & MAKING)
+        if self.makes and not self.settings_file.exists():
+            write_json(self.config.changes(), self.settings_file)
 
     def _check_grpo(self, jobs: list[Any]) -> None:
         """Before anything is trained that GRPO could not go on with."""
