@@ -39,3 +39,4 @@ rule all:
         "<results>/metrics.json",
         "<results>/yield.json",
         "<results>/figures/overview.html",
+        ["<results>/trees/gallery.html"] if CONFIG.trees.enabled else [],

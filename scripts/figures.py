@@ -9,7 +9,7 @@ from searchtrain.config import Config
 from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
-from searchtrain.report.chapters import tell_run
+from searchtrain.report.contents import tell_run
 from searchtrain.report.page import Page
 from searchtrain.report.run import PREDICTIONS, ROLLOUTS, Run
 from searchtrain.report.scores import tabulate_scores

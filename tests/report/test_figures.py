@@ -8,7 +8,7 @@ import pytest
 
 from helpers.report import make_run
 from helpers.steps import make_steps
-from searchtrain.report.chapters import tell_run
+from searchtrain.report.contents import tell_run
 from searchtrain.report.effort import count_bins
 from searchtrain.report.training import average_curve
 

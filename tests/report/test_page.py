@@ -11,7 +11,7 @@ from helpers.chromium import needs_chromium, open_browser, open_page
 from helpers.report import make_rollouts, make_run
 from helpers.steps import make_steps
 from searchtrain.core.errors import InputError
-from searchtrain.report.chapters import tell_run
+from searchtrain.report.contents import tell_run
 from searchtrain.report.page import LIBRARY, Page
 from searchtrain.report.scores import tabulate_scores
 from searchtrain.workflow.adapter import find_library
