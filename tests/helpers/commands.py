@@ -5,7 +5,6 @@ pytest collects. A command that is not known here is a fault of the page, or of 
 """
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -41,7 +40,13 @@ RUN = {
     "tail",
 }
 """Programs that are run as they stand."""
-FILES = {name: f"{name}.json" for name in ("train", "dev", "test")}
+FILES = {
+    "corpus": "passages.jsonl",
+    "train": "train.json",
+    "dev": "dev.json",
+    "test": "test.json",
+}
+"""Of the laptop world, by their names in `data`."""
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 
 
@@ -123,14 +128,13 @@ def run_dry(
 
 
 def place_results(built: Checkout) -> None:
-    """Put what a small build made where the default run puts it, and where `mine.yaml` of the README
+    """Put what a small build made where the default run puts it, and where the README's `mine.yaml`
     has a user's own files; folders stand for the models of the scale files."""
-    os.rename(built.path / "out/results", built.path / "results")
-    os.rename(built.path / "out/logs", built.path / "logs")
     (built.path / ".cache").mkdir()
-    os.rename(built.path / "out/cache", built.path / ".cache/requests")
+    for name, place in {"results": "results", "logs": "logs", "cache": ".cache/requests"}.items():
+        (built.path / "out" / name).rename(built.path / place)
     data = yaml.safe_load(list_files("README.md")["mine.yaml"])["data"]
-    for name, file in {**FILES, "corpus": "passages.jsonl"}.items():
+    for name, file in FILES.items():
         (built.path / data[name]).parent.mkdir(exist_ok=True)
         shutil.copy(built.path / "results/world" / file, built.path / data[name])
     for scale in (ROOT / "config/scale").iterdir():

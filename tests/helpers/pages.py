@@ -15,9 +15,8 @@ FILE = re.compile(r"# ([\w/-]+\.yaml)\n")
 
 def list_pages() -> list[str]:
     """What a reader reads, from the root of the repository."""
-    return ["README.md", "CONTRIBUTING.md", "AGENTS.md"] + sorted(
-        str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")
-    )
+    docs = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md"))
+    return ["README.md", "CONTRIBUTING.md", "AGENTS.md", *docs]
 
 
 @cache
