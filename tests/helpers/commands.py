@@ -91,7 +91,7 @@ def run_pages(checkout: Checkout, pages: Iterable[str]) -> dict[str, dict[str, t
             elif kind:
                 ended[page][command] = run_command(command, checkout, environment)
     # Several pages give the same one.
-    arguments = {command: (*read_words(command)[1:], "--dry-run") for _, command in dry}
+    arguments = {command: make_dry(command) for _, command in dry}
     results = run_dry(list(dict.fromkeys(arguments.values())), checkout)
     for page, command in dry:
         ended[page][command] = results[arguments[command]]
@@ -113,6 +113,15 @@ def run_command(command: str, checkout: Checkout, environment: dict[str, str]) -
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
     )  # fmt: skip
     return done.returncode, done.stdout[-3000:]
+
+
+def make_dry(command: str) -> tuple[str, ...]:
+    """A command's arguments with `--dry-run`; without `--sdm conda` where there is no conda."""
+    words = read_words(command)[1:]
+    if "--sdm" in words and not shutil.which("conda"):
+        place = words.index("--sdm")
+        words[place : place + 2] = []
+    return *words, "--dry-run"
 
 
 def run_dry(
