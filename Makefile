@@ -5,7 +5,11 @@ PYTHON ?= python3.11
 VENV := .venv
 TRL := .venv-trl
 VIEW := .venv-view
+# Another folder of results, and the config files that it was built with.
 RESULTS := results
+CONFIG :=
+WITH = $(if $(filter-out results,$(RESULTS)),--config 'pathvars={results: $(RESULTS)}') \
+	$(if $(CONFIG),--configfile $(CONFIG))
 BIN := $(CURDIR)/$(VENV)/bin
 # --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
 SNAKEMAKE := PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
@@ -13,9 +17,27 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test test-fast lint config setup setup-grpo setup-view transcripts view view-bundle clean
+.PHONY: run report test test-fast lint config setup setup-grpo setup-view transcripts view view-bundle clean
 run: setup
 	$(SNAKEMAKE)
+
+# What is stale is built, then Snakemake's report: the figures, and the code and settings behind them.
+report: setup
+	$(SNAKEMAKE) $(RESULTS)/figures/overview.html $(WITH)
+	snakemake $(RESULTS)/figures/overview.html $(WITH) \
+		--report $(RESULTS)/report.html --report-stylesheet report/report.css
+	@echo "open $(RESULTS)/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
+
+# Of the tables that there are: no run begins.
+transcripts: setup setup-view
+	$(SNAKEMAKE) $(RESULTS)/transcripts --allowed-rules transcripts $(WITH)
+
+view: transcripts
+	exec $(VIEW)/bin/python scripts/view.py $(RESULTS)/transcripts
+
+# For a web server.
+view-bundle: transcripts
+	$(VIEW)/bin/inspect view bundle --overwrite --log-dir $(RESULTS)/transcripts --output-dir $(RESULTS)/site
 
 test: setup setup-grpo setup-view lint
 	$(PYTEST)
@@ -31,20 +53,6 @@ lint: setup
 	snakemake --lint
 	PYTHONPATH=scripts lint-imports
 	mypy
-
-# Built from the tables that there are: no run begins. RESULTS: another folder; CONFIG: the files on top of
-# config.yaml that it was made with.
-transcripts: setup setup-view
-	$(SNAKEMAKE) --allowed-rules transcripts \
-		$(if $(filter-out results,$(RESULTS)),--config 'pathvars={results: $(RESULTS)}') \
-		$(if $(CONFIG),--configfile $(CONFIG)) -- $(RESULTS)/transcripts
-
-view: transcripts
-	exec $(VIEW)/bin/python scripts/view.py $(RESULTS)/transcripts
-
-# For a web server.
-view-bundle: transcripts
-	$(VIEW)/bin/inspect view bundle --overwrite --log-dir $(RESULTS)/transcripts --output-dir $(RESULTS)/site
 
 # config/config.yaml and the editor's schema are written from the models of the settings.
 config: setup

@@ -4,7 +4,7 @@ Every table is Parquet (zstd), written to a temporary name and renamed. Invarian
 keep the order in which its class names them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandera.polars as pa
@@ -15,6 +15,8 @@ from searchtrain.core.errors import InputError
 from searchtrain.core.files import replace_file
 from searchtrain.data.equivalence import KINDS
 
+GROUP = 5000
+"""Rows that are compressed together: whoever wants one row reads so many."""
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
 STRINGS = {"inner": pl.String}
 NODE = pl.Struct(
@@ -323,6 +325,23 @@ def read_table(path: str | Path, table: type[Table]) -> pl.DataFrame:
     return validate_table(frame, table, path)
 
 
+def read_columns(path: str | Path, table: type[Table], columns: Sequence[str]) -> pl.DataFrame:
+    """Some columns of an artefact, validated alone; the others are not read. See `read_table`."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; build it with snakemake")
+    try:
+        frame = pl.read_parquet(path, columns=list(columns))
+    except (pl.exceptions.ComputeError, pl.exceptions.ColumnNotFoundError) as error:
+        raise InputError(f"{path}: {error}; delete it and rebuild") from None
+    schema = table.to_schema().select_columns(list(columns))
+    schema.unique = None  # of the whole table's columns
+    try:
+        return schema.validate(frame.select(columns), lazy=True)
+    except SchemaErrors as errors:
+        raise InputError(_describe(errors, frame, table, path)) from None
+
+
 def read_tables(paths: Iterable[str | Path], table: type[Table]) -> pl.DataFrame:
     """The rows of several artefacts of one kind, one after the other; see `read_table`."""
     return pl.concat(read_table(path, table) for path in paths)
@@ -332,7 +351,7 @@ def write_table(frame: pl.DataFrame, path: str | Path, table: type[Table]) -> pl
     """Validate and write an artefact atomically; returns the frame as written."""
     frame = validate_table(frame, table, path)
     with replace_file(path) as partial:
-        frame.write_parquet(partial, compression="zstd")
+        frame.write_parquet(partial, compression="zstd", row_group_size=GROUP)
     return frame
 
 

@@ -28,7 +28,7 @@ from searchtrain.core.files import digest, replace_file
 from searchtrain.report.samples import RIGHT, WRONG
 
 LEFT_OUT = {
-    "metadata": {"lineage"},
+    "metadata": {"lineage", "rollout"},
     "scores": {"__all__": {"explanation", "metadata", "history"}},
 }
 """Of a summary: what no list shows; the browser reads the summaries of a whole file at once."""

@@ -14,7 +14,6 @@ from inspect_ai.model import ModelOutput, ModelUsage
 from inspect_ai.scorer import Score
 
 from searchtrain.config.models import Price
-from searchtrain.data.schemas import ANSWERED
 from searchtrain.report.conversation import make_messages
 
 RIGHT, WRONG = "C", "I"
@@ -56,13 +55,17 @@ def make_sample(
         messages=make_messages(row, refined),
         output=ModelOutput(model=lineage["model"], completion=row["answer"]),
         scores=scores,
+        # Only what there is: the browser reads that of all rollouts of a file at once.
         metadata={
-            "rollout": row["id"],
-            **facts,
-            **{name: row[name] for name in FACTS},
-            "answered": row["stop_reason"] in ANSWERED,
-            "repairs": ", ".join(row["repairs"]),
-            "lineage": dict(lineage),
+            name: value
+            for name, value in {
+                "rollout": row["id"],
+                **facts,
+                **{name: row[name] for name in FACTS},
+                "repairs": ", ".join(row["repairs"]),
+                "lineage": dict(lineage),
+            }.items()
+            if value is not None and value != ""
         },
         model_usage={lineage["model"]: usage},
     )

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from searchtrain.config import Config, check_grpo, read_config
 from searchtrain.config.rounds import plan_rows
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import canonical_json, read_json
+from searchtrain.core.files import canonical_json, hash_file, read_json, write_json
+from searchtrain.data.results import SETTINGS_FILE
 from searchtrain.models.prompts import list_prompt_files
 from searchtrain.task.budget import check_budget, start_clock, sum_rest
 from searchtrain.task.constraints import check_task
@@ -47,8 +48,12 @@ from searchtrain.workflow.stages import (
 from searchtrain.workflow.summary import describe_results
 
 PROMPTS = "config/prompts"
+FOUND = ("grpo/history.jsonl", "plan.json", "hours.json")
+"""What figures show and no build of them makes."""
 ALLOWED = ("trajectories", "checkpoint")
 """Rules whose scripts keep to an allowance (`task.allowance`)."""
+MAKING = frozenset(STAGES) - {"tree_gallery", "figures", "doctor", "plan", "hours", "submissions"}
+"""Rules that make rows, students or scores; the others tell of a run."""
 
 ROLLOUTS = (
     "trajectories.parquet", "curation.parquet", "curated.parquet", "predictions.parquet",
@@ -70,6 +75,9 @@ class Project:
         self.config = load_config(config)
         self.results = self.config.pathvars.get("results", "results")
         self.timings = self.config.pathvars.get("benchmarks", "benchmarks")
+        self.settings_file = Path(self.results) / SETTINGS_FILE
+        self.makes = False
+        """Whether this run makes results, and does not only tell of some."""
 
     def stage(self, name: str, **options: str) -> dict[str, Any]:
         """The parameters of a rule: what makes it stale, and what its command line needs.
@@ -197,6 +205,7 @@ class Project:
             self._check_hours,
             lambda jobs: self._check_gpus(jobs, run.count_gpus()),
             self._check_endpoints,
+            self._note_settings,
         )
         for doubt in self.list_doubts():
             run.warn(f"warning: {doubt}")
@@ -204,6 +213,10 @@ class Project:
     def end(self, run: Run) -> None:
         """After a run that succeeded: what it made."""
         run.end()
+        settings, file = self.config.changes(), self.settings_file
+        # A run that failed leaves those by which the earlier results were made.
+        if self.makes and (not file.exists() or read_json(file) != settings):
+            write_json(settings, file)
         if said := describe_results(Path(self.results)):
             run.say(said)
 
@@ -242,6 +255,14 @@ class Project:
         """What a pilot measured, once it has."""
         file = Path(self.results) / "pilot.json"
         return [file.as_posix()] if file.exists() else []
+
+    def digest_found(self) -> dict[str, str]:
+        """What figures also show where another target has made it, and what is in it.
+
+        A parameter and no input, so that figures never make their run train by GRPO, or plan.
+        """
+        files = {name: Path(self.results) / name for name in FOUND}
+        return {name: hash_file(file) for name, file in files.items() if file.exists()}
 
     def list_commands(self, run: Run) -> str:
         """How each submission is built, as far as this run's own command line tells, as JSON."""
@@ -330,6 +351,12 @@ class Project:
             return []
         ledger = Ledger.of(self.results, self.timings)
         return ["--allowance", str(ledger.name_allowance(name_timing(name, wildcards)))]
+
+    def _note_settings(self, jobs: list[Any]) -> None:
+        """Write down what the first results are made by, for whoever looks at them half-built."""
+        self.makes = bool(list_rules(jobs) & MAKING)
+        if self.makes and not self.settings_file.exists():
+            write_json(self.config.changes(), self.settings_file)
 
     def _check_grpo(self, jobs: list[Any]) -> None:
         """Before anything is trained that GRPO could not go on with."""

@@ -70,6 +70,7 @@ STAGES = {
         {"solver": "verify.sampling.solver", "verifier": "verify.sampling.verifier"},
         search="retriever",
     ),
+    "tree_gallery": Stage(("report.tree_gallery",)),
     "questions": Stage(("questions.seeds",), ("seeds", "trees:questions")),
     "trajectories": Stage(("agent.loop",), search="agent", timed=True),
     "shards": Stage(("agent.shards",)),
@@ -98,6 +99,9 @@ STAGES = {
     ),
     "yields": Stage(("evaluation.yields", "evaluation.conditions")),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
+    "figures": Stage(
+        ("report.contents", "report.page"), ("task", "task:plan", "task:submissions")
+    ),
     "doctor": Stage(()),
     "plan": Stage(("task.proposal", "task.pilot", "task.contexts", "workflow.gpu_plan")),
     "pilot": Stage(("task.pilot",), ("curate",)),
@@ -157,7 +161,7 @@ def list_stages(config: Config) -> list[str]:
         "judge": config.judge.enabled,
         "average": bool(config.trials.average),
         "choice": bool(config.trials.candidates),
-        **dict.fromkeys(("trees", "written_trees", "verify"), config.trees.enabled),
+        **dict.fromkeys(("trees", "written_trees", "verify", "tree_gallery"), config.trees.enabled),
     }
     return [name for name in STAGES if switched.get(name, True)]
 
@@ -263,6 +267,8 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "transcripts":
         price = config.models.teacher.price.model_dump()
         return {"price": price, "refined": config.refine.enabled, "rounds": config.rounds.data}
+    if name == "figures":
+        return {"train": config.data.train, "base": config.train.base}
     if name == "submissions":
         return {"folders": config.task.submissions}
     return {}
