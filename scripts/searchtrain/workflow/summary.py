@@ -15,6 +15,7 @@ OPENED = {
     "trajectories.parquet": "every rollout; `make view` shows them in a browser",
     "metrics.json": "every score, with its interval and what is missing",
     "trials.md": "the candidates that dev decided between",
+    "trees/gallery.html": "research trees, good and refused ones",
     "plan.md": "hours and GPUs planned",
     "hours.md": "planned and spent hours",
     "submissions.md": "the submissions side by side",
