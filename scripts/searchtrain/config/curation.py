@@ -165,7 +165,7 @@ class Mix(Section):
 
     file: Text | None = setting(
         None,
-        "JSON array or JSON Lines: {messages}, {conversations}, {prompt, output}, or Alpaca's;"
+        "JSON array, JSON Lines or Parquet: {messages}, {conversations}, {prompt, output}, or Alpaca's;"
         " null: nothing",
     )
     ratio: Positive = setting(0.1, "mixed records per trajectory")

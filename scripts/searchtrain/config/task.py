@@ -20,12 +20,13 @@ class Data(Section):
 
     corpus: Text | None = wiring(
         "<results>/world/passages.jsonl",
-        'JSON Lines: {id, contents: "\\"Title\\"\\ntext", links?, url?}; null where only'
-        " retriever.endpoint has it",
+        'JSON Lines (also .gz) or Parquet: {id, contents: "\\"Title\\"\\ntext", links?, url?}, as'
+        " Search-R1 and FlashRAG publish them; null where only retriever.endpoint has it",
     )
     train: Text = wiring(
         "<results>/world/train.json",
-        "JSON array of {id, question, golden_answers, source?, exclude_urls?}: the seed questions",
+        "JSON array, JSON Lines or Parquet of {id, question, golden_answers, source?, exclude_urls?},"
+        " as FlashRAG has them, or of Search-R1's processed rows: the seed questions",
     )
     dev: Text = wiring("<results>/world/dev.json", "same format; scored in metrics.json")
     test: Text = wiring(
@@ -33,8 +34,7 @@ class Data(Section):
     )
     test_answers: Text | None = wiring(
         "<results>/world/test_answers.json",
-        "For scoring a demo only: JSON array of {id, golden_answers, type?}. A real test set has"
-        " none: null.",
+        "For scoring a demo only: a file of {id, golden_answers, type?}. A real test set has none: null.",
     )
     types: Text | None = wiring(
         "<results>/world/types.json", "{id: type} for figures per question type, or null"
