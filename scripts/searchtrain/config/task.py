@@ -25,8 +25,8 @@ class Data(Section):
     )
     train: Text = wiring(
         "<results>/world/train.json",
-        "JSON array, JSON Lines or Parquet of {id, question, golden_answers, source?, exclude_urls?},"
-        " as FlashRAG has them, or of Search-R1's processed rows: the seed questions",
+        "JSON array, JSON Lines or Parquet of {id, question, golden_answers, source?,"
+        " exclude_urls?}, as FlashRAG has them, or of Search-R1's rows: the seed questions",
     )
     dev: Text = wiring("<results>/world/dev.json", "same format; scored in metrics.json")
     test: Text = wiring(
@@ -34,7 +34,8 @@ class Data(Section):
     )
     test_answers: Text | None = wiring(
         "<results>/world/test_answers.json",
-        "For scoring a demo only: a file of {id, golden_answers, type?}. A real test set has none: null.",
+        "For scoring a demo only: a file of {id, golden_answers, type?}. A real test set has none:"
+        " null.",
     )
     types: Text | None = wiring(
         "<results>/world/types.json", "{id: type} for figures per question type, or null"
