@@ -8,6 +8,7 @@ import logging
 
 from searchtrain.agent.trace import Trace
 from searchtrain.core.errors import SearchTrainError
+from searchtrain.core.terminal import quote_text
 from searchtrain.models.role import Role
 
 logger = logging.getLogger(__name__)
@@ -42,14 +43,9 @@ class ValidityCheck:
         role = self._role
         fault = (
             f"none of the first {FIRST} rollouts has a turn that can be read, for instance"
-            f" {_shorten(self._example)!r}; look at models.{role.name}.reasoning"
+            f" {quote_text(self._example, SHOWN)}; look at models.{role.name}.reasoning"
             f" ({role.reasoning}), format ({self._form}) and dialect ({role.dialect})"
         )
         if self._ends:
             raise SearchTrainError(fault)
         logger.warning("%s", fault)
-
-
-def _shorten(text: str) -> str:
-    half = SHOWN // 2
-    return text if len(text) <= SHOWN else f"{text[:half]} … {text[-half:]}"

@@ -7,11 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from searchtrain.core.errors import SearchTrainError
+from searchtrain.core.terminal import show_text
 
 logger = logging.getLogger(__name__)
 """For what the scripts themselves say."""
 MARKS = {logging.INFO: "", logging.WARNING: "warning: ", logging.ERROR: "error: "}
 """What a line of the log begins with."""
+LONGEST = 4000
+"""Characters of a line of the log."""
+
+
+class PlainFormatter(logging.Formatter):
+    """Lays a line of the log out; texts that it quotes cannot change the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter.format`."""
+        return show_text(super().format(record), LONGEST)
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,17 +56,13 @@ class Parser(argparse.ArgumentParser):
             args.log.write_bytes(b"")
             # Appends: what the script starts may write to the same file.
             handlers.append(logging.FileHandler(args.log, mode="a", encoding="utf-8"))
+        form = f"%(asctime)s {Path(sys.argv[0]).stem}: %(levelname)s%(message)s"
         for handler in handlers:
             handler.setLevel(logging.INFO)  # some libraries set a lower one of their own
+            handler.setFormatter(PlainFormatter(form, datefmt="%H:%M:%S"))
         for level, name in MARKS.items():
             logging.addLevelName(level, name)
-        logging.basicConfig(
-            level=logging.INFO,
-            format=f"%(asctime)s {Path(sys.argv[0]).stem}: %(levelname)s%(message)s",
-            datefmt="%H:%M:%S",
-            handlers=handlers,
-            force=True,
-        )
+        logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
         for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         return args

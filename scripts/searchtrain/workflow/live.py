@@ -23,6 +23,7 @@ from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from searchtrain.core.terminal import show_text
 from searchtrain.workflow.adapter import SAID, make_default_handler
 
 OUTPUT = Path(".snakemake/run.log")
@@ -33,7 +34,10 @@ REPEATED = 15.0
 TAIL = 8192
 """Bytes of a log's end that its last line is looked for in."""
 ERROR_LINES = 12
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+"""What libraries paint their logs with."""
+LONGEST = 2000
+"""Characters of a line that are shown."""
 STAMP = re.compile(r"^\d\d:\d\d:\d\d [\w-]+: ")
 ORDINARY = re.compile(r"^(?:Missing output files|Input files updated by another job)[^;]*(?:; |$)")
 """Reasons that say no more than that the rule stands behind another one."""
@@ -71,8 +75,8 @@ class Job:
         with self.log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             text = file.read().decode(errors="replace")
-        lines = (CONTROL.sub(" ", line).rstrip() for line in text.replace("\r", "\n").split("\n"))
-        return [line for line in lines if line.strip()]
+        lines = COLOUR.sub("", text).replace("\r", "\n").split("\n")
+        return [show_text(line.rstrip(), LONGEST) for line in lines if line.strip()]
 
     def read_last(self) -> str:
         """What it said last, in one line; of a table its title and last row."""
@@ -109,7 +113,7 @@ class View:
     def say(self, text: str, style: str = "") -> None:
         """A line, or several, that stay."""
         with self._lock:
-            self.console.print(Text(CONTROL.sub(" ", text), style), soft_wrap=True)
+            self.console.print(Text(show_text(text, LONGEST), style), soft_wrap=True)
 
     def start_job(self, number: int, job: Job) -> None:
         """A job begins."""
