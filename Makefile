@@ -8,10 +8,18 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test test-fast lint config setup setup-grpo clean
+# For `make ask`: the folder of a run, and the files with its settings if it had some.
+RESULTS ?= results
+CONFIG ?=
+
+.PHONY: run ask test test-fast lint config setup setup-grpo clean
 # --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
 run: setup
 	PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
+
+# A chat with the student of a finished run.
+ask: setup
+	@python scripts/ask.py --results $(RESULTS) $(if $(CONFIG),--config $(CONFIG))
 
 test: setup setup-grpo lint
 	$(PYTEST)
