@@ -1,4 +1,4 @@
-"""Question and corpus files as FlashRAG and Search-R1 publish them: named in the config as they are.
+"""Question and corpus files as FlashRAG and Search-R1 publish them, named as they are.
 
 The Parquet files are written by the `datasets` library, which is what both projects use.
 """
@@ -81,7 +81,9 @@ def test_search_r1_questions_have_ids_of_their_own_and_no_instructions(tmp_path,
         (process(FLASHRAG[0], 7, told="Question: x? Answer: y. ", keep=False), "who wrote emma?"),
         (
             process(FLASHRAG[0], 7, keep=False)
-            | {"prompt": [{"role": "system", "content": TOLD}, {"role": "user", "content": "who?"}]},
+            | {
+                "prompt": [{"role": "system", "content": TOLD}, {"role": "user", "content": "who?"}]
+            },
             "who?",
         ),
         (

@@ -15,6 +15,14 @@ class Qrels(Section):
     gold: Text | None = wiring(None, "file or null")
 
 
+class Licenses(Section):
+    """What the card of an exported data set says, as identifiers of Hugging Face (cc-by-4.0); null:
+    not stated. The laptop world's own files are cc-by-4.0."""
+
+    questions: Text | None = setting(None)
+    corpus: Text | None = setting(None)
+
+
 class Data(Section):
     """What the run is about. The defaults are the laptop world's files, made by rule `world`."""
 
@@ -51,6 +59,7 @@ class Data(Section):
         "Relevant documents of a benchmark (TREC qrels), as BrowseComp-Plus has them: {browsecomp:"
         " {evidence: file, gold: file or null}}; target results/browsecomp/<name>/report.json.",
     )
+    licenses: Licenses = setting(Licenses(), reader="export")
 
 
 class Task(Section):

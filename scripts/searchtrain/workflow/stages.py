@@ -103,6 +103,10 @@ STAGES = {
     "pilot": Stage(("task.pilot",), ("curate",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
+    "export": Stage(
+        ("report.card", "report.dataset", "report.atif", "training.chats"),
+        ("data:export", "task"),
+    ),
 }  # fmt: skip
 
 
@@ -133,8 +137,10 @@ def digest_stage(config: Config, name: str) -> str:
 def list_roles(config: Config, name: str) -> list[str]:
     """The roles that a stage asks, or whose settings it reads."""
     roles = [server for server in list_servers(config, name) if server not in SEARCHES]
-    # A later round's rollouts are the student's; defects are compared with the teacher's rates.
-    return roles + {"trajectories": ["student"], "defects": ["teacher"]}.get(name, [])
+    # A later round's rollouts are the student's; defects are compared with the teacher's rates, and
+    # an export tells what the teacher cost.
+    further = {"trajectories": ["student"], "defects": ["teacher"], "export": ["teacher"]}
+    return roles + further.get(name, [])
 
 
 def list_servers(config: Config, name: str) -> list[str]:
@@ -179,7 +185,7 @@ def show_config(config: Config, name: str) -> dict[str, Any]:
     roles += [config.models.owner(role) for role in roles]
     # Its format is that of the training data, and what it is served is what it is trained on; GRPO
     # knows one format only. Scores stand beside its sampling.
-    asking = ("sft_dataset", "preferences", "checkpoint", "grpo", "metrics")
+    asking = ("sft_dataset", "preferences", "checkpoint", "grpo", "metrics", "export")
     roles += ["student"] * (name in asking)
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
@@ -258,6 +264,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "plan":
         # Hours and GPUs depend on what makes no other result stale, too.
         return config.model_dump(include=set(PLANNED))
+    if name == "export":
+        forms = ("tags", "tool_calls")
+        return {"limits": [describe_limits(config.predict.limits, form) for form in forms]}
     if name == "submissions":
         return {"folders": config.task.submissions}
     return {}
