@@ -44,6 +44,7 @@ from searchtrain.workflow.stages import (
     list_settings,
     show_config,
 )
+from searchtrain.workflow.student_use import describe_student
 from searchtrain.workflow.summary import describe_results
 
 PROMPTS = "config/prompts"
@@ -197,8 +198,10 @@ class Project:
     def end(self, run: Run) -> None:
         """After a run that succeeded: what it made."""
         run.end()
-        if said := describe_results(Path(self.results)):
-            run.say(said)
+        results = Path(self.results)
+        if said := describe_results(results):
+            used = describe_student(self.config, results, run.list_configfiles())
+            run.say("\n".join([said, *used]))
 
     def list_doubts(self) -> list[str]:
         """What may end a run hours after it began; plan.md says it as well."""
