@@ -8,9 +8,8 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-# For `make ask`: the folder of a run, and the files with its settings if it had some.
+# The folder of a run, for whoever looks at one.
 RESULTS ?= results
-CONFIG ?=
 
 .PHONY: run ask test test-fast lint config setup setup-grpo clean
 # --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
@@ -19,7 +18,7 @@ run: setup
 
 # A chat with the student of a finished run.
 ask: setup
-	@python scripts/ask.py --results $(RESULTS) $(if $(CONFIG),--config $(CONFIG))
+	@python scripts/ask.py --results $(RESULTS)
 
 test: setup setup-grpo lint
 	$(PYTEST)

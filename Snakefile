@@ -35,3 +35,4 @@ rule all:
         "<results>/test.json",
         "<results>/metrics.json",
         "<results>/yield.json",
+        ["<results>/trees/gallery.html"] if CONFIG.trees.enabled else [],

@@ -3,7 +3,7 @@
 Inputs: corpus.jsonl, index/, seeds.parquet, data.dev, data.test, prompts/plan.jinja, browse.jinja,
 write_question.jinja, solve.jinja, verify.jinja.
 Outputs: trees.parquet, trees_report.json, written_trees.parquet, written_trees_report.json,
-tree_questions.parquet, tree_questions_report.json, tree_test.json.
+tree_questions.parquet, tree_questions_report.json, tree_test.json; trees/gallery.html.
 """
 
 
@@ -113,4 +113,33 @@ rule verify:
         " --held-out {output.held_out:q}"
         " --report {output.report:q}"
         " --config {params.config:q}"
+        " --log {log:q}"
+
+
+rule tree_gallery:
+    input:
+        trees="<results>/trees.parquet",
+        questions="<results>/tree_questions.parquet",
+        template="report/gallery.html.jinja",
+    output:
+        report(
+            "<results>/trees/gallery.html",
+            caption="../report/captions/trees.rst",
+            category="Research trees",
+            labels={"figures": "Gallery"},
+        ),
+    log:
+        "<logs>/tree_gallery.log",
+    benchmark:
+        "<benchmarks>/tree_gallery.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        **stage("tree_gallery"),
+    shell:
+        "exec python scripts/tree_gallery.py"
+        " --trees {input.trees:q}"
+        " --questions {input.questions:q}"
+        " --template {input.template:q}"
+        " --out {output:q}"
         " --log {log:q}"

@@ -4,8 +4,8 @@
     python scripts/ask.py --results results < questions.txt
 
 Without a question it asks for one after the other, each for itself; an empty line ends it. The
-retriever and the student are served for as long as it runs, unless the settings (--config, as of
-the run) have endpoints.
+retriever and the student are served for as long as it runs, unless the settings have endpoints:
+those of the run, and what --config changes of them.
 """
 
 import argparse
@@ -19,11 +19,13 @@ from rich.console import Console
 
 from searchtrain.agent import setup
 from searchtrain.agent.loop import Attempt, Policy, draw_seed, rollout
-from searchtrain.config import Config
+from searchtrain.config import Config, read_config
 from searchtrain.config.command import Parser
+from searchtrain.config.section import merge_values
 from searchtrain.core import cli
 from searchtrain.data.answers import clean_answer
 from searchtrain.data.lineage import hash_model
+from searchtrain.data.results import Results
 from searchtrain.models.client import open_model
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.report.conversation import Conversation, WatchedModel, WatchedSearch
@@ -39,10 +41,11 @@ ASKED = "ask"
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("question", nargs="*", help="left out: read from the terminal or stdin")
-    parser.add_paths(required=False, results="folder of the run; that of the settings if left out")
+    parser.add_paths(required=False, results="folder of the run; results if left out")
     args = parser.parse()
-    config = revise_scripted(args.config)
-    results = args.results or Path(config.pathvars.get("results", "results"))
+    results = args.results or Path("results")
+    settings = Results(results).settings or {}
+    config = revise_scripted(read_config(merge_values(settings, args.config.changes())))
     checkpoint = results / "checkpoint"
     if not config.models.student.endpoint:
         check_built(checkpoint, "models.student")

@@ -125,10 +125,10 @@ def test_the_end_of_a_run_tells_the_scores_and_what_to_open(tmp_path):
 def test_the_end_of_a_run_tells_how_to_use_the_student(tmp_path):
     """With what vLLM was started with, but for what only makes it faster."""
     config = read_config({"models": {"student": {"vllm": {"args": {"dtype": "half"}}}}})
-    assert describe_student(config, tmp_path, []) == []
+    assert describe_student(config, tmp_path) == []
     (tmp_path / "checkpoint").mkdir()
-    asked, loaded, served = describe_student(config, tmp_path, ["a.yaml", "b.yaml"])
-    assert asked.endswith(f"make ask RESULTS={tmp_path} 'CONFIG=a.yaml b.yaml'")
+    asked, loaded, served = describe_student(config, tmp_path)
+    assert asked.endswith(f"make ask RESULTS={tmp_path}")
     assert shlex.split(loaded)[-1].endswith(f"pipeline('text-generation', '{tmp_path}/checkpoint')")
     words = shlex.split(served)
     assert words[words.index("--model") + 1] == f"{tmp_path}/checkpoint"

@@ -8,8 +8,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -86,6 +88,35 @@ def test_the_artefacts_fit_their_schemas(built):
     assert manifest["data"] == hash_file(results / "sft_dataset.json")
     assert [point["step"] for point in manifest["loss"]] == [2, 4, 6, 8, 10, 12]
     assert manifest["packages"]["llamafactory"] == "0.9.5"
+
+
+def test_every_kind_of_id_has_its_story_with_all_its_requests(built):
+    results = built.path / "out/results"
+    questions = pl.read_parquet(results / "questions.parquet")
+    rollouts = pl.read_parquet(results / "trajectories.parquet")
+    predictions = pl.read_parquet(results / "predictions.parquet")
+    kept = pl.read_parquet(results / "curated.parquet")["id"].to_list()
+    dropped = next(key for key in rollouts["id"] if key not in kept)
+    ids = [questions["id"][0], kept[0], dropped, "test-00001", "dev/dev-00001#0",
+           "test_closed_book/test-00002#0", f"sft_dataset.json:{len(kept) - 1}"]  # fmt: skip
+    stories = {}
+    for key in ids:
+        ended = subprocess.run(
+            [sys.executable, "scripts/explain.py", key, "--results", "out/results", "--json"],
+            cwd=built.path, capture_output=True, text=True, env=built.environment(),
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        chapters = {each["title"]: each for each in json.loads(ended.stdout)["chapters"]}
+        assert chapters["requests"]["facts"]["not found"] is None, key
+        assert chapters["requests"]["rows"][0]["seconds"] is not None
+        assert "as the file is now" in chapters["rollout"]["facts"]["prompt"]
+        stories[key] = chapters
+    assert stories[ids[-1]]["rollout"]["facts"]["id"] == kept[-1]
+    assert stories[dropped]["curation"]["facts"]["kept"] is False
+    counts = dict(zip(predictions["id"], predictions["prompt_tokens"], strict=True))
+    told = stories["dev/dev-00001#0"]["requests"]["facts"]["tokens"]["read"]
+    assert told == counts["dev/dev-00001#0"]
+    assert read_json(results / "config.json")["world"]["sizes"]["train"] == 120
 
 
 def test_the_student_reads_in_training_what_it_reads_when_served(built):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from searchtrain.agent import grammar
-from searchtrain.agent.formats import Format, Thoughts, find_thoughts
+from searchtrain.agent.formats import Format, Stored, Thoughts, find_thoughts
 from searchtrain.agent.reading import Reading, read_answer, read_strict, render_raw
 from searchtrain.agent.trace import OPENING, Trace
 from searchtrain.core.errors import ModelError
@@ -74,15 +74,15 @@ async def _ask(seed: int, policy: "Policy", trace: Trace, continues: bool) -> Co
             messages, seed=seed, stop=form.stop, prefill=prefill
         )
     else:
-        messages = _request_answer(form, trace)
+        messages = request_answer(form, trace.messages)
         completion = await policy.model.complete(messages, seed=seed, brief=True)
     trace.count(completion)
     return completion
 
 
-def _request_answer(form: Format, trace: Trace) -> list[Message]:
+def request_answer(form: Format, conversation: Stored) -> list[Message]:
     """The conversation and the request; two user messages in turn are one."""
-    *earlier, last = form.render_messages(trace.messages)
+    *earlier, last = form.render_messages(conversation)
     if last["role"] != "user":
         return [*earlier, last, {"role": "user", "content": grammar.FORCED_REQUEST}]
     return [

@@ -111,6 +111,15 @@ def limit_epochs(settings: Train, most: int | None) -> Train:
     return Train.parse(values, "train")
 
 
+def list_data_places(config: Config, place: str) -> list[str]:
+    """Where the kept rollouts lie that the data set of a place is made of, the teacher's first."""
+    if place == "pilot/":
+        return [place]
+    number = read_round(place or "1")  # a trial's is the first
+    rounds = range(1, number + 1) if config.rounds.data == "all" else [number]
+    return ["" if each == 1 else f"rounds/{each}/" for each in rounds]
+
+
 def read_round(text: str) -> int:
     """The number of a round from its number or its place below the results (`rounds/2/`); a pilot
     (`pilot/`) is the first round on some questions, a trial (`trials/<name>/`) learns from it."""

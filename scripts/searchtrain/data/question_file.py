@@ -43,6 +43,11 @@ JOINED = re.compile(r"""["']\s+["']""")
 """Texts with no comma between them, as NumPy writes: Python would read them as one."""
 
 
+def list_rows(path: str | Path) -> Rows:
+    """The rows of a question file as they are, of Search-R1's as `adapt_row` makes them."""
+    return [(where, adapt_row(row)) for where, row in read_values(path)]
+
+
 def load_questions(path: str | Path, answers: bool = True) -> pl.DataFrame:
     """The rows of a question file as `read_questions` gives them."""
     return read_questions(path, answers)[0]
@@ -61,7 +66,7 @@ def read_questions(
     id, field, value and remedy: for the first fault where `strict`, when most rows are of no use,
     or when a row of a test file has no id.
     """
-    path, values = Path(path), _read_rows(path)
+    path, values = Path(path), list_rows(path)
     blemishes = Blemishes(path, strict, () if answers else ("no_object", "no_id"))
     rows = [
         row
@@ -74,7 +79,7 @@ def read_questions(
 def load_ids(path: str | Path) -> list[str | int | float]:
     """The ids of a question file exactly as it has them, in its order; of Search-R1's rows those
     that `adapt_row` makes."""
-    return [row["id"] for _, row in _read_rows(path)]
+    return [row["id"] for _, row in list_rows(path)]
 
 
 def load_answers(path: str | Path) -> pl.DataFrame:
@@ -82,7 +87,7 @@ def load_answers(path: str | Path) -> pl.DataFrame:
 
     Ids and answers are read as `read_questions` reads them.
     """
-    blemishes, values = Blemishes(Path(path), strict=False), _read_rows(path)
+    blemishes, values = Blemishes(Path(path), strict=False), list_rows(path)
     rows: list[dict[str, Any]] = []
     for number, (where, row) in enumerate(values, 1):
         key = read_id(row, where, number, blemishes)
@@ -184,10 +189,6 @@ def read_urls(row: dict[str, Any], where: str, blemishes: Blemishes) -> list[str
 def place(where: str, key: str) -> str:
     """Where a row stands, with its id."""
     return f"{where} (id {key!r})"
-
-
-def _read_rows(path: str | Path) -> Rows:
-    return [(where, adapt_row(row)) for where, row in read_values(path)]
 
 
 def _read_question(

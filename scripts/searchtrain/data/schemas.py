@@ -15,6 +15,8 @@ from searchtrain.core.errors import InputError
 from searchtrain.core.files import replace_file
 from searchtrain.data.equivalence import KINDS
 
+GROUP = 5000
+"""Rows that are compressed together: whoever wants one row reads so many."""
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
 STRINGS = {"inner": pl.String}
 NODE = pl.Struct(
@@ -332,7 +334,7 @@ def write_table(frame: pl.DataFrame, path: str | Path, table: type[Table]) -> pl
     """Validate and write an artefact atomically; returns the frame as written."""
     frame = validate_table(frame, table, path)
     with replace_file(path) as partial:
-        frame.write_parquet(partial, compression="zstd")
+        frame.write_parquet(partial, compression="zstd", row_group_size=GROUP)
     return frame
 
 

@@ -7,6 +7,7 @@ Invariant: an answer is in the request cache before the caller sees it, and a fa
 
 import inspect
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -24,7 +25,7 @@ from searchtrain.models.purchase import Purchaser, find_excess, read_retry_after
 from searchtrain.models.refusal import Refusal, adapt, compare, find_room, read_refusal
 from searchtrain.models.reply import make_completion, read_reply
 from searchtrain.models.request import make_body, make_key
-from searchtrain.models.request_cache import RequestCache
+from searchtrain.models.request_cache import SECONDS, RequestCache
 from searchtrain.models.role import Role, find_section, make_role
 from searchtrain.models.transport import make_options
 from searchtrain.serving.endpoint import wait_ready
@@ -104,20 +105,22 @@ class ModelClient:
         stored = self._purchaser.recall(key)
         if stored is not None:
             self._count("cached_", stored)
-            completion = make_completion(stored, cached=True)
+            completion = _read_answer(stored, cached=True)
             self._check_answerer(completion.model, "the request cache")
             return completion
         empty = 0
 
         async def attempt() -> dict[str, Any]:
             nonlocal empty
+            began = time.monotonic()
             try:
-                return await self._ask(render, seed + ANOTHER_SEED * empty, brief=brief)
+                answer = await self._ask(render, seed + ANOTHER_SEED * empty, brief=brief)
+                return answer | {SECONDS: round(time.monotonic() - began, 3)}
             except ModelError as error:
                 empty += error.kind == "empty"
                 raise
 
-        return make_completion(await self._purchaser.buy(key, attempt), cached=False)
+        return _read_answer(await self._purchaser.buy(key, attempt), cached=False)
 
     def list_learnt(self) -> dict[str, Any]:
         """The properties in which the endpoint differs from the role's dialect."""
@@ -272,6 +275,12 @@ class ModelClient:
             passing=passing,
             retry_after=retry_after,
         )
+
+
+def _read_answer(stored: Mapping[str, Any], *, cached: bool) -> Completion:
+    """An answer of the cache, without what is there for people."""
+    counts = {name: value for name, value in stored.items() if name != SECONDS}
+    return make_completion(counts, cached=cached)
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from searchtrain import config
 from searchtrain.core.errors import BoundaryError, InputError
 from searchtrain.core.files import digest
 from searchtrain.core.text_table import format_table
-from searchtrain.data.answers import match_normalised, normalise_answer
+from searchtrain.data.answers import match_normalised
 from searchtrain.data.schemas import TreeQuestions, empty_table, validate_table
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import work_through
@@ -32,6 +32,7 @@ from searchtrain.search import Search
 from searchtrain.search.contents import split_contents
 from searchtrain.trees.pages import PageStore
 from searchtrain.trees.tree import replace_letter
+from searchtrain.trees.verdicts import REASONS, list_distinct, list_golds, name_reason
 
 logger = logging.getLogger(__name__)
 
@@ -41,18 +42,6 @@ VERIFIER_SCHEMA = make_object_schema(
     reason={"type": "string"}, answers={"type": "array", "items": {"type": "string"}}
 )
 """What the verifier is asked for: every answer that fits the question by the documents."""
-
-REASONS = {
-    "not_done": "its tree was given up or cut short",
-    "no_question": "no question was written for it",
-    "leak": "a hidden name stands in its question",
-    "closed_book": "the solver knew the answer",
-    "error": "a filter failed on it",
-    "no_answer": "the verifier found no answer",
-    "wrong_answer": "the verifier found another answer",
-    "several_answers": "the verifier found several answers",
-}
-"""Why a tree yields no question, in the order in which the first one is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,27 +128,9 @@ def split_kept(rows: pl.DataFrame, held_out: float, seed: int) -> list[str]:
 def list_held_out(questions: pl.DataFrame) -> list[dict[str, Any]]:
     """The questions set aside, as the rows of a benchmark file `{id, question, answer}`."""
     return [
-        {"id": row["id"], "question": row["question"], "answer": _list_golds(row)}
+        {"id": row["id"], "question": row["question"], "answer": list_golds(row)}
         for row in questions.filter(split="test").iter_rows(named=True)
     ]
-
-
-def name_reason(row: Mapping[str, Any]) -> str:
-    """Why a row of `schemas.TreeQuestions` is not kept, one of `REASONS`; empty for a kept one."""
-    golds = _list_golds(row)
-    distinct = _list_distinct(row["found"], golds)
-    reasons = {
-        "": row["kept"],
-        "not_done": row["status"] != "done",
-        "no_question": not row["question"],
-        "leak": row["leak"],
-        "closed_book": any(match_normalised(answer, golds) for answer in row["closed_book"]),
-        "error": row["error"],
-        "no_answer": not distinct,
-        "wrong_answer": len(distinct) == 1,
-        "several_answers": True,
-    }
-    return next(name for name, holds in reasons.items() if holds)
 
 
 def make_report(
@@ -203,7 +174,7 @@ async def _check_question(
     row: Mapping[str, Any], pages: PageStore, panel: Panel, settings: config.Verify
 ) -> tuple[dict[str, Any], BoundaryError | None]:
     """Both filters on one question; the verdict's columns, and the failure that left it open."""
-    golds = _list_golds(row)
+    golds = list_golds(row)
     solver = Asker(panel.solver, panel.solve_prompt, SOLVER_SCHEMA, repairs=1)
     request = {"question": row["question"]}
     tries = (
@@ -218,7 +189,7 @@ async def _check_question(
     # One right answer settles the difficulty, whatever became of the other tries.
     unsolved = None if known else next((error for _, error in answers if error), None)
     difficult = not known and unsolved is None
-    verifiable = fault is None and _list_distinct(found, golds) == [golds[0]]
+    verifiable = fault is None and list_distinct(found, golds) == [golds[0]]
     verdict = {
         "closed_book": closed_book,
         "difficult": difficult,
@@ -282,19 +253,6 @@ def _read_answer(value: Mapping[str, Any]) -> str:
 
 def _read_answers(value: Mapping[str, Any]) -> list[str]:
     return [answer for text in value["answers"] if (answer := " ".join(text.split()))]
-
-
-def _list_golds(row: Mapping[str, Any]) -> list[str]:
-    return [row["answer"], *row["aliases"]]
-
-
-def _list_distinct(found: Sequence[str], golds: Sequence[str]) -> list[str]:
-    """Different answers among those found; all names of the right one count as its first."""
-    folded = (
-        golds[0] if match_normalised(answer, golds) else normalise_answer(answer) or answer.lower()
-        for answer in found
-    )
-    return list(dict.fromkeys(folded))
 
 
 def _collect(

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from searchtrain.config import Config, check_grpo, read_config
 from searchtrain.config.rounds import plan_rows
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import canonical_json, read_json
+from searchtrain.core.files import canonical_json, read_json, write_json
+from searchtrain.data.results import SETTINGS_FILE
 from searchtrain.models.prompts import list_prompt_files
 from searchtrain.task.budget import check_budget, start_clock, sum_rest
 from searchtrain.task.constraints import check_task
@@ -50,6 +51,8 @@ from searchtrain.workflow.summary import describe_results
 PROMPTS = "config/prompts"
 ALLOWED = ("trajectories", "checkpoint")
 """Rules whose scripts keep to an allowance (`task.allowance`)."""
+MAKING = frozenset(STAGES) - {"tree_gallery", "doctor", "plan", "hours", "submissions"}
+"""Rules that make rows, students or scores; the others tell of a run."""
 
 T = TypeVar("T")
 Find = Callable[[Config, str], T]
@@ -65,6 +68,9 @@ class Project:
         self.config = load_config(config)
         self.results = self.config.pathvars.get("results", "results")
         self.timings = self.config.pathvars.get("benchmarks", "benchmarks")
+        self.settings_file = Path(self.results) / SETTINGS_FILE
+        self.makes = False
+        """Whether this run makes results, and does not only tell of some."""
 
     def stage(self, name: str, **options: str) -> dict[str, Any]:
         """The parameters of a rule: what makes it stale, and what its command line needs.
@@ -191,6 +197,7 @@ class Project:
             self._check_hours,
             lambda jobs: self._check_gpus(jobs, run.count_gpus()),
             self._check_endpoints,
+            self._note_settings,
         )
         for doubt in self.list_doubts():
             run.warn(f"warning: {doubt}")
@@ -198,10 +205,13 @@ class Project:
     def end(self, run: Run) -> None:
         """After a run that succeeded: what it made."""
         run.end()
+        settings, file = self.config.changes(), self.settings_file
+        # A run that failed leaves those by which the earlier results were made.
+        if self.makes and (not file.exists() or read_json(file) != settings):
+            write_json(settings, file)
         results = Path(self.results)
         if said := describe_results(results):
-            used = describe_student(self.config, results, run.list_configfiles())
-            run.say("\n".join([said, *used]))
+            run.say("\n".join([said, *describe_student(self.config, results)]))
 
     def list_doubts(self) -> list[str]:
         """What may end a run hours after it began; plan.md says it as well."""
@@ -312,6 +322,12 @@ class Project:
             return []
         ledger = Ledger.of(self.results, self.timings)
         return ["--allowance", str(ledger.name_allowance(name_timing(name, wildcards)))]
+
+    def _note_settings(self, jobs: list[Any]) -> None:
+        """Write down what the first results are made by, for whoever looks at them half-built."""
+        self.makes = bool(list_rules(jobs) & MAKING)
+        if self.makes and not self.settings_file.exists():
+            write_json(self.config.changes(), self.settings_file)
 
     def _check_grpo(self, jobs: list[Any]) -> None:
         """Before anything is trained that GRPO could not go on with."""

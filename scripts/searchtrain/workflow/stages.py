@@ -70,6 +70,7 @@ STAGES = {
         {"solver": "verify.sampling.solver", "verifier": "verify.sampling.verifier"},
         search="retriever",
     ),
+    "tree_gallery": Stage(("report.tree_gallery",)),
     "questions": Stage(("questions.seeds",), ("seeds", "trees:questions")),
     "trajectories": Stage(("agent.loop",), search="agent", timed=True),
     "shards": Stage(("agent.shards",)),
@@ -161,7 +162,7 @@ def list_stages(config: Config) -> list[str]:
         "judge": config.judge.enabled,
         "average": bool(config.trials.average),
         "choice": bool(config.trials.candidates),
-        **dict.fromkeys(("trees", "written_trees", "verify"), config.trees.enabled),
+        **dict.fromkeys(("trees", "written_trees", "verify", "tree_gallery"), config.trees.enabled),
     }
     return [name for name in STAGES if switched.get(name, True)]
 

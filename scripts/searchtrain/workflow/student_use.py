@@ -4,7 +4,6 @@ Invariant: a line works as it stands in the checkout, in the environment that th
 """
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 from searchtrain.config import Config
@@ -15,17 +14,13 @@ FITTING = ("tensor-parallel-size", "kv-cache-memory-bytes", "gpu-memory-utilizat
 without: on a CPU it wants nearly all memory."""
 
 
-def describe_student(config: Config, results: Path, configfiles: Sequence[str]) -> list[str]:
-    """How to ask the student, load it in transformers and serve it; empty where there is none.
-
-    `configfiles`: those of the run's command line.
-    """
+def describe_student(config: Config, results: Path) -> list[str]:
+    """How to ask the student, load it in transformers and serve it; empty where there is none."""
     folder = results / "checkpoint"
     if not folder.is_dir():
         return []
     asked = ["make", "ask"]
     asked += [f"RESULTS={results}"] * (str(results) != "results")
-    asked += [f"CONFIG={' '.join(configfiles)}"] * bool(configfiles)
     load = f"from transformers import pipeline; ask = pipeline('text-generation', '{folder}')"
     vllm = config.models.student.vllm
     fitting = {name: vllm.tuning[name] for name in FITTING if name in vllm.tuning}

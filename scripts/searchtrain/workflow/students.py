@@ -19,7 +19,12 @@ a place.
 from dataclasses import dataclass
 
 from searchtrain.config import Config
-from searchtrain.config.rounds import find_candidate, plan_rollouts, plan_training
+from searchtrain.config.rounds import (
+    find_candidate,
+    list_data_places,
+    plan_rollouts,
+    plan_training,
+)
 from searchtrain.config.trials import AVERAGE
 from searchtrain.core.errors import InputError
 
@@ -156,11 +161,7 @@ def find_before(config: Config, place: str) -> str | list[str]:
 
 def list_curated(config: Config, place: str) -> list[str]:
     """The kept rollouts that a round learns from, the teacher's first."""
-    if place == PILOT:
-        return [f"<results>/{place}curated.parquet"]
-    number = number_of(place)  # a trial's is the first
-    rounds = range(1, number + 1) if config.rounds.data == "all" else [number]
-    return [f"<results>/{place_of(each)}curated.parquet" for each in rounds]
+    return [f"<results>/{each}curated.parquet" for each in list_data_places(config, place)]
 
 
 # The same by the place of a student.

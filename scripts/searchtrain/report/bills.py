@@ -1,0 +1,93 @@
+"""Which requests a rollout was made by, and what they cost, as far as the request cache has them.
+
+Invariant: nobody is asked, and no file of the cache is changed.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from searchtrain.agent.formats import open_format
+from searchtrain.agent.requests import Asked, list_requests
+from searchtrain.config import Config, Sampling
+from searchtrain.config.rounds import plan_rollouts, read_round
+from searchtrain.core.errors import InputError
+from searchtrain.data.results import Results
+from searchtrain.models.request_cache import SECONDS, Found, look_up
+from searchtrain.models.role import find_section, make_role
+from searchtrain.report.chapters import Chapter
+
+
+def tell_requests(results: Results, place: str, row: Mapping[str, Any]) -> Chapter:
+    """The requests of a row of `schemas.Trajectories`, or of `schemas.Predictions`."""
+    config = results.config
+    name, sampling = _find_writer(config, row, place)
+    role = make_role(config, name, sampling, row["lineage"]["revision"])
+    try:
+        form = open_format(find_section(config, name).format, role)
+    except InputError as error:
+        return Chapter("requests", {"not traced": str(error)})
+    if row.get("split", "").endswith("retrieve_read"):
+        form = open_format("tags", role)
+    asked = list_requests(row["messages"], row["lineage"]["seed"], role, form)
+    found = look_up(config.cache, (key for each in asked for key in each.keys))
+    rows = [
+        _describe(each, found[key], role.price)
+        for each in asked
+        for key in each.keys
+        if key in found
+    ]
+    traced = {kind: sum(each[kind] for each in rows) for kind in ("read", "written")}
+    kept = {"read": row["prompt_tokens"], "written": row["completion_tokens"]}
+    rest = {kind: kept[kind] - traced[kind] for kind in kept if kept[kind] > traced[kind]}
+    facts = {
+        "found": f"{len(rows)} requests in {config.cache}",
+        "tokens": traced,
+        "dollars": sum(each["dollars"] for each in rows),
+        "its whole stage": None if "split" in row else _tell_stage(results, place),
+        "not found": rest or None,
+        "why": _explain_missing(config, row) if rest else None,
+    }
+    return Chapter("requests", facts, rows)
+
+
+def _tell_stage(results: Results, place: str) -> str | None:
+    """What the job that wrote the table paid for, and what it found in the cache."""
+    report = results.read(place, "trajectories_report.json")
+    if not report:
+        return None
+    counts = [Counter(each) for each in report["models"].values()]
+    paid, cached = (sum(each[name] for each in counts) for name in ("requests", "cached"))
+    return f"{paid:,} requests paid for, {cached:,} answers from the cache"
+
+
+def _find_writer(config: Config, row: Mapping[str, Any], place: str) -> tuple[str, Sampling]:
+    """The role that wrote a row, and its sampling."""
+    if "split" in row:
+        return "student", config.models.student.sampling
+    plan = plan_rollouts(config, read_round(place or "1"))
+    more = row["wave"] == "more"
+    return plan.role, config.trajectories.more.sampling if more else plan.sampling
+
+
+def _describe(asked: Asked, found: Found, price: Mapping[str, float]) -> dict[str, Any]:
+    answer = found.answer
+    tokens = {"prompt": answer["prompt_tokens"], "completion": answer["completion_tokens"]}
+    return {
+        "turn": asked.turn,
+        "read": tokens["prompt"],
+        "written": tokens["completion"],
+        "dollars": sum(count * price.get(kind, 0) / 1e6 for kind, count in tokens.items()),
+        "seconds": answer.get(SECONDS),
+        "ended": answer["finish_reason"],
+        "paid for": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.bought)),
+        "in": found.file.removesuffix(".sqlite"),
+    }
+
+
+def _explain_missing(config: Config, row: Mapping[str, Any]) -> str:
+    reasons = ["turns that were taken back have left no message"]
+    if config.refine.enabled:
+        reasons.append("the refiner's requests hold whole pages, which no table keeps")
+    return "; ".join([*reasons, "another cache, other prompts or settings made the rollout"])
