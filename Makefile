@@ -8,15 +8,23 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-# The folder of a run, for whoever looks at one.
+# Another folder of results, and the config files that it was built with.
 RESULTS ?= results
+CONFIG ?=
+SNAKEMAKE = snakemake $(RESULTS)/figures/overview.html $(if $(CONFIG),--configfile $(CONFIG))
 
-.PHONY: run ask test test-fast lint config setup setup-grpo clean
+.PHONY: run report ask test test-fast lint config setup setup-grpo clean
 # --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
 run: setup
 	PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
 
-# A chat with the student of a finished run.
+# What is stale is built, then Snakemake's report: the figures, and the code and settings behind them.
+report: setup
+	$(SNAKEMAKE) --cores all
+	$(SNAKEMAKE) --report $(RESULTS)/report.html --report-stylesheet report/report.css
+	@echo "open $(RESULTS)/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
+
+# A chat with the student of a finished run, by the run's own settings.
 ask: setup
 	@python scripts/ask.py --results $(RESULTS)
 

@@ -1,19 +1,25 @@
-"""Write config/config.yaml and config/schema.json from the models (`make config`)."""
+"""Write config.yaml, its schema and docs/config.md from the models (`make config`)."""
 
 from pathlib import Path
 
+from searchtrain.config.reference import render_reference
 from searchtrain.config.rendering import render_config, render_schema
 from searchtrain.core import cli, files
 
-FOLDER = Path(__file__).parents[1] / "config"
+ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the three files."""
     parser = cli.Parser(__doc__)
-    parser.add_argument("--out", type=Path, default=FOLDER, help="the folder to write to")
+    parser.add_argument("--out", type=Path, default=ROOT, help="the checkout to write to")
     args = parser.parse()
-    for name, text in {"config.yaml": render_config(), "schema.json": render_schema()}.items():
+    texts = {
+        "config/config.yaml": render_config(),
+        "config/schema.json": render_schema(),
+        "docs/config.md": render_reference(),
+    }
+    for name, text in texts.items():
         files.write_text(text, args.out / name)
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from snakemake.utils import update_config
 
 from searchtrain.config import Config, Limits, Seeds, read_config
+from searchtrain.config.reference import render_reference
 from searchtrain.config.rendering import WIDTH, render_config, render_schema
 from searchtrain.core.errors import InputError
 from searchtrain.models.role import make_role
@@ -39,6 +40,7 @@ def test_the_files_are_what_the_models_say():
     """Else: `make config`."""
     assert (CONFIG / "config.yaml").read_text() == render_config()
     assert (CONFIG / "schema.json").read_text() == render_schema()
+    assert (CONFIG.parent / "docs/config.md").read_text() == render_reference()
 
 
 def test_config_yaml_holds_every_default_and_a_comment_fits_the_page():

@@ -212,18 +212,18 @@ def test_long_records_are_counted_and_too_many_are_an_error(laptop, tmp_path):
         recipe.check_lengths(lengths, tmp_path, settle(0.1))
 
 
-def test_the_readme_says_what_goes_with_what():
+def test_the_page_on_bases_says_what_goes_with_what():
     bases = {QWEN25: "Qwen2.5", QWEN3: "Qwen3", QWQ: "QwQ", R1: "R1 distill", LLAMA: "Llama 3"}
     rows = {family: {} for family in bases}
     for family, form, reasoning, template, served in CASES:
         if served is None:
             word = "`served`" + ", native" * (reasoning == "native") if template else "as it is"
             rows[family][form] = word
-    readme = (ROOT / "README.md").read_text().splitlines()
+    page = (ROOT / "docs/bases.md").read_text().splitlines()
     for family, base in bases.items():
         words = [rows[family].get(form, "refused") for form in FORMATS]
         cells = [f"{base}, `{FAMILIES[family].template}`", *words]
-        assert f"| {' | '.join(cells)} |" in readme
+        assert f"| {' | '.join(cells)} |" in page
 
 
 def load(folder):

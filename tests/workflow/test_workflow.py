@@ -16,7 +16,9 @@ import pytest
 import yaml
 
 from helpers.checkout import TARGET, copy_repository
+from helpers.commands import place_results, run_pages
 from helpers.conversations import make_student
+from helpers.pages import list_pages
 from helpers.processes import find_processes, wait_until
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
@@ -321,6 +323,20 @@ def test_a_real_test_file_needs_no_answers_and_the_base_answers_dev(built, tmp_p
         in plan
     )
     assert "--test-answers" not in plan
+
+
+@pytest.fixture(scope="module")
+def documented(built, tmp_path_factory):
+    """What became of the commands of all pages, where results/ is built."""
+    checkout = built.copy(tmp_path_factory.mktemp("documented") / "searchtrain")
+    place_results(checkout)
+    return run_pages(checkout, list_pages())
+
+
+@pytest.mark.parametrize("page", list_pages())
+def test_the_commands_of_a_page_run(documented, page):
+    failed = {command: output for command, (code, output) in documented[page].items() if code}
+    assert not failed
 
 
 def render(tokenizer, messages: list[dict[str, str]], **options) -> list[int]:

@@ -68,7 +68,7 @@ def _render_value(
     name: str, value: Any, about: str, notes: Mapping[str, str], depth: int
 ) -> Iterator[str]:
     """One line with the description at its end, else the description above."""
-    text = _indent(f"{name}: {_write_flow(value)}", depth)
+    text = _indent(f"{name}: {write_flow(value)}", depth)
     line = f"{text}  # {about}" if about else text
     if len(line) <= WIDTH and not notes:
         yield line
@@ -86,7 +86,8 @@ def _render_value(
         yield text
 
 
-def _write_flow(value: Any) -> str:
+def write_flow(value: Any) -> str:
+    """A value on one line, as YAML."""
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**9)
     return text.removesuffix("...\n").strip()
 

@@ -99,6 +99,9 @@ STAGES = {
     ),
     "yields": Stage(("evaluation.yields", "evaluation.conditions")),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
+    "figures": Stage(
+        ("report.contents", "report.page"), ("task", "task:plan", "task:submissions")
+    ),
     "doctor": Stage(()),
     "plan": Stage(("task.proposal", "task.pilot", "task.contexts", "workflow.gpu_plan")),
     "pilot": Stage(("task.pilot",), ("curate",)),
@@ -265,9 +268,14 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "plan":
         # Hours and GPUs depend on what makes no other result stale, too.
         return config.model_dump(include=set(PLANNED))
+    if name == "figures":
+        return {"train": config.data.train, "base": config.train.base}
     if name == "export":
-        forms = ("tags", "tool_calls")
-        return {"limits": [describe_limits(config.predict.limits, form) for form in forms]}
+        limits = config.predict.limits
+        return {
+            "limits": [describe_limits(limits, form) for form in ("tags", "tool_calls")],
+            "files": [config.data.train, config.data.corpus],
+        }
     if name == "submissions":
         return {"folders": config.task.submissions}
     return {}
