@@ -28,7 +28,7 @@ from searchtrain.data.lineage import hash_model
 from searchtrain.data.results import Results
 from searchtrain.models.client import open_model
 from searchtrain.models.request_cache import RequestCache
-from searchtrain.report.conversation import Conversation, WatchedModel, WatchedSearch
+from searchtrain.report.watched_rollout import Conversation, WatchedModel, WatchedSearch
 from searchtrain.search import Search
 from searchtrain.workflow.servers import revise_scripted
 from searchtrain.workflow.session import check_built, start_servers

@@ -1,137 +1,112 @@
-"""A rollout shown turn by turn as it happens, on a terminal or in plain lines.
+"""A stored conversation as the messages of Inspect AI's viewer.
 
-It looks over the shoulder of the model and of the search, so the rollout is that of `agent.loop`.
-Invariant: texts of models, pages and questions are shown as text (`core.terminal`).
+Invariant: whatever the grammar cannot read, and what a model wrote that was repaired, is there as
+it was written.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageTool,
+    ChatMessageUser,
+    Content,
+    ContentReasoning,
+    ContentText,
+)
+from inspect_ai.tool import ToolCall
 
-from searchtrain.agent.calls import read_turn
-from searchtrain.agent.formats import Format, find_thoughts
-from searchtrain.core.terminal import show_text
-from searchtrain.data.schemas import ANSWERED
-from searchtrain.models.model import Completion, Message, Model
-from searchtrain.models.role import Role
-from searchtrain.search import Search
-from searchtrain.search.contents import split_contents
+from searchtrain.agent import grammar
+from searchtrain.core.errors import ProtocolError
 
-WIDEST = 2_000
-"""Characters of a line that are shown."""
-STYLES = {"thinks": "dim", "searches": "cyan", "finds": "blue", "answer": "bold green"}
+SEARCH = "search"
+TAGS = ("<information>\n", "\n</information>")
 
 
-class Conversation:
-    """Where a rollout is shown."""
+def make_messages(row: Mapping[str, Any], refined: bool) -> list[ChatMessage]:
+    """The conversation of one row of `schemas.Trajectories`.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-
-    def show(self, what: str, text: str, about: str = "") -> None:
-        """One thing that happened; further lines of `text` stand below its first one."""
-        style, margin = STYLES.get(what, ""), " " * (len(what) + 2)
-        lines = show_text(text, WIDEST).replace("\n", "\n" + margin)
-        line = Text.assemble((f"{what}: ", "bold"), (lines, style), (about, "dim"))
-        self.console.print(line, soft_wrap=True)
-
-    def show_turn(self, completion: Completion, form: Format, role: Role) -> None:
-        """A turn of the student as the agent reads it."""
-        turn = read_turn(completion, form, find_thoughts(role)).turn
-        if turn is None:
-            self.show("writes", completion.text.strip())
-            return
-        if turn.think:
-            self.show("thinks", turn.think)
-        if turn.queries:
-            self.show("searches", "\n".join(turn.queries))
-
-    def show_passages(self, query: str, passages: Sequence[Mapping[str, Any]]) -> None:
-        """The titles of what a query brought."""
-        titles = [split_contents(passage)[0] for passage in passages]
-        self.show("finds", " · ".join(titles) or "nothing", f" ({query})" * bool(titles and query))
-
-    def show_end(self, row: Mapping[str, Any], answer: str, seconds: float) -> None:
-        """The answer and what it took; `row`: `schemas.Trajectories`."""
-        tokens = row["prompt_tokens"] + row["completion_tokens"]
-        searches = f"{row['searches']} search{'es' * (row['searches'] != 1)}"
-        took = f"  ({searches}, {tokens:,} tokens, {seconds:.1f} s)"
-        if row["stop_reason"] in ANSWERED:
-            self.show("answer", answer, took)
+    A turn is its reasoning, then a call of `search` with its queries, or the answer. An observation
+    is what the call returned, then the ids of the passages. `refined`: observations are a refiner's
+    notes on passages.
+    """
+    found: list[ChatMessage] = []
+    raw = iter(row["raw"])
+    turns, searches, call = 0, 0, ""
+    for place, message in enumerate(row["messages"], 1):
+        role, text, key = message["role"], message["content"], str(place)
+        if role == grammar.ASSISTANT:
+            turns += 1
+            content, queries = read_turn(text)
+            call = f"search_{turns}" if queries else ""
+            searches = find_search(row["queries"], queries, searches)
+            calls = [ToolCall(id=call, function=SEARCH, arguments={"queries": queries})]
+            written = next(raw, "")
+            found.append(
+                ChatMessageAssistant(
+                    id=key, content=content, tool_calls=calls if queries else None,
+                    metadata={"as_written": written} if written else None,
+                )
+            )  # fmt: skip
+        elif role == grammar.OBSERVATION:
+            parts = [ContentText(text=text.removeprefix(TAGS[0]).removesuffix(TAGS[1]))]
+            if call:
+                sources = describe_sources(row, searches - 1, refined)
+                parts += [ContentText(text=sources)] * bool(sources)
+            found.append(
+                ChatMessageTool(
+                    id=key, content=list[Content](parts), tool_call_id=call or None,
+                    function=SEARCH if call else None,
+                )
+            )  # fmt: skip
+        elif role == "system":
+            found.append(ChatMessageSystem(id=key, content=text))
         else:
-            reason = " ".join(filter(None, (row["stop_reason"], row["error"])))
-            self.show("answer", "none", f" ({reason.replace('_', ' ')}){took}")
+            found.append(ChatMessageUser(id=key, content=text))
+    return found
 
 
-class WatchedModel(Model):
-    """A model whose turns are shown."""
-
-    def __init__(self, model: Model, form: Format, shown: Conversation) -> None:
-        self._model = model
-        self._form = form
-        self._shown = shown
-
-    @property
-    def role(self) -> Role:
-        """See `Model`."""
-        return self._model.role
-
-    @property
-    def usage(self) -> Counter[str]:
-        """See `Model`."""
-        return self._model.usage
-
-    async def complete(
-        self,
-        messages: Sequence[Message],
-        *,
-        seed: int,
-        stop: Sequence[str] = (),
-        prefill: str = "",
-        schema: Mapping[str, Any] | None = None,
-        tools: Sequence[Mapping[str, Any]] = (),
-        brief: bool = False,
-    ) -> Completion:
-        """See `Model`."""
-        completion = await self._model.complete(
-            messages,
-            seed=seed, stop=stop, prefill=prefill, schema=schema, tools=tools, brief=brief,
-        )  # fmt: skip
-        self._shown.show_turn(completion, self._form, self.role)
-        return completion
-
-    def stop(self) -> None:
-        """See `Model`."""
-        self._model.stop()
-
-    def cost(self, cached: bool = False) -> float:
-        """See `Model`."""
-        return self._model.cost(cached)
-
-    async def close(self) -> None:
-        """See `Model`."""
-        await self._model.close()
+def read_turn(text: str) -> tuple[str | list[Content], list[str]]:
+    """What a turn says, and its queries; a turn that breaks the grammar stays a text."""
+    try:
+        turn = grammar.parse_turn(text)
+    except ProtocolError:
+        return text, []
+    said: list[Content] = [ContentReasoning(reasoning=turn.think)] if turn.think else []
+    if turn.answer is not None:
+        said.append(ContentText(text=turn.answer))
+    return said, list(turn.queries)
 
 
-class WatchedSearch(Search):
-    """A search whose passages are shown."""
+def find_search(searched: Sequence[Sequence[str]], queries: Sequence[str], begin: int) -> int:
+    """The number of the search that a turn made, from 1, after `begin` searches.
 
-    def __init__(self, search: Search, shown: Conversation) -> None:
-        self._search = search
-        self._shown = shown
+    The columns of a row also hold searches whose turns were taken back.
+    """
+    if not queries:
+        return begin
+    for number in range(begin, len(searched)):
+        if list(searched[number]) == list(queries):
+            return number + 1
+    return begin + 1
 
-    async def search(
-        self, queries: Sequence[str], topk: int, exclude: Sequence[str] = ()
-    ) -> list[list[dict[str, Any]]]:
-        """See `Search`."""
-        found = await self._search.search(queries, topk, exclude)
-        for query, passages in zip(queries, found, strict=True):
-            self._shown.show_passages(query if len(queries) > 1 else "", passages)
-        return found
 
-    async def close(self) -> None:
-        """See `Search`."""
-        await self._search.close()
+def describe_sources(row: Mapping[str, Any], search: int, refined: bool) -> str:
+    """The ids of the passages that came back and, where a refiner or a limit left some out, of
+    those that the observation shows; empty where that is not known."""
+    if not 0 <= search < len(row["retrieved_ids"]):
+        return ""
+    retrieved, shown = row["retrieved_ids"][search], row["sources"][search]
+    lines = [f"passages found: {', '.join(retrieved) or 'none'}"]
+    if refined or shown != retrieved:
+        told = "told in the refiner's notes above" if refined else "shown above"
+        lines.append(f"{told}: {', '.join(shown) or 'none'}")
+    return "\n".join(lines)
+
+
+def write_text(row: Mapping[str, Any]) -> str:
+    """All that was said after the system prompt, for a search in it."""
+    return "\n\n".join(each["content"] for each in row["messages"] if each["role"] != "system")

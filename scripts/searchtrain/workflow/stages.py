@@ -111,6 +111,7 @@ STAGES = {
         ("report.card", "report.dataset", "report.atif", "training.chats"),
         ("data:export", "task"),
     ),
+    "transcripts": Stage(("report.transcripts",)),
 }  # fmt: skip
 
 
@@ -142,9 +143,10 @@ def list_roles(config: Config, name: str) -> list[str]:
     """The roles that a stage asks, or whose settings it reads."""
     roles = [server for server in list_servers(config, name) if server not in SEARCHES]
     # A later round's rollouts are the student's; defects are compared with the teacher's rates, and
-    # an export tells what the teacher cost.
-    further = {"trajectories": ["student"], "defects": ["teacher"], "export": ["teacher"]}
-    return roles + further.get(name, [])
+    # what others read tells what the teacher cost.
+    read = dict.fromkeys(("defects", "transcripts", "export"), "teacher")
+    read["trajectories"] = "student"
+    return roles + [read[name]] * (name in read)
 
 
 def list_servers(config: Config, name: str) -> list[str]:
@@ -268,6 +270,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "plan":
         # Hours and GPUs depend on what makes no other result stale, too.
         return config.model_dump(include=set(PLANNED))
+    if name == "transcripts":
+        price = config.models.teacher.price.model_dump()
+        return {"price": price, "refined": config.refine.enabled, "rounds": config.rounds.data}
     if name == "figures":
         return {"train": config.data.train, "base": config.train.base}
     if name == "export":
@@ -275,6 +280,7 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         return {
             "limits": [describe_limits(limits, form) for form in ("tags", "tool_calls")],
             "files": [config.data.train, config.data.corpus],
+            "price": config.models.resolve("teacher").price.model_dump(),
         }
     if name == "submissions":
         return {"folders": config.task.submissions}
