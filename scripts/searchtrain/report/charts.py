@@ -20,8 +20,6 @@ HEIGHT = 190
 NARROW = 190
 """Pixels that bars have on a phone, and of them a letter of the number behind a bar."""
 LETTER = 7
-LEGEND = 26
-"""Letters of a legend in one line on a phone, squares and gaps counted."""
 LARGE = 100_000
 """From here on numbers of an axis are written as 100k."""
 
@@ -225,13 +223,10 @@ def _list_tips(percent: bool, label: str = "what") -> list[alt.Tooltip]:
 def _colour(rows: Sequence[Row], colours: Mapping[str, str]) -> alt.Color:
     """The colours of the kinds that are there; a single one needs no legend."""
     kinds = [kind for kind in colours if any(row["kind"] == kind for row in rows)]
-    letters = sum(len(kind) + 3 for kind in kinds)
     return alt.Color(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
-        legend=alt.Legend(columns=2 if letters > LEGEND else 0, symbolOpacity=1)
-        if len(kinds) > 1
-        else None,
+        legend=alt.Legend(symbolOpacity=1) if len(kinds) > 1 else None,
     )
 
 
