@@ -8,19 +8,21 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-# Another folder of results, and the config files that it was built with.
-RESULTS ?= results
+# Of `make` and `make report`: the config files of a run and, where these do not say so, another folder of results.
 CONFIG ?=
-SNAKEMAKE = snakemake $(RESULTS)/figures/overview.html $(if $(CONFIG),--configfile $(CONFIG))
+RESULTS ?= results
+OTHER = $(filter-out results,$(RESULTS))
+ARGUMENTS = $(if $(CONFIG),--configfile $(CONFIG)) $(if $(OTHER),--config 'pathvars={"results": "$(OTHER)"}')
+SNAKEMAKE = PYTHONPATH=$(CURDIR)/scripts snakemake $(ARGUMENTS)
 
 .PHONY: run report test test-fast lint config setup setup-grpo clean
 # --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
 run: setup
-	PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
+	$(SNAKEMAKE) --cores all --logger searchtrain
 
 # What is stale is built, then Snakemake's report: the figures, and the code and settings behind them.
 report: setup
-	$(SNAKEMAKE) --cores all
+	$(SNAKEMAKE) --cores all --logger searchtrain
 	$(SNAKEMAKE) --report $(RESULTS)/report.html --report-stylesheet report/report.css
 	@echo "open $(RESULTS)/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
 
