@@ -146,7 +146,7 @@ def list_roles(config: Config, name: str) -> list[str]:
     # what others read tells what the teacher cost.
     read = dict.fromkeys(("defects", "transcripts", "export"), "teacher")
     read["trajectories"] = "student"
-    return roles + ([read[name]] if name in read else [])
+    return [*roles, *filter(None, [read.get(name)])]
 
 
 def list_servers(config: Config, name: str) -> list[str]:
