@@ -8,10 +8,21 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run test test-fast lint config setup setup-grpo clean
+# Another folder of results, and the config files that it was built with.
+RESULTS ?= results
+CONFIG ?=
+SNAKEMAKE = snakemake $(RESULTS)/figures/overview.html $(if $(CONFIG),--configfile $(CONFIG))
+
+.PHONY: run report test test-fast lint config setup setup-grpo clean
 # --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
 run: setup
 	PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
+
+# What is stale is built, then Snakemake's report: the figures, and the code and settings behind them.
+report: setup
+	$(SNAKEMAKE) --cores all
+	$(SNAKEMAKE) --report $(RESULTS)/report.html --report-stylesheet report/report.css
+	@echo "open $(RESULTS)/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
 
 test: setup setup-grpo lint
 	$(PYTEST)

@@ -16,6 +16,9 @@ pathvars:
     shared="<results>",
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/world.smk"
 include: "rules/corpus.smk"
@@ -35,4 +38,5 @@ rule all:
         "<results>/test.json",
         "<results>/metrics.json",
         "<results>/yield.json",
+        "<results>/figures/overview.html",
         ["<results>/trees/gallery.html"] if CONFIG.trees.enabled else [],

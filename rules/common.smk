@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 from searchtrain.core.errors import SearchTrainError
 from searchtrain.workflow import servers as serving
 from searchtrain.workflow import students
-from searchtrain.workflow.adapter import Run, check_version
+from searchtrain.workflow.adapter import Run, check_version, find_library
 from searchtrain.workflow.project import Project
 
 check_version()

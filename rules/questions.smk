@@ -1,8 +1,8 @@
 """From seed questions to the questions that the teacher answers.
 
 Inputs: data.train, data.dev, data.test, prompts/tag.jinja; with trees tree_questions.parquet.
-Outputs: seeds.parquet, tagged.parquet, sampled.parquet, sampling.png, sampling_report.json,
-questions.parquet, questions_report.json.
+Outputs: seeds.parquet, tagged.parquet, sampled.parquet, sampling_report.json, questions.parquet,
+questions_report.json.
 """
 
 
@@ -67,7 +67,6 @@ rule sample:
         "<results>/tagged.parquet",
     output:
         sampled="<results>/sampled.parquet",
-        picture="<results>/sampling.png",
         report="<results>/sampling_report.json",
     log:
         "<logs>/sample.log",
@@ -81,7 +80,6 @@ rule sample:
         "exec python scripts/sample.py"
         " --tagged {input:q}"
         " --out {output.sampled:q}"
-        " --picture {output.picture:q}"
         " --report {output.report:q}"
         " --config {params.config:q}"
         " --log {log:q}"

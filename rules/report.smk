@@ -1,10 +1,84 @@
-"""What a run will take, what it took, and how the submissions compare.
+"""What a run did, what it will take and took, and how the submissions compare.
 
-Inputs: the config, data.train, data.dev, data.test, pilot.json where it is there; test.json; the
-folders of task.submissions.
-Outputs: doctor.md; plan.json, plan.md, proposal.yaml; hours.json, hours.md; submissions.json,
-submissions.md.
+Inputs: reports and tables of all stages; the config, data.train, data.dev, data.test, pilot.json where
+it is there; test.json; the folders of task.submissions.
+Outputs: figures/; doctor.md; plan.json, plan.md, proposal.yaml; hours.json, hours.md;
+submissions.json, submissions.md.
 """
+
+# The pages of figures, in the order of the story: their category in Snakemake's report, their name.
+FIGURES = {
+    "overview": ("1 Overview", "All figures on one page"),
+    "funnel": ("2 Questions", "Funnel"),
+    "sampling": ("2 Questions", "Domains and key points"),
+    "contamination": ("2 Questions", "Contamination"),
+    "effort": ("3 Rollouts", "Turns, searches, tokens, cost"),
+    "verdicts": ("3 Rollouts", "Verdicts of the rules"),
+    "difficulty": ("3 Rollouts", "Difficulty"),
+    "training": ("4 Training", "Training"),
+    "scores": ("5 Scores", "Scores"),
+    "gaps": ("5 Scores", "Gap meter"),
+    "task": ("6 Task", "Constraints of the task"),
+}
+
+
+rule figures:
+    input:
+        seeds="<results>/seeds_report.json",
+        sampling="<results>/sampling_report.json",
+        questions="<results>/questions_report.json",
+        trajectories="<results>/trajectories.parquet",
+        verdicts="<results>/curation.parquet",
+        records=f"<results>/{students.place_of(CONFIG.rounds.count)}sft_report.json",
+        yields="<results>/yield.json",
+        checkpoint="<results>/checkpoint",
+        metrics="<results>/metrics.json",
+        predictions=students.list_predictions(CONFIG, ""),
+        costs=students.list_costs(CONFIG),
+        template="report/page.html.jinja",
+    output:
+        **{
+            name: report(
+                f"<results>/figures/{name}.html",
+                caption=f"../report/captions/{name}.rst",
+                category=category,
+                labels={"figures": label},
+            )
+            for name, (category, label) in FIGURES.items()
+        },
+    log:
+        "<logs>/figures.log",
+    benchmark:
+        "<benchmarks>/figures.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        **stage("figures"),
+        found=PROJECT.digest_found(),
+        library=PROJECT.untracked(find_library()),
+        timings=PROJECT.untracked(PROJECT.timings),
+        results=subpath(input.metrics, parent=True),
+        out=subpath(output.overview, parent=True),
+    shell:
+        "exec python scripts/figures.py"
+        " --seeds {input.seeds:q}"
+        " --sampling {input.sampling:q}"
+        " --questions {input.questions:q}"
+        " --trajectories {input.trajectories:q}"
+        " --verdicts {input.verdicts:q}"
+        " --records {input.records:q}"
+        " --yields {input.yields:q}"
+        " --checkpoint {input.checkpoint:q}"
+        " --metrics {input.metrics:q}"
+        " --predictions {input.predictions:q}"
+        " --costs {input.costs:q}"
+        " --template {input.template:q}"
+        " --library {params.library:q}"
+        " --results {params.results:q}"
+        " --timings {params.timings:q}"
+        " --out {params.out:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
 
 
 rule doctor:

@@ -2,8 +2,7 @@
 
 Inputs: sft_dataset.json and dataset_info.json of the round, train.base (or the student of the round
 before); for GRPO checkpoint/, questions.parquet, prompts/agent.jinja. Outputs: checkpoint/ (of an
-earlier round rounds/<n>/checkpoint/); on demand grpo/checkpoint/, grpo/history.jsonl,
-grpo/training.png.
+earlier round rounds/<n>/checkpoint/); on demand grpo/checkpoint/, grpo/history.jsonl.
 """
 
 CANDIDATES = students.list_candidates(CONFIG)
@@ -110,7 +109,6 @@ rule grpo:
     output:
         checkpoint=directory("<results>/grpo/checkpoint"),
         history="<results>/grpo/history.jsonl",
-        picture="<results>/grpo/training.png",
     log:
         "<logs>/grpo.log",
     benchmark:
@@ -135,6 +133,5 @@ rule grpo:
         " --work {params.work:q}"
         " --out {output.checkpoint:q}"
         " --history {output.history:q}"
-        " --picture {output.picture:q}"
         " --config {params.config:q}"
         " --log {log:q}"

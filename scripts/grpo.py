@@ -15,7 +15,6 @@ from searchtrain.data import schemas
 from searchtrain.data.lineage import hash_model, list_versions
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import make_role
-from searchtrain.report.training_chart import draw_history
 from searchtrain.rl.trainer import Trainer, write_loss
 from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.training import trainer as sft
@@ -29,7 +28,6 @@ def main() -> None:
         work="folder of results: runs keep their state in .partial/grpo/",
         out="folder of the trained model",
         history="history.jsonl to write",
-        picture="PNG of the history to write",
     )
     args = parser.parse()
     config, settings = args.config, args.config.grpo
@@ -62,7 +60,6 @@ def main() -> None:
     write_loss(history, model / "trainer_log.jsonl")
     sft.publish(model, args.out, facts)
     write_jsonl(history, args.history)
-    draw_history(history, args.picture)
 
 
 if __name__ == "__main__":

@@ -353,7 +353,7 @@ def test_a_step_is_one_batch_however_it_is_cut(tmp_path):
 # The script.
 
 
-def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, httpserver):
+def test_the_script_writes_a_model_and_its_history(folder, tmp_path, httpserver):
     def retrieve(request):
         hits = [{"document": OSLO, "score": 1.0}]
         return Response(json.dumps({"result": [hits for _ in request.json["queries"]]}))
@@ -368,7 +368,7 @@ def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, h
         "--prompt": ROOT / "config/prompts/agent.jinja",
         "--servers": json.dumps({"search": httpserver.url_for("")}),
         "--work": tmp_path, "--out": tmp_path / "out",
-        "--history": tmp_path / "history.jsonl", "--picture": tmp_path / "training.png",
+        "--history": tmp_path / "history.jsonl",
         "--config": json.dumps(changes),
     }  # fmt: skip
     command = [sys.executable, ROOT / "scripts/grpo.py"]
@@ -388,4 +388,3 @@ def test_the_script_writes_a_model_its_history_and_a_picture(folder, tmp_path, h
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     wanted = {"reward", "valid_turns", "searches", "completion_tokens", "no_signal", "loss"}
     assert all(wanted <= set(json.loads(line)) for line in lines) and len(lines) == 2
-    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")

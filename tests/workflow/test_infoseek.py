@@ -105,11 +105,10 @@ def test_the_second_round_learns_from_the_first_ones_student(results):
     assert last["base"] != first["base"] and last["weights"] != first["weights"]
 
 
-def test_grpo_answers_the_test_and_draws_its_training(results):
+def test_grpo_answers_the_test_and_keeps_its_history(results):
     test = [row["id"] for row in read_json(results / "world/test.json")]
     for name in ("test.json", "grpo/test.json"):
         assert [row["id"] for row in read_json(results / name)] == test
-    assert (results / "grpo/training.png").read_bytes().startswith(b"\x89PNG")
     history = [json.loads(line) for line in (results / "grpo/history.jsonl").open()]
     assert len(history) == 2 and {"reward", "searches"} <= set(history[0])
     manifest = read_json(results / "grpo/checkpoint/manifest.json")

@@ -15,7 +15,7 @@ from searchtrain.core.files import hash_file, read_json
 from searchtrain.data import schemas
 
 PRESET = ["config/presets/simpledeepsearcher.yaml", "tests/workflow/small_simpledeepsearcher.yaml"]
-TARGETS = [TARGET, "out/results/defects.json"]
+TARGETS = [TARGET, "out/results/defects.json", "out/results/figures/overview.html"]
 LEDGERS = ["out/cache/laptop_web.ledger", "out/cache/scripted_teacher.ledger"]
 FAILURES = {"http_404", "too_large", "timeout", "redirects", "private_address", "robots"}
 """What the trap pages of the laptop's web come to."""
@@ -116,10 +116,13 @@ def test_other_chats_are_mixed_in_and_counted(results):
     assert manifest["longer_than_cutoff"] == 0
 
 
-def test_the_sampling_is_drawn(results):
-    assert (results / "sampling.png").read_bytes().startswith(b"\x89PNG")
-    report = read_json(results / "sampling_report.json")
-    assert report
+def test_what_the_run_did_is_drawn(results):
+    kept = schemas.read_table(results / "curated.parquet", schemas.Curated).height
+    page = (results / "figures/overview.html").read_text()
+    assert f'"label":"kept","value":{kept},' in page
+    assert {"funnel.html", "scores.html", "task.html"} <= {
+        file.name for file in (results / "figures").iterdir()
+    }
 
 
 def test_a_second_run_has_nothing_to_do(built):

@@ -112,7 +112,7 @@ def test_command_lines_are_no_part_of_a_rule():
 @pytest.mark.parametrize(
     ("module", "stale"),
     [
-        ("curation/measures.py", {"curate", "shortcuts", "defects", "preferences"}),
+        ("curation/measures.py", {"curate", "shortcuts", "defects", "preferences", "figures"}),
         ("curation/choice.py", {"curate", "preferences"}),
         ("questions/tagging.py", {"tag"}),
         ("questions/sampling.py", {"sample"}),
@@ -209,7 +209,7 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
         ({"predict": {"limits": {"max_evidence_chars": 9000}}}, {"predict", "grpo"}),
         ({"web": {"results": 5}}, set()),
         ({"search": "web"}, {"trajectories", "predict", "grpo"}),
-        ({"task": {"budget_hours": 3.0}}, set()),
+        ({"task": {"budget_hours": 3.0}}, {"figures"}),
         ({"mix": {"ratio": 0.5}}, set()),
         ({"cache": "elsewhere"}, set()),
         ({"trajectories": {"shards": 2}}, {"trajectories"}),
@@ -265,7 +265,7 @@ def test_who_may_answer_is_a_setting_like_others():
     config = read_config({})
     bound = read_config({"task": {"enforced": True, "teacher": "Qwen2.5-72B-Instruct"}})
     changed = {name for name in STAGES if list_settings(config, name) != list_settings(bound, name)}
-    assert changed - {"plan"} == {"tag", "trajectories"}
+    assert changed - {"plan"} == {"tag", "trajectories", "figures"}
 
 
 def test_the_students_format_reaches_whoever_writes_or_trains_in_it():

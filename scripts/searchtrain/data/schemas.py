@@ -4,7 +4,7 @@ Every table is Parquet (zstd), written to a temporary name and renamed. Invarian
 keep the order in which its class names them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandera.polars as pa
@@ -323,6 +323,23 @@ def read_table(path: str | Path, table: type[Table]) -> pl.DataFrame:
     except pl.exceptions.ComputeError as error:
         raise InputError(f"{path}: not a Parquet file ({error}); delete it and rebuild") from None
     return validate_table(frame, table, path)
+
+
+def read_columns(path: str | Path, table: type[Table], columns: Sequence[str]) -> pl.DataFrame:
+    """Some columns of an artefact, validated alone; the others are not read. See `read_table`."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; build it with snakemake")
+    try:
+        frame = pl.read_parquet(path, columns=list(columns))
+    except (pl.exceptions.ComputeError, pl.exceptions.ColumnNotFoundError) as error:
+        raise InputError(f"{path}: {error}; delete it and rebuild") from None
+    schema = table.to_schema().select_columns(list(columns))
+    schema.unique = None  # of the whole table's columns
+    try:
+        return schema.validate(frame.select(columns), lazy=True)
+    except SchemaErrors as errors:
+        raise InputError(_describe(errors, frame, table, path)) from None
 
 
 def read_tables(paths: Iterable[str | Path], table: type[Table]) -> pl.DataFrame:

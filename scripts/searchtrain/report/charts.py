@@ -1,122 +1,243 @@
-"""Charts of what a stage did, as PNG files.
+"""The few kinds of charts that figures use, as Vega-Lite specifications by altair.
 
-Invariant: equal input gives equal bytes, with no display and no state of matplotlib's own.
+Invariant: a chart fits the width it is given, its categories keep the order of its rows, and it
+holds what is shown and no more: rows are counted before they come here. Field names are fixed, so
+that no text of a run is ever part of an expression.
 """
 
-import unicodedata
-import warnings
-from pathlib import Path
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import get_font_names
+import altair as alt
 
-from searchtrain.core.files import replace_file
-from searchtrain.questions.sampling import compare_labels, measure_evenness
+from searchtrain.report.figure import Chart
 
-MOST = 20
-"""Labels that a panel shows."""
-LABEL_CHARS = 28
-BEFORE = "#b9bec7"
-AFTER = "#1f6fb4"
-FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans")
-"""The first comes with matplotlib (Latin, Greek, Cyrillic); of the others those that are there."""
+Row = Mapping[str, Any]
+STEP = 26
+"""Pixels of a bar with the room around it."""
+HEIGHT = 190
+NARROW = 190
+"""Pixels that bars have on a phone, and of them a letter of the number behind a bar."""
+LETTER = 7
+LEGEND = 26
+"""Letters of a legend in one line on a phone, squares and gaps counted."""
+LARGE = 100_000
+"""From here on numbers of an axis are written as 100k."""
 
 
-def draw_sampling(tagged: pl.DataFrame, sampled: pl.DataFrame, path: str | Path) -> None:
-    """Draw the shares of the most frequent domains and key points before and after sampling.
+def draw_bars(
+    rows: Sequence[Row], colours: Mapping[str, str], *, axis: str = "", percent: bool = False
+) -> Chart:
+    """Horizontal bars; rows of `label`, `value`, `kind` (of `colours`) and `text` behind the bar.
 
-    `tagged`: `schemas.Tagged`, every question of which counts once; `sampled`: `schemas.Sampled`.
+    Bars of one label are stacked in the order of `colours`, and `text` may be empty.
     """
-    pool = tagged.unique("question", keep="first", maintain_order=True)
-    panels = {
-        ("Domains", "questions"): compare_labels(pool, sampled, "domain"),
-        ("Key points", "key points"): compare_labels(pool, sampled, "key_points"),
-    }
-    rows = min(MOST, max(counts.height for counts in panels.values()))
-    figure = Figure(figsize=(13, 2.2 + 0.36 * max(rows, 4)), dpi=110, layout="constrained")
-    figure.suptitle(
-        f"Sampling: {sampled.height:,} of {pool.height:,} questions", fontsize=14, weight="bold"
+    totals: dict[str, float] = {}
+    for row in rows:
+        totals[row["label"]] = totals.get(row["label"], 0) + row["value"]
+    placed = [
+        {**row, "place": [*colours].index(row["kind"]), "end": totals[row["label"]]} for row in rows
+    ]
+    longest = max([*totals.values(), 1e-9])
+    named: set[str] = set()
+    for each in placed:  # of a stack only one bar brings the text
+        each["text"] = "" if each["label"] in named else each["text"]
+        named.add(each["label"])
+    base = alt.Chart(alt.Data(values=placed)).encode(
+        y=alt.Y("label:N", sort=None, title=None),
+        tooltip=_list_tips(percent),
     )
-    for axes, (names, counts) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        _draw_panel(axes, *names, counts)
-    save_figure(figure, path)
+    bars = base.mark_bar(size=0.62 * STEP, cornerRadiusEnd=2).encode(
+        x=alt.X(
+            "value:Q", title=axis or None, stack="zero",
+            scale=_leave_room(longest, rows), axis=_number(longest, percent),
+        ),
+        color=_colour(rows, colours),
+        order=alt.Order("place:Q"),
+    )  # fmt: skip
+    texts = base.mark_text(align="left", dx=5).encode(x="end:Q", text="text:N")
+    return _finish(alt.layer(bars, texts), alt.Step(STEP))
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG, with the legend of its first panel below."""
-    handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False)
-    with warnings.catch_warnings(), replace_file(path) as partial:
-        # A letter that no font here has becomes a box.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(partial, format="png", metadata={"Software": None})
+def draw_pairs(
+    rows: Sequence[Row], colours: Mapping[str, str], *, axis: str, percent: bool = True
+) -> Chart:
+    """Horizontal bars of each label side by side; rows as for `draw_bars`."""
+    longest = max([*(row["value"] for row in rows), 1e-9])
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        y=alt.Y("label:N", sort=None, title=None, scale=alt.Scale(paddingInner=0.25)),
+        yOffset=alt.YOffset("kind:N", sort=list(colours)),
+        x=alt.X(
+            "value:Q", title=axis, scale=_leave_room(longest, rows),
+            axis=_number(longest, percent),
+        ),
+        tooltip=_list_tips(percent),
+    )  # fmt: skip
+    bars = base.mark_bar(cornerRadiusEnd=2).encode(color=_colour(rows, colours))
+    texts = base.mark_text(align="left", dx=5, fontSize=11, baseline="middle").encode(text="text:N")
+    return _finish(alt.layer(bars, texts), alt.Step(16))
 
 
-def _draw_panel(axes: Axes, name: str, whole: str, counts: pl.DataFrame) -> None:
-    """One pair of bars per label; what is left out is said in words, so that bars stay readable."""
-    shown = counts.head(MOST)
-    shares = {
-        when: [100 * count / max(counts[when].sum(), 1) for count in shown[when]]
-        for when in ("before", "after")
-    }
-    places = range(shown.height)
-    for when, shift, colour in (("before", -0.2, BEFORE), ("after", 0.2, AFTER)):
-        bars = axes.barh(
-            [place + shift for place in places], shares[when], 0.38, color=colour, label=when
+def draw_intervals(rows: Sequence[Row], colours: Mapping[str, str], *, score: str) -> Chart:
+    """Dots with their intervals between 0 and 1; rows of `label`, `value`, `low`, `high`, `kind`
+    and `text`."""
+    several = len({row["label"] for row in rows}) < len(rows)
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelPadding=12)),
+        tooltip=[
+            alt.Tooltip("label:N", title="of"),
+            alt.Tooltip("kind:N", title="answers"),
+            alt.Tooltip("value:Q", title=score, format=".1%"),
+            alt.Tooltip("low:Q", title="at least", format=".1%"),
+            alt.Tooltip("high:Q", title="at most", format=".1%"),
+            alt.Tooltip("n:Q", title="questions", format=","),
+        ],
+    )
+    if several:
+        base = base.encode(yOffset=alt.YOffset("kind:N", sort=list(colours)))
+    spans = base.mark_bar(size=3, opacity=0.55, clip=True).encode(
+        x=alt.X("low:Q", title=None, scale=_leave_room(1, rows), axis=_number(1, True)),
+        x2="high:Q",
+        color=_colour(rows, colours),
+    )
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x="value:Q", color=_colour(rows, colours)
+    )
+    texts = base.mark_text(align="left", dx=8, fontSize=11).encode(x="high:Q", text="text:N")
+    return _finish(alt.layer(spans, dots, texts), alt.Step(14 if several else STEP))
+
+
+def draw_histogram(
+    rows: Sequence[Row], colours: Mapping[str, str], *, axis: str, counted: str,
+    line: float | None = None, whole: bool = False,
+) -> Chart:  # fmt: skip
+    """Columns from `low` to `high` of so many (`value`), stacked by `kind`; a line at `line`.
+
+    `whole`: there is nothing between whole numbers.
+    """
+    placed = [{**row, "place": [*colours].index(row["kind"])} for row in rows]
+    lowest = min([*(row["low"] for row in rows), *[line] * (line is not None)])
+    highest = max([*(row["high"] for row in rows), *[line] * (line is not None)])
+    columns = (
+        alt.Chart(alt.Data(values=placed))
+        .mark_bar(binSpacing=1)
+        .encode(
+            x=alt.X(
+                "low:Q", bin="binned", title=axis,
+                axis=_count_axis(highest, grid=False, tickMinStep=int(whole)),
+                scale=alt.Scale(domain=[lowest, highest], nice=False, zero=False),
+            ),
+            x2="high:Q",
+            y=alt.Y("value:Q", title=counted, stack="zero", axis=_count_axis(0)),
+            color=_colour(rows, colours),
+            order=alt.Order("place:Q"),
+            tooltip=[
+                alt.Tooltip("text:N", title=axis),
+                alt.Tooltip("kind:N", title="which"),
+                alt.Tooltip("value:Q", title=counted, format=","),
+            ],
         )
-        axes.bar_label(bars, [_format_percent(share) for share in shares[when]], padding=2, size=7)
-    fonts = [font for font in FONTS if font in get_font_names()]
-    axes.set_yticks(
-        list(places),
-        [_shorten(label) for label in shown["label"]],
-        family=fonts,
-        parse_math=False,
-        size=9,
+    )  # fmt: skip
+    if line is None:
+        return _finish(columns, HEIGHT)
+    mark = (
+        alt.Chart(alt.Data(values=[{"line": line}]))
+        .mark_rule(strokeDash=[5, 3], size=2)
+        .encode(x="line:Q", tooltip=alt.Tooltip("line:Q", title="threshold"))
     )
-    axes.set_ylim(max(shown.height, 4) - 0.4, -0.6)
-    axes.set_xlim(0, 1.12 * max([*shares["before"], *shares["after"], 1e-9]))
-    present = [f"{(counts[when] > 0).sum():,} {when}" for when in ("before", "after")]
-    axes.set_title(f"{name}: {', '.join(present)}\n{_describe_evenness(counts)}", fontsize=11)
-    axes.set_xlabel(_describe_rest(counts, whole), fontsize=9)
-    axes.xaxis.set_major_formatter("{x:g} %")
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=8)
-    axes.grid(axis="x", color="#e6e8ec")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    return _finish(alt.layer(columns, mark), HEIGHT)
 
 
-def _shorten(label: str) -> str:
-    """One line of printable characters, cut to `LABEL_CHARS`."""
-    text = "".join(" " if unicodedata.category(each) in ("Cc", "Cs") else each for each in label)
-    text = " ".join(text.split())
-    return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1].rstrip() + "…"
-
-
-def _format_percent(share: float) -> str:
-    if not share:
-        return "0"
-    return f"{share:.1f} %" if share >= 0.05 else "< 0.1 %"
-
-
-def _describe_evenness(counts: pl.DataFrame) -> str:
-    before, after = (measure_evenness(counts, when) for when in ("before", "after"))
-    if before is None or after is None:
-        return "evenness: too few to measure"
-    return f"evenness {before:.3f} before, {after:.3f} after (1: all equally frequent)"
-
-
-def _describe_rest(counts: pl.DataFrame, whole: str) -> str:
-    rest = counts.slice(MOST)
-    if rest.is_empty():
-        return f"share of all {whole}"
-    before, after = (
-        100 * rest.select(pl.sum(when)).item() / max(counts.select(pl.sum(when)).item(), 1)
-        for when in ("before", "after")
+def draw_columns(
+    rows: Sequence[Row], colours: Mapping[str, str], *, axis: str, counted: str
+) -> Chart:
+    """Columns of few whole numbers or labels (`label`), stacked by `kind`."""
+    placed = [{**row, "place": [*colours].index(row["kind"])} for row in rows]
+    chart = (
+        alt.Chart(alt.Data(values=placed))
+        .mark_bar(size=26, cornerRadiusEnd=2)
+        .encode(
+            x=alt.X("label:N", sort=None, title=axis, axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("value:Q", title=counted, stack="zero", axis=_count_axis(0)),
+            color=_colour(rows, colours),
+            order=alt.Order("place:Q"),
+            tooltip=_list_tips(False, axis),
+        )
     )
-    return (
-        f"share of all {whole}; {rest.height:,} more have {_format_percent(before)} before,"
-        f" {_format_percent(after)} after"
+    return _finish(chart, HEIGHT)
+
+
+def draw_curve(rows: Sequence[Row], colour: str, *, title: str, percent: bool = False) -> Chart:
+    """A line over steps; rows of `step`, `value` and `mean`, the mean of the values around it."""
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        x=alt.X("step:Q", title="step", axis=alt.Axis(format=",d", grid=False, tickMinStep=1)),
+        tooltip=[
+            alt.Tooltip("step:Q", format=","),
+            alt.Tooltip("value:Q", title=title, format=".1%" if percent else ".4~g"),
+        ],
     )
+    scale = alt.Scale(domain=[0, 1]) if percent else alt.Scale(zero=True)
+    thin = base.mark_line(color=colour, size=1, opacity=0.45).encode(
+        y=alt.Y(
+            "value:Q",
+            title=None,
+            scale=scale,
+            axis=alt.Axis(format="~%") if percent else _count_axis(0),
+        )
+    )
+    heavy = base.mark_line(color=colour, size=2.5).encode(y="mean:Q")
+    dots = base.mark_point(filled=True, size=60, opacity=0, color=colour).encode(y="value:Q")
+    return _finish(alt.layer(thin, heavy, dots), HEIGHT)
+
+
+def _leave_room(longest: float, rows: Sequence[Row]) -> alt.Scale:
+    """From 0 to the longest bar and, behind it, room for the longest text."""
+    letters = max([*(len(row["text"]) for row in rows), 0])
+    share = min(0.5, (LETTER * letters + 8) / NARROW)
+    return alt.Scale(domain=[0, longest / (1 - share)], nice=False)
+
+
+def _number(longest: float, percent: bool) -> alt.Axis:
+    """An axis of bars: ticks up to the longest one, where Vega's own would go on behind it."""
+    size = 10.0 ** math.floor(math.log10(longest / 4))
+    step = next(size * each for each in (1, 2, 2.5, 5, 10) if longest / (size * each) <= 4.5)
+    ticks = [round(step * number, 12) for number in range(int(longest / step + 1e-9) + 1)]
+    form = "~%" if percent else "~s" if longest >= LARGE else ",~r"
+    return alt.Axis(format=form, values=ticks)
+
+
+def _count_axis(highest: float, **more: Any) -> alt.Axis:
+    """An axis of numbers; without a format Vega writes as many digits as its ticks need."""
+    return alt.Axis(format="~s", **more) if highest >= LARGE else alt.Axis(**more)
+
+
+def _list_tips(percent: bool, label: str = "what") -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("label:N", title=label),
+        alt.Tooltip("kind:N", title="which"),
+        alt.Tooltip(
+            "value:Q", title="share" if percent else "number", format=".1%" if percent else ",~r"
+        ),
+    ]
+
+
+def _colour(rows: Sequence[Row], colours: Mapping[str, str]) -> alt.Color:
+    """The colours of the kinds that are there; a single one needs no legend."""
+    kinds = [kind for kind in colours if any(row["kind"] == kind for row in rows)]
+    letters = sum(len(kind) + 3 for kind in kinds)
+    return alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
+        legend=alt.Legend(columns=2 if letters > LEGEND else 0, symbolOpacity=1)
+        if len(kinds) > 1
+        else None,
+    )
+
+
+def _finish(chart: Any, height: Any) -> Chart:
+    spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict()
+    # The page brings its own style, and the version of Vega-Lite that it draws with.
+    for key in ("config", "$schema"):
+        spec.pop(key, None)
+    return spec

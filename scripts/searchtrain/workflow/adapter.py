@@ -40,6 +40,11 @@ def check_version(version: str = snakemake.__version__) -> None:
         )
 
 
+def find_library() -> str:
+    """The folder of the libraries that Snakemake's report draws with, Vega among them."""
+    return str(Path(snakemake.__file__).parent / "assets/data")
+
+
 def make_untracked(render: Callable[[Any, Any], Any]) -> Parameter:
     """A parameter that makes no result stale, whatever it renders.
 

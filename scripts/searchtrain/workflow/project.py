@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from searchtrain.config import Config, check_grpo, read_config
 from searchtrain.config.rounds import plan_rows
 from searchtrain.core.errors import InputError
-from searchtrain.core.files import canonical_json, read_json, write_json
+from searchtrain.core.files import canonical_json, hash_file, read_json, write_json
 from searchtrain.data.results import SETTINGS_FILE
 from searchtrain.models.prompts import list_prompt_files
 from searchtrain.task.budget import check_budget, start_clock, sum_rest
@@ -48,9 +48,11 @@ from searchtrain.workflow.stages import (
 from searchtrain.workflow.summary import describe_results
 
 PROMPTS = "config/prompts"
+FOUND = ("grpo/history.jsonl", "plan.json", "hours.json")
+"""What figures show and no build of them makes."""
 ALLOWED = ("trajectories", "checkpoint")
 """Rules whose scripts keep to an allowance (`task.allowance`)."""
-MAKING = frozenset(STAGES) - {"tree_gallery", "doctor", "plan", "hours", "submissions"}
+MAKING = frozenset(STAGES) - {"tree_gallery", "figures", "doctor", "plan", "hours", "submissions"}
 """Rules that make rows, students or scores; the others tell of a run."""
 
 T = TypeVar("T")
@@ -232,6 +234,14 @@ class Project:
         """What a pilot measured, once it has."""
         file = Path(self.results) / "pilot.json"
         return [file.as_posix()] if file.exists() else []
+
+    def digest_found(self) -> dict[str, str]:
+        """What figures also show where another target has made it, and what is in it.
+
+        A parameter and no input, so that figures never make their run train by GRPO, or plan.
+        """
+        files = {name: Path(self.results) / name for name in FOUND}
+        return {name: hash_file(file) for name, file in files.items() if file.exists()}
 
     def list_commands(self, run: Run) -> str:
         """How each submission is built, as far as this run's own command line tells, as JSON."""

@@ -99,6 +99,9 @@ STAGES = {
     ),
     "yields": Stage(("evaluation.yields", "evaluation.conditions")),
     "browsecomp": Stage(("evaluation.browsecomp_runs", "evaluation.browsecomp_scores")),
+    "figures": Stage(
+        ("report.contents", "report.page"), ("task", "task:plan", "task:submissions")
+    ),
     "doctor": Stage(()),
     "plan": Stage(("task.proposal", "task.pilot", "task.contexts", "workflow.gpu_plan")),
     "pilot": Stage(("task.pilot",), ("curate",)),
@@ -259,6 +262,8 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "plan":
         # Hours and GPUs depend on what makes no other result stale, too.
         return config.model_dump(include=set(PLANNED))
+    if name == "figures":
+        return {"train": config.data.train, "base": config.train.base}
     if name == "submissions":
         return {"folders": config.task.submissions}
     return {}

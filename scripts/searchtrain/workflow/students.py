@@ -212,6 +212,21 @@ def list_splits(config: Config, place: str) -> list[str]:
     return list(find_student(config, place).splits)
 
 
+def list_costs(config: Config) -> list[str]:
+    """The reports of a run that say what asking models cost, in the order of its stages."""
+    trees = ["trees", "written_trees", "tree_questions"] * config.trees.enabled
+    each = [
+        "trajectories",
+        *["shortcuts"] * config.shortcuts.enabled,
+        *["equivalents"] * config.curate.answers.judge,
+    ]
+    rounds = [
+        f"{place_of(number)}{name}" for number in range(1, config.rounds.count + 1) for name in each
+    ]
+    judge = ["judge"] * config.judge.enabled
+    return [f"<results>/{name}_report.json" for name in (*trees, *rounds, *judge)]
+
+
 def list_predictions(config: Config, place: str) -> list[str]:
     """The predictions that are scored together: beside the product's the untrained model's."""
     untrained = not place and scores_untrained(config)

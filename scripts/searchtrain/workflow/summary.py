@@ -11,6 +11,7 @@ from searchtrain.core.files import read_json
 SCORED = ("dev", "test", "test_closed_book", "benchmarks")
 NAMES = {"test_closed_book": "test, without searching"}
 OPENED = {
+    "figures/overview.html": "what the run did, in figures",
     "metrics.json": "every score, with its interval and what is missing",
     "trials.md": "the candidates that dev decided between",
     "plan.md": "hours and GPUs planned",
