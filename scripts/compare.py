@@ -1,31 +1,31 @@
-"""Compare two folders of results on the questions that both answered: how far the second is ahead
-of the first, with intervals of 95 %, and what differs in the conditions."""
+"""Compare folders of results: how many rows each step left and what it cost, which settings differ,
+and how far each run is ahead of the first on the questions that both answered, with intervals of
+95 % by the paired bootstrap."""
 
 from pathlib import Path
+from typing import Any
 
 from searchtrain.core import cli, files
-from searchtrain.evaluation import comparison
+from searchtrain.evaluation import runs
+
+SPLITS = "compare a split of the first with one of the second, as test_untrained and test"
 
 
 def main() -> None:
     parser = cli.Parser(__doc__)
-    parser.add_argument("a", type=Path, help="a folder with scores.parquet and metrics.json")
-    parser.add_argument("b", type=Path, help="another, or the same with --splits")
-    parser.add_argument(
-        "--splits", nargs=2, metavar=("A", "B"),
-        help="compare a split of a with one of b, as test_untrained and test; without: each split"
-        " that both have",
-    )  # fmt: skip
-    parser.add_paths(required=False, out="comparison.json; without: in b, and comparison.md beside")
+    parser.add_argument("folders", nargs="+", type=Path, help="two or more (one with --splits)")
+    parser.add_argument("--splits", nargs=2, metavar=("A", "B"), help=SPLITS)
+    parser.add_paths(required=False, json="write all figures to this file",
+                     markdown="write the text to this file")  # fmt: skip
     args = parser.parse()
-    report = comparison.compare_folders(
-        args.a, args.b, {args.splits[0]: args.splits[1]} if args.splits else None
-    )
-    out = args.out or args.b / "comparison.json"
-    text = comparison.format_comparison(report, [str(args.a), str(args.b)])
+    splits: dict[str, Any] | None = {args.splits[0]: args.splits[1]} if args.splits else None
+    report = runs.compare_runs(args.folders, splits)
+    text = runs.format_runs(report)
     print(text)
-    files.write_json({"a": str(args.a), "b": str(args.b), "splits": report}, out)
-    files.write_text(f"# Comparison\n\n```\n{text}\n```\n", out.with_suffix(".md"))
+    if args.json:
+        files.write_json(report, args.json)
+    if args.markdown:
+        files.write_text(f"# Comparison\n\n```\n{text}\n```\n", args.markdown)
 
 
 if __name__ == "__main__":

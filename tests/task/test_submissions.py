@@ -41,6 +41,17 @@ def test_the_best_on_dev_and_what_is_the_same(tmp_path):
     assert "1 answers, 0 empty, 0 not short" in text
 
 
+def test_settings_that_differ_and_the_steps_stand_under_the_table(tmp_path):
+    for name, total in (("a", 100), ("b", 200)):
+        build(tmp_path / name, 0.3)
+        (tmp_path / name / "config.json").write_text(json.dumps({"sample": {"total": total}}))
+        (tmp_path / name / "seeds_report.json").write_text('{"rows_in": 9, "rows_out": 8}')
+    report = compare_submissions({name: str(tmp_path / name) for name in "ab"}, COMMANDS)
+    assert report["settings"]["deciding"] == {"sample.total": [100, 200]}
+    text = format_submissions(report)
+    assert "sample.total" in text and "questions given" in text
+
+
 def test_a_lead_has_an_interval_and_one_that_holds_no_zero_is_decided(tmp_path):
     for name, strict in {"a": 0.30, "b": 0.45, "c": 0.44}.items():
         build(tmp_path / name, strict)

@@ -9,13 +9,15 @@ import polars as pl
 import pytest
 
 from helpers.checkout import ROOT, TARGET, copy_repository
+from helpers.scripts import run_script
 from helpers.worlds import find_answers
 from searchtrain.core.files import read_json
 from searchtrain.data import schemas
 from searchtrain.demo.world import build_world
 
 GRPO = "out/results/grpo/test.json"
-TARGETS = [TARGET, GRPO]
+GALLERY = "out/results/trees/gallery.html"
+TARGETS = [TARGET, GRPO, GALLERY]
 PRESET = ["config/presets/infoseek.yaml", "tests/workflow/small_infoseek.yaml", "python.yaml"]
 
 
@@ -83,6 +85,18 @@ def test_every_filter_leaves_its_verdict(results, trees):
     assert not {row["question"] for row in held_out} & set(questions["question"])
     report = read_json(results / "tree_questions_report.json")
     assert {"vertices", "count", "dollars"} <= set(report["statistics"][0])
+
+
+def test_a_tree_is_drawn_in_the_gallery_and_told_by_its_id(results, trees):
+    page = (results / "trees/gallery.html").read_text()
+    kept = trees.filter("kept").row(0, named=True)
+    assert kept["id"] in page and "kept: " in page and "cut short: " in page
+    ended = run_script("explain", kept["id"], "--results", results)
+    assert ended.returncode == 0, ended.stderr
+    assert kept["nodes"][1]["claim"] in ended.stdout and kept["question"][:40] in ended.stdout
+    later = schemas.read_table(results / "rounds/2/trajectories.parquet", schemas.Trajectories)
+    ended = run_script("explain", f"rounds/2/{later['id'][0]}", "--results", results)
+    assert ended.returncode == 0 and "rounds/2/trajectories.parquet, row 0" in ended.stdout
 
 
 def test_shortcuts_are_judged_and_rejected(results):

@@ -80,6 +80,15 @@ class Section(BaseModel):
         }
         return values | (self.model_extra or {} if reader == OWN else {})
 
+    def decide(self) -> dict[str, Any]:
+        """The plain values of all fields that decide a result, whoever reads them."""
+        fields = type(self).model_fields.items()
+        values = {
+            name: _decide(getattr(self, name)) for name, field in fields
+            if read_marks(field)["readers"]
+        }  # fmt: skip
+        return values | dict(self.model_extra or {})
+
     def changes(self) -> dict[str, Any]:
         """What differs from the class's defaults; nested, plain values.
 
@@ -111,6 +120,14 @@ def _flatten(value: Any) -> Any:
         return value.tracked()
     if isinstance(value, dict):
         return {key: _flatten(part) for key, part in value.items()}
+    return value
+
+
+def _decide(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.decide()
+    if isinstance(value, dict):
+        return {key: _decide(part) for key, part in value.items()}
     return value
 
 

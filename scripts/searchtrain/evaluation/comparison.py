@@ -112,30 +112,32 @@ def list_differences(a: Any, b: Any, name: str = "") -> dict[str, tuple[Any, Any
     return {} if a == b else {name: (a, b)}
 
 
-def format_comparison(report: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
-    """The report as text; `names`: of the two runs, as given."""
-    lines = [f"a: {names[0]}", f"b: {names[1]}", ""]
+def format_comparison(
+    report: Mapping[str, Mapping[str, Any]], names: Sequence[str] = ("a", "b")
+) -> str:
+    """The report as text; `names`: of the two runs."""
     rows = []
     for split, found in report.items():
-        rows.append(_make_line(split, found))
+        rows.append(_make_line(split, found, names))
         kinds = "by_type" if found["by_type"] else "by_hops"
-        rows += [_make_line(f"  {name}", part) for name, part in found[kinds].items()]
-    lines += [format_table(rows), ""]
+        rows += [_make_line(f"  {name}", part, names) for name, part in found[kinds].items()]
+    lines = [format_table(rows), ""]
     for split, found in report.items():
         differences = found["conditions"]
-        if sum(found["left_out"].values()):
-            lines.append(f"{split}: left out, as only one run has them: {found['left_out']}")
+        left_out = dict(zip(names, found["left_out"].values(), strict=True))
+        if sum(left_out.values()):
+            lines.append(f"{split}: left out, as only one run has them: {left_out}")
         lines.append(f"{split}: {'conditions differ:' if differences else 'the same conditions'}")
         lines += [f"  {key}: {_show(first)} -> {_show(second)}"
                   for key, (first, second) in differences.items()]  # fmt: skip
     return "\n".join(lines)
 
 
-def judge_interval(interval: Mapping[str, float]) -> str:
-    """Who is ahead: `a`, `b`, or nobody that one could tell."""
+def judge_interval(interval: Mapping[str, float], names: Sequence[str] = ("a", "b")) -> str:
+    """Who is ahead: the first, the second, or nobody that one could tell."""
     if interval["low"] > 0:
-        return "b"
-    return "a" if interval["high"] < 0 else "-"
+        return names[1]
+    return names[0] if interval["high"] < 0 else "-"
 
 
 def _compare_pairs(pairs: pl.DataFrame) -> dict[str, Any]:
@@ -158,17 +160,17 @@ def _compare_pairs(pairs: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _make_line(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
+def _make_line(name: str, part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     strict = part["em_strict"]
     difference = strict["difference"]
     return {
         "split": name,
         "n": part["n"],
-        "EM strict a": strict["a"],
-        "b": strict["b"],
-        "b - a": difference["mean"],
+        f"EM strict {names[0]}": strict["a"],
+        names[1]: strict["b"],
+        f"{names[1]} - {names[0]}": difference["mean"],
         "95 %": f"{difference['low']:+.3f} {difference['high']:+.3f}",
-        "ahead": judge_interval(difference),
+        "ahead": judge_interval(difference, names),
         "EM normalised": part["em_normalised"]["difference"]["mean"],
         "F1": part["f1"]["difference"]["mean"],
         **part["causes"],

@@ -13,8 +13,15 @@ import polars as pl
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import hash_file, read_json
 from searchtrain.core.text_table import format_table
+from searchtrain.data.results import Results
 from searchtrain.data.schemas import Scores, read_table
 from searchtrain.evaluation.comparison import compare_scores, judge_interval
+from searchtrain.evaluation.runs import (
+    compare_settings,
+    format_funnel,
+    format_settings,
+    make_funnel,
+)
 from searchtrain.task.submitted import FILES
 
 DEV = ("em_strict", "em_normalised", "f1", "mean_searches")
@@ -23,6 +30,7 @@ DEV = ("em_strict", "em_normalised", "f1", "mean_searches")
 def compare_submissions(folders: Mapping[str, str], commands: Mapping[str, str]) -> dict[str, Any]:
     """`submissions.json`: a row per submission, the best of them on dev, and which are the same.
 
+    Beside them stand the funnel and the settings that differ, as `scripts/compare.py` has them.
     `folders`: name -> folder of results; `commands`: name -> command that builds it. The best has
     the highest strict exact match on dev, then the highest normalised, then F1; several when all
     three are equal. `behind`: how far the best is ahead of each on dev (mean, low and high of the
@@ -43,6 +51,7 @@ def compare_submissions(folders: Mapping[str, str], commands: Mapping[str, str])
     scores = {row["name"]: [row["dev"][score] for score in DEV[:3]] for row in built}
     best = [name for name, own in scores.items() if own == max(scores.values())]
     behind = _measure_lead(best[0], built)
+    runs = [(row["name"], Results(Path(row["folder"]))) for row in built]
     return {
         "submissions": [{**row, "behind": behind.get(row["name"])} for row in rows],
         "best": best,
@@ -53,6 +62,8 @@ def compare_submissions(folders: Mapping[str, str], commands: Mapping[str, str])
         ],
         "same_training_data": _find_equal(built, "training_data"),
         "same_answers": _find_equal(built, "answers"),
+        "funnel": make_funnel(runs),
+        "settings": compare_settings(runs),
     }
 
 
@@ -90,7 +101,8 @@ def format_submissions(report: Mapping[str, Any]) -> str:
         for row in report["submissions"]
         if row["missing"]
     ]
-    return "\n".join(lines)
+    lines += ["", format_funnel(report["funnel"]), "", *format_settings(report["settings"])]
+    return "\n".join(lines).rstrip()
 
 
 def _read_submission(name: str, folder: Path, command: str) -> dict[str, Any]:

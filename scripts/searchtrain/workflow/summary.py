@@ -14,6 +14,7 @@ OPENED = {
     "figures/overview.html": "what the run did, in figures",
     "metrics.json": "every score, with its interval and what is missing",
     "trials.md": "the candidates that dev decided between",
+    "trees/gallery.html": "research trees, good and refused ones",
     "plan.md": "hours and GPUs planned",
     "hours.md": "planned and spent hours",
     "submissions.md": "the submissions side by side",
