@@ -1,30 +1,45 @@
-# `make` builds results/test.json, and what tells of it, on the laptop world; `make test` runs the tests,
-# `make test-fast` those that build nothing from end to end. Each sets up first what it needs.
+# `make` builds results/test.json, and what tells of it, on the laptop world; `make view` opens its
+# rollouts in a browser; `make test` runs the tests, `make test-fast` those that build nothing from end to
+# end. Each sets up first what it needs.
 PYTHON ?= python3.11
 VENV := .venv
 TRL := .venv-trl
+VIEW := .venv-view
+# Another folder of results, and the config files that it was built with.
+RESULTS := results
+CONFIG :=
+WITH = $(if $(filter-out results,$(RESULTS)),--config 'pathvars={results: $(RESULTS)}') \
+	$(if $(CONFIG),--configfile $(CONFIG))
 BIN := $(CURDIR)/$(VENV)/bin
+# --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
+SNAKEMAKE := PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-# Another folder of results, and the config files that it was built with.
-RESULTS ?= results
-CONFIG ?=
-SNAKEMAKE = snakemake $(RESULTS)/figures/overview.html $(if $(CONFIG),--configfile $(CONFIG))
-
-.PHONY: run report test test-fast lint config setup setup-grpo clean
-# --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
+.PHONY: run report test test-fast lint config setup setup-grpo setup-view transcripts view view-bundle clean
 run: setup
-	PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
+	$(SNAKEMAKE)
 
 # What is stale is built, then Snakemake's report: the figures, and the code and settings behind them.
 report: setup
-	$(SNAKEMAKE) --cores all
-	$(SNAKEMAKE) --report $(RESULTS)/report.html --report-stylesheet report/report.css
+	$(SNAKEMAKE) $(RESULTS)/figures/overview.html $(WITH)
+	snakemake $(RESULTS)/figures/overview.html $(WITH) \
+		--report $(RESULTS)/report.html --report-stylesheet report/report.css
 	@echo "open $(RESULTS)/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
 
-test: setup setup-grpo lint
+# Of the tables that there are: no run begins.
+transcripts: setup setup-view
+	$(SNAKEMAKE) $(RESULTS)/transcripts --allowed-rules transcripts $(WITH)
+
+view: transcripts
+	exec $(VIEW)/bin/python scripts/view.py $(RESULTS)/transcripts
+
+# For a web server.
+view-bundle: transcripts
+	$(VIEW)/bin/inspect view bundle --overwrite --log-dir $(RESULTS)/transcripts --output-dir $(RESULTS)/site
+
+test: setup setup-grpo setup-view lint
 	$(PYTEST)
 	$(TRL)/bin/python -m pytest tests/rl/test_trainer.py
 
@@ -43,14 +58,16 @@ lint: setup
 config: setup
 	python scripts/config.py
 
-# GRPO has an environment of its own (TRL wants a newer datasets than LLaMA-Factory allows), for which
-# only whoever asks for GRPO, or tests it, waits.
+# GRPO has an environment of its own (TRL wants a newer datasets than LLaMA-Factory allows), and so has the
+# browser of rollouts (Inspect wants a newer wrapt): only whoever asks for them, or tests them, waits.
 setup: $(VENV)/.ready
 setup-grpo: $(TRL)/.ready
+setup-view: $(VIEW)/.ready
 
 $(VENV)/.ready: requirements.txt
 $(TRL)/.ready: requirements-trl.txt
-$(VENV)/.ready $(TRL)/.ready: envs/setup.py
+$(VIEW)/.ready: requirements-view.txt
+$(VENV)/.ready $(TRL)/.ready $(VIEW)/.ready: envs/setup.py
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON): not found; install Python 3.11, or make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) envs/setup.py $(@D) $(filter requirements%,$^)
 

@@ -17,25 +17,28 @@ MEMORY = 7.5
 """GB that the run needs; a machine sold with 8 shows a little less."""
 DISK = 7.0
 """GB that an environment takes, the package cache included."""
+SMALL_DISK = 1.5
+"""The same of one without torch."""
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 """The CPU build of torch is on no other public index."""
 
 
 def main() -> None:
     folder, requirements = map(Path, sys.argv[1:])
-    faults = list_faults(folder)
+    pins = {line.partition("==")[0]: line for line in requirements.read_text().split()}
+    torch = pins.get("torch")
+    faults = list_faults(folder, DISK if torch else SMALL_DISK)
     if faults:
         sys.exit("SearchTrain cannot be set up here:\n" + "\n".join(faults))
     began = time.monotonic()
     python = folder / "bin/python"
-    pins = {line.partition("==")[0]: line for line in requirements.read_text().split()}
-    torch = pins["torch"]
     run([sys.executable, "-m", "venv", "--clear", str(folder)], f"making {folder}")
     commands = choose_installer(python, pins.get("uv", "uv"))
-    try:
-        run([*commands, torch], f"installing {torch}")
-    except subprocess.CalledProcessError:
-        run([*commands, torch, "--index-url", TORCH_INDEX], f"installing {torch} elsewhere")
+    if torch:
+        try:
+            run([*commands, torch], f"installing {torch}")
+        except subprocess.CalledProcessError:
+            run([*commands, torch, "--index-url", TORCH_INDEX], f"installing {torch} elsewhere")
     run([*commands, "--requirement", str(requirements)], f"installing {requirements}")
     # torchaudio is a CUDA build; without its compiled part it imports, and no more is needed.
     for library in folder.glob("lib/*/site-packages/torchaudio/lib/*.so"):
@@ -44,7 +47,7 @@ def main() -> None:
     print(f"{folder} is ready after {time.monotonic() - began:.0f} s", flush=True)
 
 
-def list_faults(folder: Path) -> list[str]:
+def list_faults(folder: Path, disk: float) -> list[str]:
     """What this machine lacks, a line each, with the remedy."""
     faults = []
     if sys.version_info[:2] != VERSION:
@@ -61,8 +64,8 @@ def list_faults(folder: Path) -> list[str]:
         faults.append(f"- {MEMORY:g} GB of memory are needed, this machine has {memory:.1f}")
     place = folder.absolute().parent
     free = shutil.disk_usage(place).free / 1e9
-    if free < DISK:
-        faults.append(f"- {DISK:g} GB of disk are needed, {place} has {free:.1f} free")
+    if free < disk:
+        faults.append(f"- {disk:g} GB of disk are needed, {place} has {free:.1f} free")
     return faults
 
 

@@ -1,8 +1,8 @@
-"""What a run did, what it will take and took, and how the submissions compare.
+"""What a run did, its rollouts to look at, what it will take and took, and how the submissions compare.
 
 Inputs: reports and tables of all stages; the config, data.train, data.dev, data.test, pilot.json where
 it is there; test.json; the folders of task.submissions.
-Outputs: figures/; doctor.md; plan.json, plan.md, proposal.yaml; hours.json, hours.md;
+Outputs: figures/; transcripts/; doctor.md; plan.json, plan.md, proposal.yaml; hours.json, hours.md;
 submissions.json, submissions.md.
 """
 
@@ -174,5 +174,30 @@ rule submissions:
         " --commands {params.commands:q}"
         " --out {output.submissions:q}"
         " --text {output.text:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
+rule transcripts:
+    input:
+        tables=PROJECT.list_rollouts(),
+        types=PROJECT.list_existing(DATA.types),
+        answers=PROJECT.list_existing(DATA.test_answers),
+    output:
+        directory("<results>/transcripts"),
+    log:
+        "<logs>/transcripts.log",
+    benchmark:
+        "<benchmarks>/transcripts.tsv"
+    conda:
+        "../envs/view.yaml"
+    params:
+        **stage("transcripts", types="types", answers="answers"),
+        python=PROJECT.untracked(CONFIG.view.python),
+    shell:
+        "exec {params.python:q} scripts/transcripts.py"
+        " --tables {input.tables:q}"
+        " {params.options:q}"
+        " --out {output:q}"
         " --config {params.config:q}"
         " --log {log:q}"

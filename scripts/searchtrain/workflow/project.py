@@ -55,6 +55,12 @@ ALLOWED = ("trajectories", "checkpoint")
 MAKING = frozenset(STAGES) - {"tree_gallery", "figures", "doctor", "plan", "hours", "submissions"}
 """Rules that make rows, students or scores; the others tell of a run."""
 
+ROLLOUTS = (
+    "trajectories.parquet", "curation.parquet", "curated.parquet", "predictions.parquet",
+    "scores.parquet",
+)  # fmt: skip
+"""Tables of rollouts, and of what judges them."""
+
 T = TypeVar("T")
 Find = Callable[[Config, str], T]
 """What finds something by the config and a name or place."""
@@ -195,6 +201,7 @@ class Project:
         # Not when the workflow is read: plan.md and dry runs of a plan that is too long must work.
         run.begin(
             self._check_grpo,
+            self._check_programs,
             self._check_hours,
             lambda jobs: self._check_gpus(jobs, run.count_gpus()),
             self._check_endpoints,
@@ -229,6 +236,20 @@ class Project:
         folders = self.config.task.submissions.values()
         files = [Path(folder) / name for folder in folders for name in SUBMITTED]
         return [file.as_posix() for file in files if file.exists()]
+
+    def list_rollouts(self) -> list[str]:
+        """The tables of rollouts and of what judges them, as far as they are there; before there
+        are any, those of the teacher."""
+        rounds = [students.place_of(number) for number in range(1, self.config.rounds.count + 1)]
+        places = dict.fromkeys([*rounds, *students.list_students(self.config)])
+        files = [Path(self.results) / place / name for place in places for name in ROLLOUTS]
+        there = [file.as_posix() for file in files if file.exists()]
+        return there or [(Path(self.results) / name).as_posix() for name in ROLLOUTS[:3]]
+
+    def list_existing(self, file: str | None) -> list[str]:
+        """A file that the config names, if it is there."""
+        path = Path((file or "").replace("<results>", self.results))
+        return [path.as_posix()] if path.is_file() else []
 
     def list_measured(self) -> list[str]:
         """What a pilot measured, once it has."""
@@ -342,12 +363,18 @@ class Project:
         if "grpo" not in list_rules(jobs):
             return
         check_grpo(self.config)
-        python = self.config.grpo.python
-        if shutil.which(python) is None:
-            raise InputError(
-                f"configuration: grpo.python: {python}: no such program; `make setup-grpo` makes"
-                " GRPO's environment, or name a Python that has TRL"
-            )
+
+    def _check_programs(self, jobs: list[Any]) -> None:
+        """Rules with an environment of their own need it to be there."""
+        needed = {"grpo": ("grpo", self.config.grpo.python, "TRL"),
+                  "transcripts": ("view", self.config.view.python, "inspect-ai")}  # fmt: skip
+        for rule in list_rules(jobs) & set(needed):
+            section, python, package = needed[rule]
+            if shutil.which(python) is None:
+                raise InputError(
+                    f"configuration: {section}.python: {python}: no such program; `make"
+                    f" setup-{section}` makes its environment, or name a Python that has {package}"
+                )
 
     def _check_hours(self, jobs: list[Any]) -> None:
         """Start the task's clock; refuse long stages that the plan has no time for."""

@@ -107,6 +107,7 @@ STAGES = {
     "pilot": Stage(("task.pilot",), ("curate",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
+    "transcripts": Stage(("report.transcripts",)),
 }  # fmt: skip
 
 
@@ -138,7 +139,8 @@ def list_roles(config: Config, name: str) -> list[str]:
     """The roles that a stage asks, or whose settings it reads."""
     roles = [server for server in list_servers(config, name) if server not in SEARCHES]
     # A later round's rollouts are the student's; defects are compared with the teacher's rates.
-    return roles + {"trajectories": ["student"], "defects": ["teacher"]}.get(name, [])
+    read = {"trajectories": ["student"], "defects": ["teacher"], "transcripts": ["teacher"]}
+    return roles + read.get(name, [])
 
 
 def list_servers(config: Config, name: str) -> list[str]:
@@ -262,6 +264,9 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
     if name == "plan":
         # Hours and GPUs depend on what makes no other result stale, too.
         return config.model_dump(include=set(PLANNED))
+    if name == "transcripts":
+        price = config.models.teacher.price.model_dump()
+        return {"price": price, "refined": config.refine.enabled, "rounds": config.rounds.data}
     if name == "figures":
         return {"train": config.data.train, "base": config.train.base}
     if name == "submissions":

@@ -12,6 +12,7 @@ SCORED = ("dev", "test", "test_closed_book", "benchmarks")
 NAMES = {"test_closed_book": "test, without searching"}
 OPENED = {
     "figures/overview.html": "what the run did, in figures",
+    "trajectories.parquet": "every rollout; `make view` shows them in a browser",
     "metrics.json": "every score, with its interval and what is missing",
     "trials.md": "the candidates that dev decided between",
     "trees/gallery.html": "research trees, good and refused ones",
