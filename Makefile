@@ -17,7 +17,7 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run report test test-fast lint config setup setup-grpo setup-view transcripts view view-bundle clean
+.PHONY: run report ask test test-fast lint config setup setup-grpo setup-view transcripts view view-bundle clean
 run: setup
 	$(SNAKEMAKE)
 
@@ -27,6 +27,10 @@ report: setup
 	snakemake $(RESULTS)/figures/overview.html $(WITH) \
 		--report $(RESULTS)/report.html --report-stylesheet report/report.css
 	@echo "open $(RESULTS)/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
+
+# A chat with the student of a finished run, by the run's own settings.
+ask: setup
+	@python scripts/ask.py --results $(RESULTS)
 
 # Of the tables that there are: no run begins.
 transcripts: setup setup-view

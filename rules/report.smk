@@ -1,9 +1,10 @@
-"""What a run did, its rollouts to look at, what it will take and took, and how the submissions compare.
+"""What a run did, its rollouts to look at, what it will take and took, how the submissions compare,
+and its data for others.
 
 Inputs: reports and tables of all stages; the config, data.train, data.dev, data.test, pilot.json where
 it is there; test.json; the folders of task.submissions.
 Outputs: figures/; transcripts/; doctor.md; plan.json, plan.md, proposal.yaml; hours.json, hours.md;
-submissions.json, submissions.md.
+submissions.json, submissions.md; export/ (of a later round rounds/<n>/export/).
 """
 
 # The pages of figures, in the order of the story: their category in Snakemake's report, their name.
@@ -174,6 +175,40 @@ rule submissions:
         " --commands {params.commands:q}"
         " --out {output.submissions:q}"
         " --text {output.text:q}"
+        " --config {params.config:q}"
+        " --log {log:q}"
+
+
+rule export:
+    input:
+        trajectories="<results>/{round}trajectories.parquet",
+        curated="<results>/{round}curated.parquet",
+        verdicts="<results>/{round}curation.parquet",
+        questions="<results>/questions.parquet",
+        seeds="<results>/seeds_report.json",
+        sampling="<results>/sampling_report.json",
+        prompt=prompt("agent"),
+        included=included("agent"),
+    output:
+        directory("<results>/{round}export"),
+    log:
+        "<logs>/{round}export.log",
+    benchmark:
+        "<benchmarks>/{round}export.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        **stage("export"),
+    shell:
+        "exec python scripts/export.py"
+        " --trajectories {input.trajectories:q}"
+        " --curated {input.curated:q}"
+        " --verdicts {input.verdicts:q}"
+        " --questions {input.questions:q}"
+        " --seeds {input.seeds:q}"
+        " --sampling {input.sampling:q}"
+        " --prompt {input.prompt:q}"
+        " --out {output:q}"
         " --config {params.config:q}"
         " --log {log:q}"
 

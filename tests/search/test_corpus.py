@@ -44,7 +44,7 @@ def test_reads_gzip(tmp_path):
         ("[1]", "line 2: found .* give one JSON object a line"),
         ({"contents": FRANCE["contents"]}, "line 2: id: found nothing"),
         ({**FRANCE, "id": ""}, "line 2: id: found ''; give a string that is not empty"),
-        ({**FRANCE, "id": 2}, "line 2: id: found 2"),
+        ({**FRANCE, "id": 2.5}, "line 2: id: found 2.5"),
         ({**FRANCE, "id": "1"}, "line 2: id: '1' is already on line 1"),
         ({"id": "2"}, "line 2: contents: found nothing"),
         ({**FRANCE, "contents": "no title"}, "line 2: contents: 'no title' is not a quoted title"),

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import subprocess
 import threading
 from types import SimpleNamespace
@@ -9,7 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.checkout import ROOT, copy_repository
+from searchtrain.config import read_config
 from searchtrain.workflow.live import TAIL, Job
+from searchtrain.workflow.student_use import describe_student
 from searchtrain.workflow.summary import describe_results
 
 TARGET = "out/results/seeds.parquet"
@@ -117,3 +120,17 @@ def test_the_end_of_a_run_tells_the_scores_and_what_to_open(tmp_path):
     )
     said = describe_results(tmp_path)
     assert "exact match on dev: 0.500 (0.400 to 0.600)" in said and "metrics.json" in said
+
+
+def test_the_end_of_a_run_tells_how_to_use_the_student(tmp_path):
+    """With what vLLM was started with, but for what only makes it faster."""
+    config = read_config({"models": {"student": {"vllm": {"args": {"dtype": "half"}}}}})
+    assert describe_student(config, tmp_path) == []
+    (tmp_path / "checkpoint").mkdir()
+    asked, loaded, served = describe_student(config, tmp_path)
+    assert asked.endswith(f"make ask RESULTS={tmp_path}")
+    assert shlex.split(loaded)[-1].endswith(f"pipeline('text-generation', '{tmp_path}/checkpoint')")
+    words = shlex.split(served)
+    assert words[words.index("--model") + 1] == f"{tmp_path}/checkpoint"
+    assert words[words.index("--dtype") + 1] == "half" and "--kv-cache-memory-bytes" in words
+    assert "--max-num-seqs" not in words

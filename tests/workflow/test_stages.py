@@ -116,13 +116,14 @@ def test_command_lines_are_no_part_of_a_rule():
         ("curation/choice.py", {"curate", "preferences"}),
         ("questions/tagging.py", {"tag"}),
         ("questions/sampling.py", {"sample"}),
-        ("training/sharegpt.py", {"sft_dataset", "preferences"}),
-        ("training/records.py", {"sft_dataset", "checkpoint", "preferences"}),
+        ("training/sharegpt.py", {"sft_dataset", "preferences", "export"}),
+        ("training/records.py", {"sft_dataset", "checkpoint", "preferences", "export"}),
+        ("report/atif.py", {"export"}),
         ("training/mixing.py", {"sft_dataset"}),
         ("training/pairs.py", {"preferences"}),
         ("training/processor.py", {"checkpoint"}),
         ("evaluation/agreement.py", set()),
-        ("training/attention.py", set()),
+        ("training/attention.py", {"checkpoint"}),
         ("agent/refiner.py", set()),
         ("agent/reading.py", {"trajectories", "shards", "predict", "grpo"}),
         ("agent/validity.py", set()),
@@ -181,7 +182,7 @@ def test_errors_that_a_model_is_told_are_those_whose_text_counts():
     ("change", "stale"),
     [
         ({"models": {"teacher": {"concurrency": 1, "timeout": 9}}}, set()),
-        ({"models": {"teacher": {"price": {"prompt": 1}}}}, {"transcripts"}),
+        ({"models": {"teacher": {"price": {"prompt": 1}}}}, {"transcripts", "export"}),
         ({"models": {"teacher": {"revision": "2"}}}, {"tag", "trajectories"}),
         ({"models": {"teacher": {"format": "tool_calls"}}}, {"trajectories"}),
         (
@@ -266,7 +267,7 @@ def test_who_may_answer_is_a_setting_like_others():
     config = read_config({})
     bound = read_config({"task": {"enforced": True, "teacher": "Qwen2.5-72B-Instruct"}})
     changed = {name for name in STAGES if list_settings(config, name) != list_settings(bound, name)}
-    assert changed - {"plan"} == {"tag", "trajectories", "figures"}
+    assert changed - {"plan"} == {"tag", "trajectories", "figures", "export"}
 
 
 def test_the_students_format_reaches_whoever_writes_or_trains_in_it():

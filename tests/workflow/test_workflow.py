@@ -47,6 +47,19 @@ def test_default_configuration_dry_run(checkout):
     assert ended.returncode == 0, ended.stdout
 
 
+def test_the_data_of_a_build_are_exported_and_nothing_else_is_done(own):
+    assert own.plan(target="out/results/export") == {"export"}
+    ended = own.run("out/results/export")
+    assert ended.returncode == 0, ended.stdout[-6000:]
+    folder = own.path / "out/results/export"
+    records = read_json(folder.parent / "sft_dataset.json")
+    for form in ("openai", "tool_calls"):
+        chats = (folder / form / "train.jsonl").read_text().splitlines()
+        assert len(chats) == len(records)
+    assert "license: cc-by-4.0" in (folder / "README.md").read_text()
+    assert own.plan(target="out/results/export") == set()
+
+
 def test_the_build_has_answers_in_the_order_of_the_test_file(built):
     results = built.path / "out/results"
     asked = read_json(results / "world/test.json")

@@ -165,8 +165,8 @@ class Mix(Section):
 
     file: Text | None = setting(
         None,
-        "JSON array or JSON Lines: {messages}, {conversations}, {prompt, output}, or Alpaca's;"
-        " null: nothing",
+        "JSON array, JSON Lines or Parquet: {messages}, {conversations}, {prompt, output}, or"
+        " Alpaca's; null: nothing",
     )
     ratio: Positive = setting(0.1, "mixed records per trajectory")
     seed: Natural = setting(1, "of the draw of the records")

@@ -15,17 +15,26 @@ class Qrels(Section):
     gold: Text | None = wiring(None, "file or null")
 
 
+class Licenses(Section):
+    """What the card of an exported data set says, as identifiers of Hugging Face (cc-by-4.0); null:
+    not stated. The laptop world's own files are cc-by-4.0."""
+
+    questions: Text | None = setting(None)
+    corpus: Text | None = setting(None)
+
+
 class Data(Section):
     """What the run is about. The defaults are the laptop world's files, made by rule `world`."""
 
     corpus: Text | None = wiring(
         "<results>/world/passages.jsonl",
-        'JSON Lines: {id, contents: "\\"Title\\"\\ntext", links?, url?}; null where only'
-        " retriever.endpoint has it",
+        'JSON Lines (also .gz) or Parquet: {id, contents: "\\"Title\\"\\ntext", links?, url?}, as'
+        " Search-R1 and FlashRAG publish them; null where only retriever.endpoint has it",
     )
     train: Text = wiring(
         "<results>/world/train.json",
-        "JSON array of {id, question, golden_answers, source?, exclude_urls?}: the seed questions",
+        "JSON array, JSON Lines or Parquet of {id, question, golden_answers, source?,"
+        " exclude_urls?}, as FlashRAG has them, or of Search-R1's rows: the seed questions",
     )
     dev: Text = wiring("<results>/world/dev.json", "same format; scored in metrics.json")
     test: Text = wiring(
@@ -33,8 +42,8 @@ class Data(Section):
     )
     test_answers: Text | None = wiring(
         "<results>/world/test_answers.json",
-        "For scoring a demo only: JSON array of {id, golden_answers, type?}. A real test set has"
-        " none: null.",
+        "For scoring a demo only: a file of {id, golden_answers, type?}. A real test set has none:"
+        " null.",
     )
     types: Text | None = wiring(
         "<results>/world/types.json", "{id: type} for figures per question type, or null"
@@ -50,6 +59,7 @@ class Data(Section):
         "Relevant documents of a benchmark (TREC qrels), as BrowseComp-Plus has them: {browsecomp:"
         " {evidence: file, gold: file or null}}; target results/browsecomp/<name>/report.json.",
     )
+    licenses: Licenses = setting(Licenses(), reader="export")
 
 
 class Task(Section):

@@ -1,8 +1,9 @@
 """Question files as people have them: seeds, dev, test, answers, types.
 
-A question file is the seed task's: a JSON array of `{id, question, golden_answers}` (JSON Lines of
-them is read as well), a test file the same without answers. What is wrong in single rows is mended
-or left out, counted and named (`blemishes`). Invariant: no row of a test file is left out.
+A question file is the seed task's: a JSON array of `{id, question, golden_answers}`, a test file
+the same without answers. JSON Lines of them (FlashRAG's) and Parquet are read as well, and rows as
+Search-R1 prepares them. What is wrong in single rows is mended or left out, counted and named
+(`blemishes`). Invariant: no row of a test file is left out.
 """
 
 import ast
@@ -19,7 +20,8 @@ import polars as pl
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
 from searchtrain.data.blemishes import Blemishes
-from searchtrain.data.json_rows import is_unicode, read_json_values
+from searchtrain.data.file_rows import Rows, is_unicode, read_values
+from searchtrain.data.search_r1_row import adapt_row
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,11 @@ JOINED = re.compile(r"""["']\s+["']""")
 """Texts with no comma between them, as NumPy writes: Python would read them as one."""
 
 
+def list_rows(path: str | Path) -> Rows:
+    """The rows of a question file as they are, of Search-R1's as `adapt_row` makes them."""
+    return [(where, adapt_row(row)) for where, row in read_values(path)]
+
+
 def load_questions(path: str | Path, answers: bool = True) -> pl.DataFrame:
     """The rows of a question file as `read_questions` gives them."""
     return read_questions(path, answers)[0]
@@ -59,7 +66,7 @@ def read_questions(
     id, field, value and remedy: for the first fault where `strict`, when most rows are of no use,
     or when a row of a test file has no id.
     """
-    path, values = Path(path), read_json_values(path)
+    path, values = Path(path), list_rows(path)
     blemishes = Blemishes(path, strict, () if answers else ("no_object", "no_id"))
     rows = [
         row
@@ -70,8 +77,9 @@ def read_questions(
 
 
 def load_ids(path: str | Path) -> list[str | int | float]:
-    """The ids of a question file exactly as it has them, in its order."""
-    return [row["id"] for _, row in read_json_values(path)]
+    """The ids of a question file exactly as it has them, in its order; of Search-R1's rows those
+    that `adapt_row` makes."""
+    return [row["id"] for _, row in list_rows(path)]
 
 
 def load_answers(path: str | Path) -> pl.DataFrame:
@@ -79,7 +87,7 @@ def load_answers(path: str | Path) -> pl.DataFrame:
 
     Ids and answers are read as `read_questions` reads them.
     """
-    blemishes, values = Blemishes(Path(path), strict=False), read_json_values(path)
+    blemishes, values = Blemishes(Path(path), strict=False), list_rows(path)
     rows: list[dict[str, Any]] = []
     for number, (where, row) in enumerate(values, 1):
         key = read_id(row, where, number, blemishes)

@@ -16,7 +16,8 @@ from searchtrain.core.text_table import format_table
 from searchtrain.data import question_file
 from searchtrain.data.answers import normalise_answer
 from searchtrain.data.blemishes import Blemishes
-from searchtrain.data.json_rows import read_json_rows
+from searchtrain.data.file_rows import read_objects
+from searchtrain.data.search_r1_row import adapt_row
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ ANSWERS = ("answer", "golden_answers", "Answer")
 def load_benchmark(name: str, path: str | Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Read one benchmark file; returns its rows in its order (`COLUMNS`), and a report.
 
-    The file is a JSON array or JSON Lines of one of the shapes in `FIELDS`, or of `OTHER`. `id` is
+    The file is a JSON array, JSON Lines or Parquet of one of the shapes in `FIELDS`, of `OTHER`, or
+    as Search-R1 prepares it. `id` is
     `<name>/<the row's id, task_id or query_id, else its number>`, `type` the benchmark's name,
     `source` the row's own (GAIA's levels), else the name; an answer that is a plain text is one
     golden answer. What is wrong in single rows is mended or left out, as `question_file` does; the
@@ -51,11 +53,11 @@ def load_benchmark(name: str, path: str | Path) -> tuple[pl.DataFrame, dict[str,
     """
     if not name or "/" in name or name != name.strip():
         raise InputError(f"data.benchmarks: {name!r} is no name; give a word without a slash")
-    blemishes, values = Blemishes(Path(path)), read_json_rows(path)
+    blemishes, values = Blemishes(Path(path)), read_objects(path)
     rows = [
         row
         for number, (where, value) in enumerate(values, 1)
-        if (row := _read_row(name, number, value, where, blemishes))
+        if (row := _read_row(name, number, adapt_row(value), where, blemishes))
     ]
     return pl.DataFrame(rows, schema=COLUMNS), blemishes.finish(len(values))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from searchtrain.core.errors import InputError
-from searchtrain.data.json_rows import read_json_values
+from searchtrain.data.question_file import list_rows
 from searchtrain.data.results import ROW, Results
 from searchtrain.report.chapters import Chapter
 from searchtrain.report.tree_text import draw_tree
@@ -173,6 +173,6 @@ def _describe_held_out(
 
 def _read(path: Path) -> list[tuple[str, Any]]:
     try:
-        return read_json_values(path)
+        return list_rows(path)
     except InputError:
         return []  # the stage that reads it says what is wrong

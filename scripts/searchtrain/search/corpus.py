@@ -1,8 +1,10 @@
 """The corpus: passages to search in, one JSON object a line, checked once and then trusted.
 
-Invariant: in a corpus that `build_corpus` wrote every passage has a unique `id`, `contents` of a
-quoted title, a newline and text (Search-R1's form), and links only to passages that exist: broken
-links, which every real collection has, are dropped and counted.
+What people have is read as it is: JSON Lines, gzip or not, and Parquet, with the rows of
+Search-R1's wiki-18 and of FlashRAG's corpora (`adapt_passage`). Invariant: in a corpus that
+`build_corpus` wrote every passage has a unique `id`, `contents` of a quoted title, a newline and
+text (Search-R1's form), and links only to passages that exist: broken links, which every real
+collection has, are dropped and counted.
 """
 
 import gzip
@@ -17,22 +19,29 @@ from typing import IO, Any
 
 import numpy as np
 import orjson
+import polars as pl
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import replace_file
+from searchtrain.data.file_rows import is_parquet
 
 logger = logging.getLogger(__name__)
 
+FIELDS = ("id", "contents", "title", "text", "page", "links", "url")
+"""Columns of a Parquet file that are read."""
+LONGEST_TITLE = 300
+"""Characters; a first line that is longer is text, and no title that lacks its quotation marks."""
+
 
 def build_corpus(source: Path, out: Path) -> int:
-    """Check `source` (JSON lines, gzip if it ends in .gz) and write it to `out`; streams.
+    """Check `source` (JSON Lines, gzip if it ends in .gz, or Parquet), write it to `out`; streams.
 
     Returns the number of passages. Raises InputError naming file, line, field and remedy.
     """
-    ids, links = array("q"), array("q")
+    ids, links, unit = array("q"), array("q"), name_unit(source)
     with replace_file(out) as partial, partial.open("wb") as stream:
         for number, passage in read_rows(source):
-            check_passage(passage, f"{source}: line {number}")
+            check_passage(passage, f"{source}: {unit} {number}")
             ids.append(shorten(passage["id"]))
             links.extend(shorten(link) for link in passage.get("links") or ())
             stream.write(orjson.dumps(passage) + b"\n")
@@ -63,6 +72,49 @@ def read_passages(corpus: Path) -> Iterator[tuple[dict[str, Any], int]]:
 
 
 def read_rows(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield `(number, passage)` for each line that is not blank, or row of Parquet, counted from 1.
+
+    Passages are in the one form, as far as `adapt_passage` can tell; they are not checked yet.
+    """
+    rows = read_parquet(source) if is_parquet(source) else read_lines(source)
+    for number, row in rows:
+        yield number, adapt_passage(row)
+
+
+def adapt_passage(row: dict[str, Any]) -> dict[str, Any]:
+    """A passage as others write it, in the one form; what is in that form already is not touched.
+
+    A whole number as id becomes text; `title` and `text` of a row without `contents` become it; and
+    a title without quotation marks, as in FlashRAG's `{title}\\n{text}`, gets them.
+    """
+    own = row.get("id")
+    if isinstance(own, int) and not isinstance(own, bool):
+        row["id"] = str(own)
+    if row.get("contents") is None and isinstance(row.get("text"), str) and row.get("title"):
+        row["contents"] = f"{row.pop('title')}\n{row.pop('text')}"
+    contents = row.get("contents")
+    if isinstance(contents, str):
+        title, newline, text = contents.partition("\n")
+        quoted = title.startswith('"') and title.endswith('"')
+        if newline and title.strip() and not quoted and len(title) <= LONGEST_TITLE:
+            row["contents"] = f'"{title.strip()}"\n{text}'
+    return row
+
+
+def read_parquet(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield `(row number, object)` of the columns in `FIELDS`; what is null is not there."""
+    number = 0
+    try:
+        columns = [name for name in FIELDS if name in pl.read_parquet_schema(source)]
+        for batch in pl.scan_parquet(source).select(columns).collect_batches():
+            for row in batch.iter_rows(named=True):
+                number += 1
+                yield number, {name: value for name, value in row.items() if value is not None}
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{source}: not a whole Parquet file ({error}); fetch it again") from None
+
+
+def read_lines(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield `(line number, object)` for each line that is not blank."""
     with open_lines(source) as lines:
         try:
@@ -71,6 +123,11 @@ def read_rows(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     yield number, parse_row(line, f"{source}: line {number}")
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise InputError(f"{source}: not a whole gzip file ({error}); fetch it again") from None
+
+
+def name_unit(source: Path) -> str:
+    """What the numbers of `read_rows` count, for messages."""
+    return "row" if is_parquet(source) else "line"
 
 
 def check_passage(passage: dict[str, Any], place: str) -> None:
@@ -110,8 +167,9 @@ def check_unique_ids(source: Path, ids: "array[int]") -> None:
     for number, passage in read_rows(source) if repeated else ():
         name = passage["id"]
         if name in lines:
+            unit = name_unit(source)
             raise InputError(
-                f"{source}: line {number}: id: {name!r} is already on line {lines[name]};"
+                f"{source}: {unit} {number}: id: {name!r} is already on {unit} {lines[name]};"
                 " make it unique"
             )
         if shorten(name) in repeated:
@@ -136,7 +194,7 @@ def drop_links(source: Path, stream: IO[bytes], missing: set[int]) -> int:
         if lost := [name for name in links if shorten(name) in missing]:
             pages += 1
             broken += len(lost)
-            first = first or f"line {number} links to {lost[0]!r}"
+            first = first or f"{name_unit(source)} {number} links to {lost[0]!r}"
             passage["links"] = [name for name in links if name not in lost]
         stream.write(orjson.dumps(passage) + b"\n")
     logger.warning(

@@ -18,9 +18,10 @@ import orjson
 
 from searchtrain.core.errors import InputError, SearchError
 from searchtrain.data.answers import normalise_answer
+from searchtrain.data.file_rows import is_parquet
 from searchtrain.search import Search
 from searchtrain.search.contents import split_contents
-from searchtrain.search.corpus import check_passage, parse_row, read_rows
+from searchtrain.search.corpus import adapt_passage, check_passage, parse_row, read_rows
 from searchtrain.search.store import PassageIndex
 
 PASSAGES = 16
@@ -55,7 +56,7 @@ def sample_passages(corpus: Path, count: int = PASSAGES) -> list[dict[str, Any]]
 
     Raises InputError for a bad row.
     """
-    if corpus.suffix == ".gz":
+    if corpus.suffix == ".gz" or is_parquet(corpus):
         head = [passage for _, passage in islice(read_rows(corpus), 64 * count)]
         return head[:: max(1, len(head) // count)][:count]
     size, found = corpus.stat().st_size, {}
@@ -66,7 +67,7 @@ def sample_passages(corpus: Path, count: int = PASSAGES) -> list[dict[str, Any]]
                 lines.readline()
             if line := lines.readline().strip():
                 place = f"{corpus}: near byte {number * size // count}"
-                passage = parse_row(line, place)
+                passage = adapt_passage(parse_row(line, place))
                 check_passage(passage, place)
                 found[passage["id"]] = passage
     return list(found.values())
@@ -155,7 +156,7 @@ def _check_found(
     """Most passages come back, with their own ids and texts."""
     missed, foreign = [], []
     for passage, query, hits in zip(passages, asked, answers, strict=True):
-        same = [hit for hit in hits if hit["contents"] == passage["contents"]]
+        same = [hit for hit in hits if split_contents(hit) == split_contents(passage)]
         if not same:
             missed.append((passage, query, hits))
         elif not any(_has_id(hit, passage) for hit in same):
@@ -186,10 +187,10 @@ def _check_order(
     """The best comes first, and does so the next time."""
     first, found, changed, mixed = 0, 0, [], []
     for passage, query, hits, repeated in zip(passages, asked, answers, again, strict=True):
-        texts = [hit["contents"] for hit in hits]
-        if passage["contents"] in texts:
+        texts, wanted = [split_contents(hit) for hit in hits], split_contents(passage)
+        if wanted in texts:
             found += 1
-            first += texts[0] == passage["contents"]
+            first += texts[0] == wanted
         if sorted(texts[:1]) != sorted(hit["contents"] for hit in repeated[:1]):
             changed.append(query)
         scores = [hit["score"] for hit in hits]

@@ -11,7 +11,7 @@ from typing import Any
 from searchtrain.config import Config
 from searchtrain.core.errors import InputError
 from searchtrain.core.text_table import format_table
-from searchtrain.data.json_rows import read_json_values
+from searchtrain.data.file_rows import read_values
 from searchtrain.task.amounts import count_rolled_out
 from searchtrain.task.cuts import list_cuts
 from searchtrain.task.stages import plan_stages
@@ -35,7 +35,7 @@ def count_questions(config: Config, results: str | Path) -> dict[str, int]:
         elif name.startswith("<results>/world/") and not file.exists():
             counts[split] = getattr(config.world.sizes, split)
         else:
-            counts[split] = len(read_json_values(file))
+            counts[split] = len(read_values(file))
     return counts
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from searchtrain import config
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import digest
-from searchtrain.data.json_rows import read_json_rows
+from searchtrain.data.file_rows import read_objects
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def read_chats(path: Path) -> list[dict[str, Any]]:
     when a record has none; `records.list_messages` says what the student reads then. Raises
     InputError naming file, place and fault of the first record that cannot be trained on.
     """
-    return [_make_record(row, where) for where, row in read_json_rows(path)]
+    return [_make_record(row, where) for where, row in read_objects(path)]
 
 
 def _make_record(row: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -45,6 +45,7 @@ from searchtrain.workflow.stages import (
     list_settings,
     show_config,
 )
+from searchtrain.workflow.student_use import describe_student
 from searchtrain.workflow.summary import describe_results
 
 PROMPTS = "config/prompts"
@@ -217,8 +218,9 @@ class Project:
         # A run that failed leaves those by which the earlier results were made.
         if self.makes and (not file.exists() or read_json(file) != settings):
             write_json(settings, file)
-        if said := describe_results(Path(self.results)):
-            run.say(said)
+        results = Path(self.results)
+        if said := describe_results(results):
+            run.say("\n".join([said, *describe_student(self.config, results)]))
 
     def list_doubts(self) -> list[str]:
         """What may end a run hours after it began; plan.md says it as well."""

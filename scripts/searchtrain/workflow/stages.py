@@ -107,6 +107,10 @@ STAGES = {
     "pilot": Stage(("task.pilot",), ("curate",)),
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
+    "export": Stage(
+        ("report.card", "report.dataset", "report.atif", "training.chats"),
+        ("data:export", "task"),
+    ),
     "transcripts": Stage(("report.transcripts",)),
 }  # fmt: skip
 
@@ -138,9 +142,11 @@ def digest_stage(config: Config, name: str) -> str:
 def list_roles(config: Config, name: str) -> list[str]:
     """The roles that a stage asks, or whose settings it reads."""
     roles = [server for server in list_servers(config, name) if server not in SEARCHES]
-    # A later round's rollouts are the student's; defects are compared with the teacher's rates.
-    read = {"trajectories": ["student"], "defects": ["teacher"], "transcripts": ["teacher"]}
-    return roles + read.get(name, [])
+    # A later round's rollouts are the student's; defects are compared with the teacher's rates, and
+    # what others read tells what the teacher cost.
+    read = dict.fromkeys(("defects", "transcripts", "export"), "teacher")
+    read["trajectories"] = "student"
+    return [*roles, *filter(None, [read.get(name)])]
 
 
 def list_servers(config: Config, name: str) -> list[str]:
@@ -185,7 +191,7 @@ def show_config(config: Config, name: str) -> dict[str, Any]:
     roles += [config.models.owner(role) for role in roles]
     # Its format is that of the training data, and what it is served is what it is trained on; GRPO
     # knows one format only. Scores stand beside its sampling.
-    asking = ("sft_dataset", "preferences", "checkpoint", "grpo", "metrics")
+    asking = ("sft_dataset", "preferences", "checkpoint", "grpo", "metrics", "export")
     roles += ["student"] * (name in asking)
     shown["models"] = {
         role: values for role, values in shown.get("models", {}).items() if role in roles
@@ -269,6 +275,13 @@ def describe_own(config: Config, name: str, place: str) -> dict[str, Any]:
         return {"price": price, "refined": config.refine.enabled, "rounds": config.rounds.data}
     if name == "figures":
         return {"train": config.data.train, "base": config.train.base}
+    if name == "export":
+        limits = config.predict.limits
+        return {
+            "limits": [describe_limits(limits, form) for form in ("tags", "tool_calls")],
+            "files": [config.data.train, config.data.corpus],
+            "price": config.models.resolve("teacher").price.model_dump(),
+        }
     if name == "submissions":
         return {"folders": config.task.submissions}
     return {}
