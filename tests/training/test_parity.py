@@ -205,7 +205,8 @@ def test_long_records_are_counted_and_too_many_are_an_error(laptop, tmp_path):
     assert run(cutoff_len=longest, neat_packing=True)["longer_than_cutoff"] == 1
 
     def settle(share):
-        return Train(args={"template": "qwen", "cutoff_len": 100}, max_cut_share=share)
+        args = {"template": "qwen", "cutoff_len": 100}
+        return Train(attention=None, args=args, max_cut_share=share)
 
     recipe.check_lengths(lengths, tmp_path, settle(0.5))
     with pytest.raises(InputError, match="1 of 3 records are longer than cutoff_len 100"):

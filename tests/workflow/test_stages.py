@@ -123,7 +123,7 @@ def test_command_lines_are_no_part_of_a_rule():
         ("training/pairs.py", {"preferences"}),
         ("training/processor.py", {"checkpoint"}),
         ("evaluation/agreement.py", set()),
-        ("training/attention.py", set()),
+        ("training/attention.py", {"checkpoint"}),
         ("agent/refiner.py", set()),
         ("agent/reading.py", {"trajectories", "shards", "predict", "grpo"}),
         ("agent/validity.py", set()),

@@ -22,19 +22,20 @@ ARGS: dict[str, Any] = {
     "template": "qwen",
     "finetuning_type": "full",
     "flash_attn": "sdpa",
-    "cutoff_len": 640,
+    "cutoff_len": 1280,
     "neat_packing": True,
     "preprocessing_num_workers": 1,
     "dataloader_num_workers": 0,
-    "per_device_train_batch_size": 2,
+    "per_device_train_batch_size": 1,
     "gradient_accumulation_steps": 1,
     "disable_gradient_checkpointing": True,
     "use_muon": True,
-    "learning_rate": 4.0e-3,
-    "adam_beta2": 0.95,
-    "lr_scheduler_type": "cosine",
+    "learning_rate": 1.0e-2,
+    "adam_beta2": 0.99,
+    "weight_decay": 0.2,
+    "lr_scheduler_type": "linear",
     "warmup_steps": 100,
-    "max_steps": 1700,
+    "max_steps": 1200,
     "bf16": False,
     "fp16": False,
     "use_cpu": True,
@@ -74,10 +75,10 @@ class Train(Section):
         " slower.",
     )
     attention: Literal["varlen"] | None = setting(
-        None,
-        "varlen: packed records are kept apart by their lengths, with PyTorch's own kernel of"
-        " FlashAttention-2 (args: neat_packing, one row a batch); null: by what args.flash_attn"
-        " says.",
+        "varlen",
+        "varlen: packed records are kept apart by their lengths (args: neat_packing, one row a"
+        " batch), on a GPU with PyTorch's own kernel of FlashAttention-2; null: by what"
+        " args.flash_attn says, a mask of tokens x tokens.",
     )
     tokens: Literal["template", "served"] = setting(
         "template",
@@ -95,8 +96,8 @@ class Train(Section):
         ARGS,
         "Passed to LLaMA-Factory as they are; its documentation explains them.",
         notes={
-            "neat_packing": "several records in one sequence, kept apart by the attention mask",
-            "cutoff_len": "tokens",
+            "neat_packing": "several records in one row",
+            "cutoff_len": "tokens of a row, and of the longest record",
         },
     )
 
