@@ -23,9 +23,8 @@ run: setup
 
 # What is stale is built, then Snakemake's report: the figures, and the code and settings behind them.
 report: setup
-	$(SNAKEMAKE) $(RESULTS)/figures/overview.html $(WITH)
-	snakemake $(RESULTS)/figures/overview.html $(WITH) \
-		--report $(RESULTS)/report.html --report-stylesheet report/report.css
+	$(SNAKEMAKE) $(WITH)
+	snakemake $(WITH) --report $(RESULTS)/report.html --report-stylesheet report/report.css
 	@echo "open $(RESULTS)/report.html; all figures on one page: $(RESULTS)/figures/overview.html"
 
 # A chat with the student of a finished run, by the run's own settings.

@@ -1,4 +1,4 @@
-"""Draw what a run did: one page with all figures, and one for each chapter (rule figures)."""
+"""Draw what a run did: one page with all figures, and one for each topic (rule figures)."""
 
 from pathlib import Path
 from typing import Any
@@ -58,17 +58,15 @@ def main() -> None:
         plan=read_optional(args.results / "plan.json"),
         spent=read_optional(args.results / "hours.json"),
     )
-    chapters = tell_run(run)
+    topics = tell_run(run)
     page = Page(args.template, args.library)
     about = describe_run(args.config, args.results)
     files.write_text(
-        page.render("What this run did", about, chapters, tabulate_scores(run)),
+        page.render("What this run did", about, topics, tabulate_scores(run)),
         args.out / "overview.html",
     )
-    for chapter in chapters:
-        files.write_text(
-            page.render(chapter.title, about, [chapter]), args.out / f"{chapter.name}.html"
-        )
+    for topic in topics:
+        files.write_text(page.render(topic.title, about, [topic]), args.out / f"{topic.name}.html")
 
 
 def describe_run(config: Config, results: Path) -> str:

@@ -8,15 +8,15 @@ import pytest
 
 from helpers.report import make_run
 from helpers.steps import make_steps
+from searchtrain.report.bins import count_bins
 from searchtrain.report.contents import tell_run
-from searchtrain.report.effort import count_bins
 from searchtrain.report.training import average_curve
 
 
 def tell(**changes):
     """The figures of a run, by their titles."""
-    chapters = tell_run(make_run(**changes))
-    return {figure.title: figure for chapter in chapters for figure in chapter.figures}
+    topics = tell_run(make_run(**changes))
+    return {figure.title: figure for topic in topics for figure in topic.figures}
 
 
 def read(figure, title=""):
@@ -166,6 +166,6 @@ def test_the_figures_of_many_rollouts_stay_small():
     verdicts = verdicts[some].with_columns(id=names).explode(*several)
     spread = pl.Series([draw.random() for _ in range(verdicts.height)])
     verdicts = verdicts.with_columns(value=spread).select(run.verdicts.columns)
-    chapters = tell_run(make_run(rollouts=rollouts, verdicts=verdicts))
-    charts = [chart for each in chapters for figure in each.figures for chart in figure.charts]
+    topics = tell_run(make_run(rollouts=rollouts, verdicts=verdicts))
+    charts = [chart for each in topics for figure in each.figures for chart in figure.charts]
     assert len(json.dumps(charts)) < 300_000

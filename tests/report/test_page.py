@@ -28,10 +28,10 @@ def page(tmp_path_factory):
         rollout["lineage"] = {**rollout["lineage"], "model": text}
     label = hostile.IMAGE + hostile.CLOSING
     run = make_run(rollouts, label=label, history=make_steps(30))
-    chapters = tell_run(run)
+    topics = tell_run(run)
     file = tmp_path_factory.mktemp("page") / "overview.html"
     about = HOSTILE + hostile.LONG_LINE
-    text = Page(TEMPLATE, Path(find_library())).render("All", about, chapters, tabulate_scores(run))
+    text = Page(TEMPLATE, Path(find_library())).render("All", about, topics, tabulate_scores(run))
     file.write_text(text, encoding="utf-8")
     return file
 

@@ -20,8 +20,6 @@ HEIGHT = 190
 NARROW = 190
 """Pixels that bars have on a phone, and of them a letter of the number behind a bar."""
 LETTER = 7
-LEGEND = 26
-"""Letters of a legend in one line on a phone, squares and gaps counted."""
 LARGE = 100_000
 """From here on numbers of an axis are written as 100k."""
 
@@ -33,17 +31,14 @@ def draw_bars(
 
     Bars of one label are stacked in the order of `colours`, and `text` may be empty.
     """
-    totals: dict[str, float] = {}
+    ends: dict[str, float] = {}
     for row in rows:
-        totals[row["label"]] = totals.get(row["label"], 0) + row["value"]
-    placed = [
-        {**row, "place": [*colours].index(row["kind"]), "end": totals[row["label"]]} for row in rows
-    ]
-    longest = max([*totals.values(), 1e-9])
-    named: set[str] = set()
-    for each in placed:  # of a stack only one bar brings the text
-        each["text"] = "" if each["label"] in named else each["text"]
-        named.add(each["label"])
+        ends[row["label"]] = ends.get(row["label"], 0) + row["value"]
+    longest = max([*ends.values(), 1e-9])
+    placed = _place(rows, colours)
+    for row in placed:  # of a stack only the first bar brings the text, where the stack ends
+        end = ends.pop(row["label"], None)
+        row.update({"end": end} if end is not None else {"end": 0, "text": ""})
     base = alt.Chart(alt.Data(values=placed)).encode(
         y=alt.Y("label:N", sort=None, title=None),
         tooltip=_list_tips(percent),
@@ -60,19 +55,17 @@ def draw_bars(
     return _finish(alt.layer(bars, texts), alt.Step(STEP))
 
 
-def draw_pairs(
-    rows: Sequence[Row], colours: Mapping[str, str], *, axis: str, percent: bool = True
-) -> Chart:
-    """Horizontal bars of each label side by side; rows as for `draw_bars`."""
+def draw_pairs(rows: Sequence[Row], colours: Mapping[str, str], *, axis: str) -> Chart:
+    """Horizontal bars of shares, of each label side by side; rows as for `draw_bars`."""
     longest = max([*(row["value"] for row in rows), 1e-9])
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         y=alt.Y("label:N", sort=None, title=None, scale=alt.Scale(paddingInner=0.25)),
         yOffset=alt.YOffset("kind:N", sort=list(colours)),
         x=alt.X(
             "value:Q", title=axis, scale=_leave_room(longest, rows),
-            axis=_number(longest, percent),
+            axis=_number(longest, True),
         ),
-        tooltip=_list_tips(percent),
+        tooltip=_list_tips(True),
     )  # fmt: skip
     bars = base.mark_bar(cornerRadiusEnd=2).encode(color=_colour(rows, colours))
     texts = base.mark_text(align="left", dx=5, fontSize=11, baseline="middle").encode(text="text:N")
@@ -116,7 +109,7 @@ def draw_histogram(
 
     `whole`: there is nothing between whole numbers.
     """
-    placed = [{**row, "place": [*colours].index(row["kind"])} for row in rows]
+    placed = _place(rows, colours)
     lowest = min([*(row["low"] for row in rows), *[line] * (line is not None)])
     highest = max([*(row["high"] for row in rows), *[line] * (line is not None)])
     columns = (
@@ -153,7 +146,7 @@ def draw_columns(
     rows: Sequence[Row], colours: Mapping[str, str], *, axis: str, counted: str
 ) -> Chart:
     """Columns of few whole numbers or labels (`label`), stacked by `kind`."""
-    placed = [{**row, "place": [*colours].index(row["kind"])} for row in rows]
+    placed = _place(rows, colours)
     chart = (
         alt.Chart(alt.Data(values=placed))
         .mark_bar(size=26, cornerRadiusEnd=2)
@@ -191,6 +184,11 @@ def draw_curve(rows: Sequence[Row], colour: str, *, title: str, percent: bool = 
     return _finish(alt.layer(thin, heavy, dots), HEIGHT)
 
 
+def _place(rows: Sequence[Row], colours: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rows with their kind's place in a stack."""
+    return [{**row, "place": [*colours].index(row["kind"])} for row in rows]
+
+
 def _leave_room(longest: float, rows: Sequence[Row]) -> alt.Scale:
     """From 0 to the longest bar and, behind it, room for the longest text."""
     letters = max([*(len(row["text"]) for row in rows), 0])
@@ -225,13 +223,10 @@ def _list_tips(percent: bool, label: str = "what") -> list[alt.Tooltip]:
 def _colour(rows: Sequence[Row], colours: Mapping[str, str]) -> alt.Color:
     """The colours of the kinds that are there; a single one needs no legend."""
     kinds = [kind for kind in colours if any(row["kind"] == kind for row in rows)]
-    letters = sum(len(kind) + 3 for kind in kinds)
     return alt.Color(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
-        legend=alt.Legend(columns=2 if letters > LEGEND else 0, symbolOpacity=1)
-        if len(kinds) > 1
-        else None,
+        legend=alt.Legend(symbolOpacity=1) if len(kinds) > 1 else None,
     )
 
 

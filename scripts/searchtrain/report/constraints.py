@@ -7,9 +7,9 @@ import polars as pl
 
 from searchtrain.models.identity import is_same_model
 from searchtrain.report.figure import (
-    Chapter,
     Figure,
     Table,
+    Topic,
     format_count,
     format_time,
     shorten,
@@ -21,8 +21,8 @@ MOST = 4
 HEADER = ("constraint", "demanded", "what the run shows", "holds")
 
 
-def tell_constraints(run: Run) -> Chapter:
-    """The chapter: one table."""
+def tell_constraints(run: Run) -> Topic:
+    """The topic: one table."""
     rows = list_constraints(run)
     broken = sum(row[-1] == "no" for row in rows)
     said = f"{format_count(len(rows), 'constraints')}, {broken} broken"
@@ -30,7 +30,7 @@ def tell_constraints(run: Run) -> Chapter:
         said += "; this run enforces none of them (task.enforced is false), the table only shows"
         said += " what it did"
     table = Table(HEADER, rows, names=len(HEADER))
-    return Chapter(
+    return Topic(
         "task", "Constraints of the task", [Figure("Constraints", f"{said}.", table=table)]
     )
 

@@ -1,12 +1,12 @@
 """Contamination: questions left out because they repeat others or stand in dev or test."""
 
-from searchtrain.report.figure import Chapter, Figure, Table, format_count, format_share
+from searchtrain.report.figure import Figure, Table, Topic, format_count, format_share
 from searchtrain.report.funnel import REASONS
 from searchtrain.report.run import Run
 
 
-def tell_contamination(run: Run) -> Chapter:
-    """The chapter: one table, with a column for tree questions where there are some."""
+def tell_contamination(run: Run) -> Topic:
+    """The topic: one table, with a column for tree questions where there are some."""
     seeds, trees = run.seeds["reasons"], run.questions.get("tree", {}).get("reasons", {})
     held_out = sum(count for name, count in seeds.items() if "_in_" in name)
     ngram = run.seeds["ngram"]
@@ -28,4 +28,4 @@ def tell_contamination(run: Run) -> Chapter:
         for name, count in seeds.items()
     ]
     figure = Figure("Duplicates and overlap", said, table=Table(header, rows))
-    return Chapter("contamination", "Contamination", [figure])
+    return Topic("contamination", "Contamination", [figure])

@@ -1,10 +1,10 @@
-"""The chapters of a report, in the order of the story."""
+"""The topics of a report, in the order of the story."""
 
 from searchtrain.report.constraints import tell_constraints
 from searchtrain.report.contamination import tell_contamination
 from searchtrain.report.difficulty import tell_difficulty
 from searchtrain.report.effort import tell_effort
-from searchtrain.report.figure import Chapter
+from searchtrain.report.figure import Topic
 from searchtrain.report.funnel import tell_funnel
 from searchtrain.report.gaps import tell_gaps
 from searchtrain.report.run import Run, judge_run
@@ -14,8 +14,8 @@ from searchtrain.report.training import tell_training
 from searchtrain.report.verdicts import tell_verdicts
 
 
-def tell_run(run: Run) -> list[Chapter]:
-    """Every chapter; one of which a run has nothing has no figure."""
+def tell_run(run: Run) -> list[Topic]:
+    """Every topic; one of which a run has nothing has no figure."""
     judged = judge_run(run)
     return [
         tell_funnel(run, judged),

@@ -7,7 +7,7 @@ import polars as pl
 
 from searchtrain.agent.waves import FIRST
 from searchtrain.report.charts import draw_bars, draw_columns
-from searchtrain.report.figure import Chapter, Figure, format_count, format_share
+from searchtrain.report.figure import Figure, Topic, format_count, format_share
 from searchtrain.report.palette import BAD, GOOD
 from searchtrain.report.run import Run
 from searchtrain.report.scores import find_group, name_kinds
@@ -17,8 +17,8 @@ FINE = 8
 """Rollouts of a question up to which every share has a column of its own."""
 
 
-def tell_difficulty(run: Run, judged: pl.DataFrame) -> Chapter:
-    """The chapter; `judged` as from `judge_run`."""
+def tell_difficulty(run: Run, judged: pl.DataFrame) -> Topic:
+    """The topic; `judged` as from `judge_run`."""
     figures = []
     first = judged.filter((pl.col("wave") == FIRST) & pl.col("right").is_not_null())
     if not first.is_empty():
@@ -28,7 +28,7 @@ def tell_difficulty(run: Run, judged: pl.DataFrame) -> Chapter:
         figures.append(
             tell_solved(dict(zip(name_kinds(list(kinds), group), kinds.values(), strict=True)))
         )
-    return Chapter("difficulty", "Difficulty", figures)
+    return Topic("difficulty", "Difficulty", figures)
 
 
 def tell_shares(first: pl.DataFrame, judged: pl.DataFrame) -> Figure:

@@ -1,4 +1,4 @@
-"""What a report is made of: chapters of figures, each with the sentence that says what one sees.
+"""What a report is made of: topics of figures, each with the sentence that says what one sees.
 
 Invariant: a sentence's numbers are computed from what the figure shows; texts are plain and become
 HTML in `page` alone.
@@ -37,7 +37,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Chapter:
+class Topic:
     """Figures that belong together; `name` is its file's."""
 
     name: str

@@ -6,7 +6,7 @@ Invariant: what a step drops is dropped for one reason each, the first that hold
 import polars as pl
 
 from searchtrain.report.charts import draw_bars
-from searchtrain.report.figure import Chapter, Figure, format_count, format_share
+from searchtrain.report.figure import Figure, Topic, format_count, format_share
 from searchtrain.report.palette import BAD, UNITS
 from searchtrain.report.run import Run
 
@@ -20,7 +20,7 @@ REASONS = {
 """Why a seed is left out, in words (`seeds_report.json`)."""
 
 
-def tell_funnel(run: Run, judged: pl.DataFrame) -> Chapter:
+def tell_funnel(run: Run, judged: pl.DataFrame) -> Topic:
     """The steps and the reasons; `judged` as from `judge_run`."""
     steps = list_steps(run, judged)
     lost = list_losses(run, judged)
@@ -54,7 +54,7 @@ def tell_funnel(run: Run, judged: pl.DataFrame) -> Chapter:
                 ], {"dropped": BAD}))],
             )
         )  # fmt: skip
-    return Chapter("funnel", "Funnel", figures)
+    return Topic("funnel", "Funnel", figures)
 
 
 def list_steps(run: Run, judged: pl.DataFrame) -> list[tuple[str, int, str]]:

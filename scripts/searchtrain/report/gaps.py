@@ -3,7 +3,7 @@
 from searchtrain.evaluation.gaps import CAUSES
 from searchtrain.report import palette
 from searchtrain.report.charts import draw_bars
-from searchtrain.report.figure import Chapter, Chart, Figure, Table
+from searchtrain.report.figure import Chart, Figure, Table, Topic
 from searchtrain.report.run import Report, Run
 from searchtrain.report.scores import find_group, list_splits, name_kinds
 
@@ -16,8 +16,8 @@ MEANT = {
 """What each cause says of a wrong answer (`evaluation.gaps`)."""
 
 
-def tell_gaps(run: Run) -> Chapter:
-    """The chapter: teacher and student, the student also by type."""
+def tell_gaps(run: Run) -> Topic:
+    """The topic: teacher and student, the student also by type."""
     named = {"teacher": run.yields}
     splits = list_splits(run)
     named |= {f"student, {name}": splits[name] for name in ("test", "dev", "benchmarks")
@@ -52,7 +52,7 @@ def tell_gaps(run: Run) -> Chapter:
     if len(kinds) > 1 and lacking:
         title = f"The student on {main}, by kind of question"
         figures.append(Figure(title, "The same, for each kind alone.", [("", draw_gaps(kinds))]))
-    return Chapter("gaps", "Gap meter", figures)
+    return Topic("gaps", "Gap meter", figures)
 
 
 def draw_gaps(parts: dict[str, Report]) -> Chart:

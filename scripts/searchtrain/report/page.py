@@ -1,4 +1,4 @@
-"""Chapters as one HTML page that needs nothing else: no server, no network, no other file.
+"""Topics as one HTML page that needs nothing else: no server, no network, no other file.
 
 The library that draws (Vega, Vega-Lite, vega-embed; BSD) is packed into the page, compressed.
 Invariant: no text of a run is markup or code: the template escapes it, charts hold it as JSON.
@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_text
-from searchtrain.report.figure import Chapter, Table
+from searchtrain.report.figure import Table, Topic
 from searchtrain.report.palette import style_charts
 
 LIBRARY = ("vega/vega.js", "vega-lite/vega-lite.js", "vega-embed/vega-embed.js")
@@ -34,17 +34,17 @@ class Page:
         self._library = pack_library(library)
 
     def render(
-        self, title: str, about: str, chapters: Sequence[Chapter], scores: Table | None = None
+        self, title: str, about: str, topics: Sequence[Topic], scores: Table | None = None
     ) -> str:
-        """The page; more chapters than one have a table of contents, and `scores` stand on top."""
-        shown = [chapter for chapter in chapters if chapter.figures]
+        """The page; more topics than one have a table of contents, and `scores` stand on top."""
+        shown = [topic for topic in topics if topic.figures]
         charts = [
-            chart for chapter in shown for figure in chapter.figures for _, chart in figure.charts
+            chart for topic in shown for figure in topic.figures for _, chart in figure.charts
         ]
         return self._template.render(
             title=title,
             about=about,
-            chapters=shown,
+            topics=shown,
             scores=scores,
             charts=quote_json(charts),
             styles=quote_json({scheme: style_charts(scheme) for scheme in ("light", "dark")}),

@@ -5,9 +5,9 @@ from typing import Any
 
 from searchtrain.report.charts import draw_pairs
 from searchtrain.report.figure import (
-    Chapter,
     Chart,
     Figure,
+    Topic,
     format_count,
     format_percent,
     name_labels,
@@ -19,7 +19,7 @@ MOST = 12
 """Labels of one chart."""
 
 
-def tell_sampling(run: Run) -> Chapter:
+def tell_sampling(run: Run) -> Topic:
     """What sampling did to domains and key points."""
     report = run.sampling
     counts = report["questions"]
@@ -27,7 +27,7 @@ def tell_sampling(run: Run) -> Chapter:
         f"{format_count(counts['after'])} of {format_count(counts['before'], 'questions')} were"
         f" sampled."
     )
-    return Chapter(
+    return Topic(
         "sampling",
         "Domains and key points",
         [

@@ -8,7 +8,7 @@ from typing import Any
 
 from searchtrain.data.schemas import SPLITS, name_questions
 from searchtrain.report.charts import draw_intervals
-from searchtrain.report.figure import Chapter, Figure, Table, format_count, name_labels
+from searchtrain.report.figure import Figure, Table, Topic, format_count, name_labels
 from searchtrain.report.palette import WAYS
 from searchtrain.report.run import Run
 
@@ -27,8 +27,8 @@ WAY_OF = {
 Split = Mapping[str, Any]
 
 
-def tell_scores(run: Run) -> Chapter:
-    """The chapter: every split, then by type and by hops of the questions that were kept apart."""
+def tell_scores(run: Run) -> Topic:
+    """The topic: every split, then by type and by hops of the questions that were kept apart."""
     splits = list_splits(run)
     figures = [tell_splits(splits)]
     for split, noun in (("test", "test"), ("dev", "dev"), ("benchmarks", "benchmark")):
@@ -37,7 +37,7 @@ def tell_scores(run: Run) -> Chapter:
         for group, by in (("by_type", "type"), ("by_hops", "number of hops")):
             if len(splits[split].get(group, ())) > 1:
                 figures.append(tell_groups(splits, split, group, f"{noun} questions by {by}"))
-    return Chapter("scores", "Scores", figures)
+    return Topic("scores", "Scores", figures)
 
 
 def tell_splits(splits: Mapping[str, Split]) -> Figure:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from searchtrain.report.charts import draw_curve
-from searchtrain.report.figure import Chapter, Chart, Figure, format_count
+from searchtrain.report.figure import Chart, Figure, Topic, format_count
 from searchtrain.report.palette import GOOD, TEAL
 from searchtrain.report.run import Report, Run
 
@@ -24,8 +24,8 @@ POINTS = 400
 """Points of a curve; of a longer one every so manieth is drawn."""
 
 
-def tell_training(run: Run) -> Chapter:
-    """The chapter; a checkpoint that was not trained here has no loss."""
+def tell_training(run: Run) -> Topic:
+    """The topic; a checkpoint that was not trained here has no loss."""
     figures = []
     if loss := run.checkpoint.get("loss"):
         said = (
@@ -43,7 +43,7 @@ def tell_training(run: Run) -> Chapter:
         )  # fmt: skip
     if run.history:
         figures.append(tell_grpo(run.history))
-    return Chapter("training", "Training", figures)
+    return Topic("training", "Training", figures)
 
 
 def tell_grpo(history: Sequence[Report]) -> Figure:

@@ -5,9 +5,9 @@ from collections import Counter
 import polars as pl
 
 from searchtrain.curation.ranking import CAP
+from searchtrain.report.bins import count_bins
 from searchtrain.report.charts import draw_bars, draw_histogram
-from searchtrain.report.effort import count_bins
-from searchtrain.report.figure import Chapter, Figure, Table, format_count, format_share
+from searchtrain.report.figure import Figure, Table, Topic, format_count, format_share
 from searchtrain.report.palette import FAILED, PASSED
 from searchtrain.report.run import Run
 
@@ -15,8 +15,8 @@ COMBINATIONS = 6
 """Sets of rules that a table shows."""
 
 
-def tell_verdicts(run: Run, judged: pl.DataFrame) -> Chapter:
-    """The chapter; `judged` as from `judge_run`."""
+def tell_verdicts(run: Run, judged: pl.DataFrame) -> Topic:
+    """The topic; `judged` as from `judge_run`."""
     rules = [rule for rule in run.verdicts["rule"].unique(maintain_order=True) if rule != CAP]
     failed = judged.select(pl.col("failed").list.set_difference(pl.lit([CAP])).alias("failed"))[
         "failed"
@@ -26,7 +26,7 @@ def tell_verdicts(run: Run, judged: pl.DataFrame) -> Chapter:
         figures.append(together)
     if values := tell_values(run.verdicts, rules):
         figures.append(values)
-    return Chapter("verdicts", "Verdicts of the rules", figures)
+    return Topic("verdicts", "Verdicts of the rules", figures)
 
 
 def tell_each(rules: list[str], failed: pl.Series, rollouts: int) -> Figure:
