@@ -137,11 +137,11 @@ def run_dry(
 
 
 def place_results(built: Checkout) -> None:
-    """Put what a small build made where the default run puts it, and where the README's `mine.yaml`
-    has a user's own files; folders stand for the models of the scale files."""
+    """Put what a small build made where the default run puts it, too, and where the README's
+    `mine.yaml` has a user's own files; folders stand for the models of the scale files."""
     (built.path / ".cache").mkdir()
     for name, place in {"results": "results", "logs": "logs", "cache": ".cache/requests"}.items():
-        (built.path / "out" / name).rename(built.path / place)
+        (built.path / place).symlink_to(built.path / "out" / name)
     data = yaml.safe_load(list_files("README.md")["mine.yaml"])["data"]
     for name, file in FILES.items():
         (built.path / data[name]).parent.mkdir(exist_ok=True)
