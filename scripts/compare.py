@@ -21,7 +21,7 @@ def main() -> None:
     splits: dict[str, Any] | None = {args.splits[0]: args.splits[1]} if args.splits else None
     report = runs.compare_runs(args.folders, splits)
     text = runs.format_runs(report)
-    print(text)
+    cli.show(text)
     if args.json:
         files.write_json(report, args.json)
     if args.markdown:

@@ -17,10 +17,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="as JSON, with whole texts")
     args = parser.parse()
     story = tell_story(Results(args.results), args.id)
-    if args.json:
-        print(json.dumps(story.to_json(), ensure_ascii=True, indent=1))
-    else:
-        print(format_story(story))
+    as_json = json.dumps(story.to_json(), ensure_ascii=True, indent=1) if args.json else ""
+    cli.show(as_json or format_story(story))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,6 @@ def main() -> None:
     curated = schemas.read_table(args.curated, schemas.Curated)
     verdicts = schemas.read_table(args.verdicts, schemas.Verdicts)
     questions = schemas.read_table(args.questions, schemas.Questions)
-    chats = {name: make_chats(curated, args.config, args.prompt, form)
-             for name, form in FORMS.items()}  # fmt: skip
     written = {f"rollouts {number}": key for number, key in enumerate(
         dict.fromkeys(each["prompt"] for each in trajectories["lineage"]), 1)}  # fmt: skip
     facts = Facts(
@@ -37,20 +35,16 @@ def main() -> None:
         trajectories, verdicts, curated,
         {**written, "student": files.digest(args.prompt.read_text(encoding="utf-8"))},
     )  # fmt: skip
-    judged = {key: part.to_dicts() for (key,), part in verdicts.group_by("id")}
+    rollouts = dataset.make_rollouts(trajectories, verdicts)
     with files.replace_folder(args.out) as folder:
-        frames = {
-            "default": dataset.make_kept(curated, questions, chats["openai"]),
-            "trajectories": dataset.make_rollouts(trajectories, verdicts),
-        }
-        for name, frame in frames.items():
-            dataset.write_config(frame, folder / CONFIGS[name])
-        for name, rows in chats.items():
-            files.write_jsonl(rows, folder / name / "train.jsonl")
-        documents = (
-            atif.make_trajectory(row, judged.get(row["id"], []))
-            for row in trajectories.iter_rows(named=True)
-        )
+        for name, form in FORMS.items():
+            chats = make_chats(curated, args.config, args.prompt, form)
+            files.write_jsonl(chats, folder / name / "train.jsonl")
+            if name == "openai":
+                kept = dataset.make_kept(curated, questions, chats)
+                dataset.write_config(kept, folder / CONFIGS["default"])
+        dataset.write_config(rollouts, folder / CONFIGS["trajectories"])
+        documents = map(atif.make_trajectory, rollouts.iter_rows(named=True))
         files.write_jsonl(documents, folder / "atif" / "trajectories.jsonl")
         files.write_text(render_card(facts), folder / "README.md")
     cli.logger.info(

@@ -19,7 +19,7 @@ from conformance.asking import (
 from conformance.server import serve
 from searchtrain.agent.refiner import FINDINGS_SCHEMA
 from searchtrain.models.verdicts import VERDICT_SCHEMA
-from searchtrain.questions.tagging import TAG_SCHEMA
+from searchtrain.questions.tag_form import TAG_SCHEMA
 
 
 @pytest.mark.parametrize("field", ["top_k", "repetition_penalty", "min_p", "chat_template_kwargs"])

@@ -26,7 +26,7 @@ from conformance.asking import (
 )
 from conformance.kinds import KINDS
 from conformance.server import serve
-from searchtrain.questions.tagging import TAG_SCHEMA
+from searchtrain.questions.tag_form import TAG_SCHEMA
 
 
 @pytest.mark.parametrize(

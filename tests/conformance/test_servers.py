@@ -29,7 +29,7 @@ from conformance.dialogue import ENDED
 from conformance.kinds import KINDS
 from conformance.server import serve
 from searchtrain.agent import grammar
-from searchtrain.questions.tagging import TAG_SCHEMA
+from searchtrain.questions.tag_form import TAG_SCHEMA
 
 # What every kind does.
 

@@ -21,7 +21,7 @@ from conformance.endpoints.vllm import NO_ROLE_AFTER_TOOL
 from conformance.server import serve
 from conformance.templates import find_folder, render
 from searchtrain.agent import grammar
-from searchtrain.questions.tagging import TAG_SCHEMA
+from searchtrain.questions.tag_form import TAG_SCHEMA
 
 NEEDS_TEMPLATES = pytest.mark.skipif(find_folder() is None, reason="no chat templates at hand")
 

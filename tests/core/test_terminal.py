@@ -8,6 +8,7 @@ import pytest
 from helpers import hostile
 from searchtrain.core.cli import LONGEST, PlainFormatter
 from searchtrain.core.terminal import quote_text, show_text
+from searchtrain.core.text_table import format_table
 
 
 @pytest.mark.parametrize("text", hostile.TEXTS.values(), ids=hostile.TEXTS)
@@ -28,6 +29,11 @@ def test_what_is_hidden_is_spelt_and_what_is_cut_is_said():
     assert quote_text("\n" * 400) == r"'\n\n\n… (400 times)'"
     assert quote_text("Paris") == "'Paris'"
     assert quote_text("ab " * 100, 20) == "'ab ab ab  … ab ab ab ' (300 characters)"
+
+
+def test_a_table_stays_one_line_a_row_whatever_a_label_holds():
+    lines = format_table([{"label": "a\n\x1b[2Jb" + "x" * 9000, "n": 1}]).split("\n")
+    assert len(lines) == 3 and "\\n\\x1b[2Jb" in lines[2] and len(lines[2]) < 300
 
 
 def test_a_log_line_that_quotes_a_page_cannot_change_the_terminal():

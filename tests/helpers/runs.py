@@ -4,6 +4,7 @@ Reads a JSON list of argument lists, writes a JSON list of [exit status, output]
 is how many run at a time.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -29,9 +30,21 @@ def run(arguments: list[str], output: Path) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def warm_up() -> None:
+    """Do once what every run of a checkout does: import its library and digest its code."""
+    sys.path.insert(0, "scripts")
+    code = importlib.import_module("searchtrain.workflow.code")
+    stages = importlib.import_module("searchtrain.workflow.stages").STAGES
+    importlib.import_module("searchtrain.workflow.project")
+    for stage in stages.values():
+        code.digest_modules(stage.code)
+
+
 def main() -> None:
     """Run them all, in their order."""
     runs = json.load(sys.stdin)
+    if Path("scripts/searchtrain").exists():
+        warm_up()
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, str(number)) for number in range(len(runs))]
         with ThreadPoolExecutor(int(sys.argv[1])) as pool:

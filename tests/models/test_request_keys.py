@@ -23,7 +23,8 @@ from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
 from searchtrain.models.client import ModelClient
 from searchtrain.models.role import Role
-from searchtrain.questions.tagging import TAG_SCHEMA, parse_tag
+from searchtrain.questions.tag_form import TAG_SCHEMA
+from searchtrain.questions.tagging import parse_tag
 from searchtrain.search.pages import PageReader
 from searchtrain.search.web import WebSearch
 from searchtrain.trees import growth, verification, writing

@@ -5,8 +5,8 @@ import pytest
 from helpers.questions import make_frame
 from searchtrain.core.errors import InputError, ModelError
 from searchtrain.data import schemas
+from searchtrain.questions.tag_form import TAG_SCHEMA
 from searchtrain.questions.tagging import (
-    TAG_SCHEMA,
     add_tags,
     canonicalise,
     compile_aliases,

@@ -1,12 +1,15 @@
 """The story of a row: complete for each kind of id, honest about what is missing, safe to print."""
 
 import json
+import subprocess
+import sys
 import unicodedata
 
 import polars as pl
 import pytest
 
 from helpers import hostile
+from helpers.checkout import ROOT
 from helpers.rollouts import make_frame, make_predictions, make_rollout
 from helpers.scores import make_scores
 from helpers.scripts import run_script
@@ -176,6 +179,14 @@ def test_a_record_is_addressed_by_its_place_and_rows_behind_the_rollouts_name_th
         tell(folder, "sft_dataset.json:3")
     with pytest.raises(InputError, match="give the record's number"):
         tell(folder, "sft_dataset.json:x")
+
+
+def test_a_reader_who_has_seen_enough_is_no_fault(folder):
+    command = f"{sys.executable} {ROOT / 'scripts/explain.py'} q1 --results {folder} | true"
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_an_unknown_id_names_the_closest(folder):

@@ -169,7 +169,7 @@ def test_a_rollout_has_a_score_per_rule_its_cost_and_where_it_went(samples):
     wrong, right = samples["q2#0"], samples["q1#0"]
     assert list(wrong["scores"])[:3] == ["kept", "failed", "exact_match"]
     assert wrong["scores"]["exact_match"]["explanation"] == "measured 0, threshold 1"
-    assert wrong["scores"]["turns"]["metadata"] == {"value": 2.0, "threshold": 6.0}
+    assert wrong["scores"]["turns"]["explanation"] == "measured 2, threshold 6"
     assert wrong["scores"]["kept"]["explanation"] == "fails exact_match, supported"
     usage = right["model_usage"]["m"]
     assert (usage["input_tokens"], usage["total_cost"]) == (1, pytest.approx(12e-6))

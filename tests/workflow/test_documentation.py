@@ -41,7 +41,7 @@ def test_every_command_of_a_page_is_known(page):
         classify(command)
         words = read_words(command)
         if words[0] == "make":
-            assert set(words[1:]) <= TARGETS, command
+            assert {word for word in words[1:] if "=" not in word} <= TARGETS, command
 
 
 def test_an_unknown_command_is_a_fault():

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 import yaml
 
-from helpers.checkout import TARGET, copy_repository
+from helpers.checkout import ROOT, TARGET, copy_repository
 from helpers.commands import place_results, run_pages
 from helpers.conversations import make_student
 from helpers.pages import list_pages
@@ -29,6 +29,7 @@ QUESTIONS = {"tag", "sample", "questions"}
 EXPORT = {"curate", "sft_dataset"}
 DATA = {"trajectories"} | EXPORT
 LEDGER = "out/cache/scripted_teacher.ledger"
+VIEW = ROOT / ".venv-view/bin/python"
 STUDENT = {"checkpoint", "predict", "metrics"}
 
 
@@ -113,6 +114,8 @@ def test_every_kind_of_id_has_its_story_with_all_its_requests(built):
         assert chapters["requests"]["rows"][0]["seconds"] is not None
         assert "as the file is now" in chapters["rollout"]["facts"]["prompt"]
         stories[key] = chapters
+    tagging = stories[questions["id"][0]]["tags and sampling"]["facts"]
+    assert tagging["request"]["paid for"] and "tag.jinja" in tagging["tagged by"]
     assert stories[ids[-1]]["rollout"]["facts"]["id"] == kept[-1]
     assert stories[dropped]["curation"]["facts"]["kept"] is False
     counts = dict(zip(predictions["id"], predictions["prompt_tokens"], strict=True))
@@ -176,6 +179,27 @@ def test_no_server_is_left(built):
 def test_second_run_has_nothing_to_do(built):
     ended = built.run(TARGET)
     assert ended.returncode == 0 and "Nothing to be done" in ended.stdout
+
+
+@pytest.mark.skipif(not VIEW.exists(), reason="needs .venv-view (make setup-view)")
+def test_transcripts_are_made_of_the_tables_that_there_are(own):
+    """As `make view` has it: nothing else is built, whatever is stale."""
+    (own.path / "out/results/metrics.json").unlink()
+    command = ["out/results/transcripts", "--allowed-rules", "transcripts"]
+    command += ["--config", f"view={{python: {VIEW}}}"]
+    ended = own.run(*command)
+    assert ended.returncode == 0, ended.stdout[-3000:]
+    files = read_json(own.path / "out/results/transcripts/manifest.json")["files"]
+    assert {each["name"]: each["rollouts"] for each in files} == {
+        "teacher's rollouts": 100,
+        "student on dev": 8,
+        "student on test": 12,
+        "student on test, without searching": 12,
+        "untrained base on test, searching with the teacher's instructions": 12,
+        "untrained base on test, after one search": 12,
+    }
+    assert "Nothing to be done" in own.run(*command).stdout
+    assert not (own.path / "out/results/metrics.json").exists()
 
 
 def test_touching_files_reordering_keys_and_comments_make_nothing_stale(own):

@@ -117,7 +117,9 @@ def _name(readers: list[str]) -> str:
 
 def _describe(field: FieldInfo) -> str:
     notes = read_marks(field)["notes"]
-    about = [field.description, *(f"`{key}`: {note}" for key, note in notes.items())]
+    text = field.description or ""
+    about = [text.removesuffix(".") if notes else text]
+    about += [f"`{key}`: {note}" for key, note in notes.items()]
     return " ".join("; ".join(filter(None, about)).split())
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,15 @@ class Parser(argparse.ArgumentParser):
         for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         return args
+
+
+def show(text: str) -> None:
+    """Print what a script was asked for; a reader that has seen enough (`head`) is no fault."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python would try once more to write what is left, when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(main: Callable[[], None]) -> None:

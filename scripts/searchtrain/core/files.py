@@ -78,9 +78,8 @@ def write_text(text: str, path: str | Path) -> None:
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
     """Write rows as UTF-8 JSON Lines, atomically."""
-    with replace_file(path) as partial:
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        partial.write_text("".join(lines), encoding="utf-8")
+    with replace_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -3,6 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from searchtrain.core.terminal import show_text
+
+LONGEST = 200
+"""Characters of a cell."""
+
 
 def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Lay rows out as text; the first row's keys are the header, numbers stand to the right."""
@@ -25,7 +30,9 @@ def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _format_cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return show_text(str(value).replace("\n", "\\n"), LONGEST)
 
 
 def _is_number(value: Any) -> bool:

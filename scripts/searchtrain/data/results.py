@@ -22,6 +22,8 @@ PLACES = ("", "rounds/*/", "trials/*/", "pilot/", "grpo/", "untrained/")
 """Where results of one kind may lie: of the product, of a round, a candidate, …"""
 ROW = "row"
 """The column that says which row of its table one is, from 0."""
+NEAR = 100
+"""Rows that are read together."""
 
 Row = dict[str, Any]
 
@@ -74,10 +76,17 @@ class Results:
             return None
         matching = [pl.col(column) == value for column, value in values.items()]
         numbers = frame.with_row_index(ROW).filter(*matching).select(ROW).collect()[ROW].to_list()
-        # By their numbers, so that of the wide columns nothing else is read.
+        # By their numbers, so that of the wide columns little else is read. Rows of one question
+        # stand together.
         wanted = frame.select(columns) if columns else frame
-        return [{ROW: each, **wanted.slice(each, 1).collect().row(0, named=True)}
-                for each in numbers]  # fmt: skip
+        found: list[Row] = []
+        while numbers:
+            first = numbers[0]
+            near = [each for each in numbers if each - first < NEAR]
+            rows = wanted.slice(first, near[-1] - first + 1).collect()
+            found += [{ROW: each, **rows.row(each - first, named=True)} for each in near]
+            numbers = numbers[len(near) :]
+        return found
 
     def read_row(self, place: str, name: str, number: int, columns: Sequence[str]) -> Row | None:
         """One row of a table by its number; None when there is none."""

@@ -19,26 +19,12 @@ from searchtrain.data.schemas import Tagged, validate_table
 from searchtrain.models.asker import Asker
 from searchtrain.models.batch import ask_each
 from searchtrain.models.model import Model
-
-MIN_KEY_POINTS = 2
-MAX_KEY_POINTS = 4
-MAX_LABEL_CHARS = 60
-
-TAG_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "domain": {"type": "string"},
-        "key_points": {
-            "type": "array",
-            "items": {"type": "string"},
-            "minItems": MIN_KEY_POINTS,
-            "maxItems": MAX_KEY_POINTS,
-        },
-    },
-    "required": ["domain", "key_points"],
-    "additionalProperties": False,
-}
-"""What a tagger must answer (`response_format`); within what strict structured output allows."""
+from searchtrain.questions.tag_form import (
+    MAX_KEY_POINTS,
+    MAX_LABEL_CHARS,
+    MIN_KEY_POINTS,
+    TAG_SCHEMA,
+)
 
 INVARIANT = frozenset(
     [

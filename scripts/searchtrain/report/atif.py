@@ -22,8 +22,8 @@ SOURCES = {"system": "system", "user": "user", grammar.ASSISTANT: "agent"}
 Object = dict[str, Any]
 
 
-def make_trajectory(row: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]]) -> Object:
-    """One document; `row`: `schemas.Trajectories`, `verdicts`: its rows of `schemas.Verdicts`."""
+def make_trajectory(row: Mapping[str, Any]) -> Object:
+    """One document; `row`: as from `dataset.make_rollouts`."""
     lineage = row["lineage"]
     agent = {
         **AGENT,
@@ -35,7 +35,7 @@ def make_trajectory(row: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]
     told = ("question_id", "rollout", "wave", "golden_answers", "source", "answer", "stop_reason",
             "error", "fallbacks", "repairs")  # fmt: skip
     rules = {each["rule"]: {name: each[name] for name in ("passed", "value", "threshold")}
-             for each in verdicts}  # fmt: skip
+             for each in row["verdicts"] or ()}  # fmt: skip
     return {
         "schema_version": VERSION,
         "session_id": row["id"],
@@ -49,7 +49,7 @@ def make_trajectory(row: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]
         },
         "extra": {
             **{name: row[name] for name in told},
-            "kept": any(each["kept"] for each in verdicts),
+            "kept": bool(row["kept"]),
             "rules": rules,
         },
     }

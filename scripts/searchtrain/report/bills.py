@@ -6,6 +6,7 @@ Invariant: nobody is asked, and no file of the cache is changed.
 import time
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from searchtrain.agent.formats import open_format
@@ -14,9 +15,14 @@ from searchtrain.config import Config, Sampling
 from searchtrain.config.rounds import plan_rollouts, read_round
 from searchtrain.core.errors import InputError
 from searchtrain.data.results import Results
+from searchtrain.models.prompts import render_prompt
+from searchtrain.models.request import make_body, make_key
 from searchtrain.models.request_cache import SECONDS, Found, look_up
 from searchtrain.models.role import find_section, make_role
+from searchtrain.questions.tag_form import TAG_SCHEMA
 from searchtrain.report.chapters import Chapter
+
+PROMPTS = "config/prompts"
 
 
 def tell_requests(results: Results, place: str, row: Mapping[str, Any]) -> Chapter:
@@ -50,6 +56,27 @@ def tell_requests(results: Results, place: str, row: Mapping[str, Any]) -> Chapt
         "why": _explain_missing(config, row) if rest else None,
     }
     return Chapter("requests", facts, rows)
+
+
+def tell_tagging(results: Results, question: str) -> dict[str, Any]:
+    """The request for a question's tag, as facts; none when the cache does not have it."""
+    config, prompt = results.config, Path(PROMPTS, "tag.jinja")
+    if not prompt.is_file():
+        return {}
+    role = make_role(config, "teacher", config.tag.sampling)
+    asked = [{"role": "system", "content": render_prompt(prompt)},
+             {"role": "user", "content": question}]  # fmt: skip
+    key = make_key(role, make_body(role, asked, config.tag.seed, schema=TAG_SCHEMA, brief=True))
+    found = look_up(config.cache, [key]).get(key)
+    if not found:
+        return {"request": f"not found in {config.cache}"}
+    told = _describe(Asked(1, (key,)), found, role.price)
+    return {
+        "tagged by": f"{found.answer['model'] or role.model}, prompt {prompt}",
+        "request": {name: told[name] for name in ("read", "written", "dollars", "seconds",
+                                                  "paid for", "in")
+                    if told[name] is not None},
+    }  # fmt: skip
 
 
 def _tell_stage(results: Results, place: str) -> str | None:

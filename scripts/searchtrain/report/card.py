@@ -13,6 +13,7 @@ import yaml
 
 from searchtrain.config import Config
 from searchtrain.core.files import digest
+from searchtrain.core.terminal import show_text
 from searchtrain.core.text_table import format_table
 from searchtrain.data.lineage import list_versions
 
@@ -34,6 +35,7 @@ REASONS = {
     "ngram_in_test": "words in common with a question of test",
 }
 """Why a seed question was dropped, in `seeds_report.json`."""
+FENCE = "```"
 LONGEST = 40
 """Characters of a revision that is shown."""
 CONSTRAINTS = ("teacher", "student", "seed_data_only", "budget_hours")
@@ -218,4 +220,5 @@ def _shorten(revision: str) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    return f"```\n{format_table(rows)}\n```"
+    """Rows as they stand: what an endpoint calls its model cannot end the block."""
+    return f"{FENCE}\n{show_text(format_table(rows)).replace(FENCE, '')}\n{FENCE}"

@@ -63,10 +63,8 @@ def _format_chapter(chapter: Chapter) -> Iterator[str]:
             yield from _format_text(label, _write(value))
     if chapter.rows:
         cells = [{key: _shorten(value) for key, value in row.items()} for row in chapter.rows]
-        yield from (f"  {line}"[:WIDTH] for line in format_table(cells).split("\n"))
-    for line in chapter.drawing:
-        shown = show_text(f"  {line}")
-        yield shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"
+        yield from (_cut(f"  {line}") for line in format_table(cells).split("\n"))
+    yield from (_cut(show_text(f"  {line}")) for line in chapter.drawing)
     for label, text in chapter.texts:
         yield from _format_text(label, text)
 
@@ -80,6 +78,10 @@ def _format_text(label: str, text: str) -> Iterator[str]:
     lines = [part for line in shown.split("\n") for part in _wrap(line, WIDTH - len(margin))]
     yield f"  {show_text(label):<{LABEL}}{lines[0]}".rstrip()
     yield from (f"{margin}{line}".rstrip() for line in lines[1:])
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
 
 
 def _wrap(line: str, width: int) -> list[str]:

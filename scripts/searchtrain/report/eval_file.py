@@ -29,7 +29,7 @@ from searchtrain.report.samples import RIGHT, WRONG
 
 LEFT_OUT = {
     "metadata": {"lineage", "rollout"},
-    "scores": {"__all__": {"explanation", "metadata", "history"}},
+    "scores": {"__all__": {"explanation", "history"}},
 }
 """Of a summary: what no list shows; the browser reads the summaries of a whole file at once."""
 

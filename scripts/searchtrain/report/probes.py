@@ -20,7 +20,7 @@ from searchtrain.models.client import ModelClient
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.verdicts import VERDICT_SCHEMA
 from searchtrain.models.verdicts import render_request as render_verdict_request
-from searchtrain.questions.tagging import TAG_SCHEMA
+from searchtrain.questions.tag_form import TAG_SCHEMA
 from searchtrain.search import Search
 from searchtrain.trees.growth import BROWSE_SCHEMA, PLAN_SCHEMA
 from searchtrain.trees.verification import SOLVER_SCHEMA, VERIFIER_SCHEMA

@@ -14,13 +14,12 @@ from searchtrain.core.files import digest
 from searchtrain.data.results import ROW, Results
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.role import find_section
-from searchtrain.report.bills import tell_requests
+from searchtrain.report.bills import PROMPTS, tell_requests
 from searchtrain.report.chapters import Chapter
 from searchtrain.report.sources import NOT_BUILT
 from searchtrain.report.training_rows import tell_training
 from searchtrain.report.turns import tell_turns
 
-PROMPTS = Path("config/prompts")
 HINT = "\N{LEFT-POINTING ANGLE BRACKET}answer\N{RIGHT-POINTING ANGLE BRACKET}"
 
 

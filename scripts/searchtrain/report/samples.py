@@ -90,7 +90,6 @@ def judge_by_rules(verdicts: Sequence[Mapping[str, Any]], answer: str) -> Scores
         score = Score(
             value=RIGHT if verdict["passed"] else WRONG,
             explanation=f"{measured}, threshold {threshold:g}",
-            metadata={"value": value, "threshold": threshold},
         )
         (passed if verdict["passed"] else failed)[verdict["rule"]] = score
     told = f"fails {', '.join(failed)}" if failed else "passes every rule"

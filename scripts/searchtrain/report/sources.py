@@ -10,6 +10,7 @@ from typing import Any
 from searchtrain.core.errors import InputError
 from searchtrain.data.question_file import list_rows
 from searchtrain.data.results import ROW, Results
+from searchtrain.report.bills import tell_tagging
 from searchtrain.report.chapters import Chapter
 from searchtrain.report.tree_text import draw_tree
 from searchtrain.trees.verdicts import REASONS, name_reason
@@ -97,6 +98,7 @@ def _tell_sampling(results: Results, key: str) -> list[Chapter]:
     facts: dict[str, Any] = {}
     for row in (tags or [])[:1]:
         facts |= {"domain": row["domain"], "key points": row["key_points"]}
+        facts |= tell_tagging(results, row["question"])
     if tags == []:
         facts["tags"] = "dropped: the tagger gave none (its log says why)"
     for row in (sampled or [])[:1]:

@@ -30,7 +30,7 @@ ROLLOUTS = "trajectories.parquet"
 PREDICTIONS = "predictions.parquet"
 LEARNT = ("training question", "research tree")
 """Titles of the chapters on where a question to learn from comes from."""
-TABLED = ("rollout", "wave", "stop_reason", "turns", "searches", "answer")
+TABLED = ("wave", "stop_reason", "turns", "searches", "answer")
 
 
 def tell_story(results: Results, key: str) -> Story:
@@ -117,8 +117,8 @@ def _tell_rollouts(results: Results, question: str) -> list[Chapter]:
         for row in results.find(place, "curated.parquet", ["id"], question_id=question) or ()
     }
     rows = [
-        {"id": f"{place}{row['id']}", **{name: row[name] for name in TABLED},
-         "kept": (place, row["id"]) in kept}
+        {"id": f"{place}{row['id']}", "kept": (place, row["id"]) in kept,
+         **{name: row[name] for name in TABLED}}
         for place, row in found
     ]  # fmt: skip
     told = next((each for each in found if (each[0], each[1]["id"]) in kept), found[0])

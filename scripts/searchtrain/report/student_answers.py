@@ -10,7 +10,7 @@ from searchtrain.data.results import Results
 from searchtrain.report.chapters import Chapter
 
 PREDICTED = "predictions.parquet"
-SCORES = {"EM": "em_strict", "normalised": "em_normalised", "F1": "f1", "cause": "cause"}
+SCORES = {"EM": "em_strict", "norm.": "em_normalised", "F1": "f1", "cause": "cause"}
 """Titles, and the columns of `schemas.Scores`."""
 
 
@@ -25,10 +25,10 @@ def tell_answers(results: Results, question: str) -> list[Chapter]:
                 {
                     "by": place.rstrip("/") or "student",
                     "split": row["split"],
-                    "answer": row["answer"],
                     **{title: scores.get(name) for title, name in SCORES.items()},
                     "searches": row["searches"],
                     "ended": row["stop_reason"],
+                    "answer": row["answer"],
                 }
             )
     if not rows:

@@ -4,6 +4,7 @@ Invariant: a part has files of its own, of at most `MOST` rollouts: a browser li
 seconds.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,10 +49,12 @@ def write_transcripts(parts: Sequence[Part], made: float, folder: Path, refined:
                     name += f" ({number + 1} of {count})"
                     file = f"{part.file}-{number + 1:0{len(str(count))}}.eval"
                 rows = part.rows.slice(number * MOST, MOST)
-                # The viewer lists the latest first.
-                when = datetime.fromtimestamp(int(made) - len(files), UTC).isoformat()
+                seconds = int(made) - len(files)
+                when = datetime.fromtimestamp(seconds, UTC).isoformat()
                 samples = make_samples(part, rows, file, name, table, refined)
                 written = write_eval_file(samples, folder / file, name, when, choose_view(part))
+                # The viewer lists the latest first.
+                os.utime(folder / file, (seconds, seconds))
                 files.append({"file": file, "name": name, "rollouts": written})
     write_json({"files": files}, folder / "manifest.json")
     # The viewer asks for this file of another tool, and complains if it is not there.
@@ -93,7 +96,7 @@ def choose_view(part: Part) -> ViewerConfig:
     if FAILED in part.columns:
         first.append(TaskSamplesSort.score(FAILED, dir="desc"))
     view = TaskSamplesView(
-        name="rollouts", compact_scores=True, multiline=False, sort=first or None,
+        name="rollouts", compact_scores=FAILED in part.columns, multiline=False, sort=first or None,
         columns=[
             *(TaskSamplesColumn(id=each) for each in columns),
             *map(TaskSamplesColumn.score, part.columns),
