@@ -134,7 +134,7 @@ def test_steps_decide_how_much_is_trained_where_they_are_given():
         "max_steps": 10, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 3,
         "neat_packing": True, "cutoff_len": 640,
     }  # fmt: skip
-    train = {"args": args, "processes": 4}
+    train = {"args": args, "processes": 4, "attention": None}
     plan = make_plan(make_config(train=train), COUNTS)
     assert list_stages(plan)["checkpoint"]["output_tokens"] == 10 * 2 * 3 * 4 * 640
 
