@@ -156,6 +156,7 @@ SERVERS = [
     ("searchtrain/search/extract", "workflow"),
     ("searchtrain/demo/endpoint", "workflow"),
     ("serve", "workflow"),
+    ("view", "view"),
     ("serve", "vllm"),
     ("searchtrain/training/worker", "llamafactory"),
     ("searchtrain/training/attention", "llamafactory"),

@@ -21,17 +21,15 @@ from inspect_ai.log import (
     EvalSpec,
     EvalStats,
 )
+from inspect_ai.scorer import Score
 from inspect_ai.viewer import ViewerConfig
 from pydantic import BaseModel
 
 from searchtrain.core.files import digest, replace_file
 from searchtrain.report.samples import RIGHT, WRONG
 
-LEFT_OUT = {
-    "metadata": {"lineage", "rollout"},
-    "scores": {"__all__": {"explanation", "history"}},
-}
-"""Of a summary: what no list shows; the browser reads the summaries of a whole file at once."""
+UNLISTED = ("lineage", "rollout")
+"""Metadata that no list shows."""
 
 
 def write_eval_file(
@@ -46,7 +44,7 @@ def write_eval_file(
         for sample in samples:
             member = f"samples/{sample.id}_epoch_{sample.epoch}.json"
             _add(log, member, _dump(sample))
-            summaries.append(_dump(sample.summary(), LEFT_OUT))
+            summaries.append(_summarise(sample))
             models |= dict.fromkeys(sample.model_usage)
             epochs = max(epochs, sample.epoch)
             for score, given in (sample.scores or {}).items():
@@ -76,6 +74,17 @@ def write_eval_file(
 
 def _dump(model: BaseModel, left_out: Any = None) -> bytes:
     return model.model_dump_json(exclude_none=True, exclude=left_out).encode()
+
+
+def _summarise(sample: EvalSample) -> bytes:
+    """What lists show of a sample: the browser reads it of all samples of a file at once."""
+    bare = {
+        name: Score(value=score.value, answer=score.answer)
+        for name, score in (sample.scores or {}).items()
+    }
+    facts = {name: fact for name, fact in sample.metadata.items() if name not in UNLISTED}
+    summary = sample.model_copy(update={"scores": bare, "metadata": facts}).summary()
+    return _dump(summary, {"scores": {"__all__": {"history"}}})
 
 
 def _add(log: ZipFile, name: str, content: bytes) -> None:

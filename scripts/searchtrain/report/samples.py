@@ -21,6 +21,7 @@ RIGHT, WRONG = "C", "I"
 KEPT, FAILED = "kept", "failed"
 MATCHES = ("em_strict", "em_normalised")
 LONGEST_ID = 100
+BAD = frozenset('\\%?"<>|')
 FACTS = ("wave", "stop_reason", "error", "turns", "searches", "fallbacks", "source")
 """Columns of a rollout that the viewer's filter can ask for, as `metadata.wave`."""
 
@@ -73,7 +74,8 @@ def make_sample(
 
 def show_id(key: str) -> str:
     """An id that may stand in the name of a file and in an address: as it is, if it can."""
-    if key.isprintable() and len(key) <= LONGEST_ID and not set(key) & set('\\%?"<>|'):
+    fits = key.isprintable() and 0 < len(key.strip(".")) <= LONGEST_ID
+    if fits and not set(key) & BAD:
         return key
     kept = "".join(each if each.isalnum() else "_" for each in key[:40])
     return f"{kept}~{hashlib.sha256(key.encode()).hexdigest()[:8]}"
