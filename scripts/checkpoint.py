@@ -16,7 +16,7 @@ from searchtrain.serving.gpu_lease import lease_gpus
 from searchtrain.serving.model_folder import check_model_folder
 from searchtrain.training import parity, trainer
 from searchtrain.training.progress import show_progress
-from searchtrain.training.recipe import check_lengths, keep_order, render_recipe
+from searchtrain.training.recipe import check_lengths, keeps_order, order_rows, render_recipe
 from searchtrain.training.served import read_options
 
 
@@ -42,17 +42,23 @@ def main() -> None:
     student = args.config.models.student
     options = read_options(make_role(args.config, "student", student.sampling), student.format)
     served = options if settings.tokens == "served" else None
-    if preference:
-        lengths = {"pairs": len(read_json(args.dataset))}
-    else:
-        recipe = render_recipe(settings.args, args.base, args.dataset)
+    recipe = render_recipe(settings.args, args.base, args.dataset, preference)
+
+    def check() -> dict[str, int]:
         lengths = parity.check_tokens(args.dataset, args.info, recipe, options, served)
         check_lengths(lengths, args.dataset, settings)
-        settings = keep_order(settings, lengths)
+        return lengths
+
+    lengths = {"pairs": len(read_json(args.dataset))} if preference else None
+    if not preference and keeps_order(settings):
+        lengths = check()
+        settings = order_rows(settings, lengths)
     work = args.work / ".partial/train"
-    with lease_gpus(settings.gpu, "train") as leased, show_progress(work):
+    with (
         # The trainer's watchdog holds the devices, too: they are free when the trainer is gone.
-        run_dir = trainer.train(
+        lease_gpus(settings.gpu, "train") as leased,
+        show_progress(work),
+        trainer.start(
             args.dataset,
             args.info,
             args.base,
@@ -61,15 +67,19 @@ def main() -> None:
             leased,
             served,
             preference=preference,
-        )
+        ) as training,
+    ):
+        # While the trainer starts, which takes as long: a difference ends it before it learns.
+        lengths = lengths or check()
+        training.wait()
     facts = {
         "data": hash_file(args.dataset),
         "base": hash_model(args.base),
         "config": settings.tracked(),
-        "run": run_dir.name,
+        "run": training.folder.name,
         **lengths,
     }
-    trainer.publish(run_dir, args.out, facts)
+    trainer.publish(training.folder, args.out, facts)
 
 
 if __name__ == "__main__":

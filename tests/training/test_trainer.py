@@ -89,7 +89,9 @@ def test_sharded_training_learns_the_same_and_saves_the_whole_model(tmp_path, mo
     def train(values, **env):
         settings = Train(**{**values, "env": {**laptop["env"], **env}})
         work = tmp_path / ("sharded" if env else "whole")
-        return load_file(trainer.train(data, info, base, work, settings, Lease({}, ())) / WEIGHTS)
+        with trainer.start(data, info, base, work, settings, Lease({}, ())) as training:
+            training.wait()
+        return load_file(training.folder / WEIGHTS)
 
     before = load_file(base / WEIGHTS)
     expected = train(whole)

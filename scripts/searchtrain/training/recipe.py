@@ -73,15 +73,20 @@ def check_lengths(lengths: Mapping[str, int], dataset: Path, settings: Train) ->
         )
 
 
-def keep_order(settings: Train, lengths: Mapping[str, int]) -> Train:
-    """The settings with which packing keeps the order of the records, if they have one.
+def keeps_order(settings: Train) -> bool:
+    """Whether packing has an order of the records to keep."""
+    args = settings.args
+    packed = args.get("packing") or args.get("neat_packing")
+    return bool(args.get("disable_shuffling") and packed)
+
+
+def order_rows(settings: Train, lengths: Mapping[str, int]) -> Train:
+    """The settings with which packing keeps the order of the records.
 
     LLaMA-Factory sorts the records of a preprocessing batch by length to pack them, a thousand by
     default: a batch becomes as large as what `ORDERED_STEPS` steps of the optimizer learn from.
     """
     args = settings.args
-    if not args.get("disable_shuffling") or not (args.get("packing") or args.get("neat_packing")):
-        return settings
     rows = args.get("per_device_train_batch_size", 8) * args.get("gradient_accumulation_steps", 1)
     room = ORDERED_STEPS * settings.processes * rows * args["cutoff_len"]
     batch = max(1, room * lengths["records"] // lengths["tokens"])

@@ -8,8 +8,9 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,34 @@ LEFT_OUT = (
 """What the trainer writes beside the model."""
 
 
-def train(
+@dataclass(frozen=True)
+class Training:
+    """A training that runs: its `folder`, where the final model will be, and its log."""
+
+    folder: Path
+    log: Path
+    _group: process.Group
+    _parent: process.Parent
+    _begun: float = field(default_factory=time.monotonic)
+
+    def wait(self) -> None:
+        """Until it ends. Raises SearchTrainError with the trainer's last words when it fails, and
+        Interrupted when the process that started this one is gone."""
+        while (status := self._group.poll()) is None:
+            if self._parent.gone:
+                raise Interrupted("training")
+            time.sleep(process.POLL_S)
+        if status:
+            lines = self.log.read_text(encoding="utf-8").splitlines()
+            tail = [line for line in lines if line.strip()][-3:]
+            raise SearchTrainError(
+                f"LLaMA-Factory ended with status {status}: {' | '.join(tail)}; see {self.log}"
+            )
+        logger.info("trained in %.0f s", time.monotonic() - self._begun)
+
+
+@contextmanager
+def start(
     dataset: Path,
     info: Path,
     base: Path,
@@ -64,13 +92,12 @@ def train(
     served: Options | None = None,
     *,
     preference: bool = False,
-) -> Path:
+) -> Iterator[Training]:
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
-    `lease`: the devices of the run; they stay taken until the trainer is gone. `served`: of the
-    student's server, with train.tokens served. `preference`: DPO on pairs. Returns
-    the folder with the final model. Raises
-    SearchTrainError with the trainer's last words when it fails.
+    The trainer ends with the block. `lease`: the devices of the run; they stay taken until the
+    trainer is gone. `served`: of the student's server, with train.tokens served. `preference`: DPO
+    on pairs.
     """
     recipe = render_recipe(settings.args, base, dataset, preference)
     if settings.processes == 1:
@@ -80,21 +107,23 @@ def train(
     if served:
         inputs.append(asdict(served))
         inputs += [hash_file(file) for name in TEMPLATE for file in base.glob(name)]
-    run_dir = work / digest(inputs)[:16]
-    recipe["output_dir"] = str(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    recipe_file = run_dir / "sft.yaml"
+    folder = work / digest(inputs)[:16]
+    recipe["output_dir"] = str(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe_file = folder / "sft.yaml"
     recipe_file.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
-    if states := sorted(run_dir.glob(STATE)):
+    if states := sorted(folder.glob(STATE)):
         logger.info("going on from %s", states[-1])
-    begun = time.monotonic()
     command = build_command(recipe_file, settings.processes, settings.attention == "varlen")
     if served:
         command += ["--served", canonical_json(asdict(served))]
-    env = {**settings.env, **lease.variables}
-    _run_trainer(command, run_dir / "trainer.log", env, lease.locks)
-    logger.info("trained in %.0f s", time.monotonic() - begun)
-    return run_dir
+    environment = process.build_environment({**settings.env, **lease.variables})
+    parent, log = process.Parent(), folder / "trainer.log"
+    with (
+        log.open("wb") as output,
+        process.start_group("training", command, environment, output, GRACE, lease.locks) as group,
+    ):
+        yield Training(folder, log, group, parent)
 
 
 def publish(run_dir: Path, out: Path, facts: Mapping[str, Any]) -> None:
@@ -147,24 +176,3 @@ def build_command(recipe: Path, processes: int, varlen: bool) -> list[str]:
     ]
     worker = [f"searchtrain.training.{'attention' if varlen else 'worker'}", str(recipe)]
     return [sys.executable, "-m", *(launcher if processes > 1 else ()), *worker]
-
-
-def _run_trainer(
-    command: list[str], log: Path, env: Mapping[str, Any], locks: Sequence[int]
-) -> None:
-    """Run the trainer until it ends, or until the process that started this one is gone."""
-    parent = process.Parent()
-    environment = process.build_environment(env)
-    with (
-        log.open("wb") as output,
-        process.start_group("training", command, environment, output, GRACE, locks) as group,
-    ):
-        while (status := group.poll()) is None:
-            if parent.gone:
-                raise Interrupted("training")
-            time.sleep(process.POLL_S)
-    if status:
-        tail = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()][-3:]
-        raise SearchTrainError(
-            f"LLaMA-Factory ended with status {status}: {' | '.join(tail)}; see {log}"
-        )
