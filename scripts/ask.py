@@ -28,8 +28,8 @@ from searchtrain.data.lineage import hash_model
 from searchtrain.data.results import Results
 from searchtrain.models.client import open_model
 from searchtrain.models.request_cache import RequestCache
-from searchtrain.report.watched_rollout import Conversation, WatchedModel, WatchedSearch
 from searchtrain.search import Search
+from searchtrain.story.watched_rollout import Conversation, WatchedModel, WatchedSearch
 from searchtrain.workflow.servers import revise_scripted
 from searchtrain.workflow.session import check_built, start_servers
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from searchtrain.core import cli
 from searchtrain.data.results import Results
-from searchtrain.report.chapters import format_story
-from searchtrain.report.story import tell_story
+from searchtrain.story.chapters import format_story
+from searchtrain.story.story import tell_story
 
 
 def main() -> None:

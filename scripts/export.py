@@ -8,8 +8,8 @@ ones as OpenAI's fine-tuning takes them, and atif/trajectories.jsonl, every roll
 from searchtrain.config.command import Parser
 from searchtrain.core import cli, files
 from searchtrain.data import schemas
-from searchtrain.report import atif, dataset
-from searchtrain.report.card import CONFIGS, Facts, render_card
+from searchtrain.export import atif, dataset
+from searchtrain.export.card import CONFIGS, Facts, render_card
 from searchtrain.training.chats import make_chats
 
 FORMS = {"openai": "tags", "tool_calls": "tool_calls"}

@@ -10,7 +10,7 @@ from searchtrain.config.command import Parser
 from searchtrain.config.rounds import read_round
 from searchtrain.core import cli, files
 from searchtrain.data import question_file, schemas
-from searchtrain.report import parts, transcripts
+from searchtrain.export import parts, transcripts
 
 ROLLOUTS, VERDICTS, CURATED = "trajectories.parquet", "curation.parquet", "curated.parquet"
 PREDICTIONS, SCORES = "predictions.parquet", "scores.parquet"

@@ -12,7 +12,7 @@ from pathlib import Path
 from searchtrain.core import cli
 from searchtrain.core.errors import InputError, ServiceError
 from searchtrain.core.files import write_json
-from searchtrain.report.search_table import TABLE, describe_search
+from searchtrain.export.search_table import TABLE, describe_search
 from searchtrain.serving.port import HOST, answers, check_port_free, find_free_port
 from searchtrain.serving.process import Group, start_group
 from searchtrain.serving.supervisor import StopSignal

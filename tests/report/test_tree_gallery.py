@@ -9,7 +9,7 @@ from helpers.chromium import needs_chromium, open_browser, open_page
 from helpers.scripts import run_script
 from searchtrain.data import schemas
 from searchtrain.report.tree_gallery import SHOWN, nest
-from searchtrain.report.tree_text import draw_tree
+from searchtrain.trees.drawing import draw_tree
 
 TEMPLATE = ROOT / "report/gallery.html.jinja"
 

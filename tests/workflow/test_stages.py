@@ -118,7 +118,7 @@ def test_command_lines_are_no_part_of_a_rule():
         ("questions/sampling.py", {"sample"}),
         ("training/sharegpt.py", {"sft_dataset", "preferences", "export"}),
         ("training/records.py", {"sft_dataset", "checkpoint", "preferences", "export"}),
-        ("report/atif.py", {"export"}),
+        ("export/atif.py", {"export"}),
         ("training/mixing.py", {"sft_dataset"}),
         ("training/pairs.py", {"preferences"}),
         ("training/processor.py", {"checkpoint"}),

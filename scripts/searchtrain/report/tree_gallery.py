@@ -11,7 +11,7 @@ import polars as pl
 from jinja2 import Environment, StrictUndefined
 
 from searchtrain.core.terminal import show_text
-from searchtrain.report.tree_text import describe_candidates
+from searchtrain.trees.drawing import describe_candidates
 from searchtrain.trees.verdicts import REASONS, name_reason
 
 SHOWN = 3

@@ -108,10 +108,10 @@ STAGES = {
     "hours": Stage(("task.timings",)),
     "submissions": Stage(("task.submissions",)),
     "export": Stage(
-        ("report.card", "report.dataset", "report.atif", "training.chats"),
+        ("export.card", "export.dataset", "export.atif", "training.chats"),
         ("data:export", "task"),
     ),
-    "transcripts": Stage(("report.transcripts",)),
+    "transcripts": Stage(("export.transcripts",)),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from searchtrain.agent import grammar
 from searchtrain.core.errors import ProtocolError
-from searchtrain.report.chapters import BETWEEN, Chapter
+from searchtrain.story.chapters import BETWEEN, Chapter
 
 OPENED, CLOSED = "<information>\n", "\n</information>"
 

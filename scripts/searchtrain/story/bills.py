@@ -20,7 +20,7 @@ from searchtrain.models.request import make_body, make_key
 from searchtrain.models.request_cache import SECONDS, Found, look_up
 from searchtrain.models.role import find_section, make_role
 from searchtrain.questions.tag_form import TAG_SCHEMA
-from searchtrain.report.chapters import Chapter
+from searchtrain.story.chapters import Chapter
 
 PROMPTS = "config/prompts"
 

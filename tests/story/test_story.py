@@ -23,8 +23,8 @@ from searchtrain.data import schemas
 from searchtrain.data.results import SETTINGS_FILE, Results
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import make_role
-from searchtrain.report.chapters import WIDTH, format_story
-from searchtrain.report.story import tell_story
+from searchtrain.story.chapters import WIDTH, format_story
+from searchtrain.story.story import tell_story
 
 WRONG = 'the "Bergen"\x1b[31m'
 LINEAGE = make_rollout()["lineage"]

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="needs .venv-view (m
 PRICE = {"models": {"teacher": {"price": {"prompt": 2.0, "completion": 10.0}}}}
 WRITE = """
 import runpy, sys
-from searchtrain.report import transcripts
+from searchtrain.export import transcripts
 transcripts.MOST = 6
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

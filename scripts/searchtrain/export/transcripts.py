@@ -23,11 +23,11 @@ from inspect_ai.viewer import (
 )
 
 from searchtrain.core.files import write_json
-from searchtrain.report.conversation import write_text
-from searchtrain.report.eval_file import write_eval_file
-from searchtrain.report.parts import Part
-from searchtrain.report.samples import FAILED, KEPT, MATCHES, RIGHT, Scores, make_sample
-from searchtrain.report.search_table import TABLE, SearchTable
+from searchtrain.export.conversation import write_text
+from searchtrain.export.eval_file import write_eval_file
+from searchtrain.export.parts import Part
+from searchtrain.export.samples import FAILED, KEPT, MATCHES, RIGHT, Scores, make_sample
+from searchtrain.export.search_table import TABLE, SearchTable
 
 MOST = 5_000
 SLICE = 500

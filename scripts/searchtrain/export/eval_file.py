@@ -26,7 +26,7 @@ from inspect_ai.viewer import ViewerConfig
 from pydantic import BaseModel
 
 from searchtrain.core.files import digest, replace_file
-from searchtrain.report.samples import RIGHT, WRONG
+from searchtrain.export.samples import RIGHT, WRONG
 
 UNLISTED = ("lineage", "rollout")
 """Metadata that no list shows."""

@@ -12,10 +12,10 @@ from typing import Any
 from searchtrain.core.errors import InputError
 from searchtrain.core.terminal import quote_text
 from searchtrain.data.results import Results, Row
-from searchtrain.report.chapters import Chapter, Story
-from searchtrain.report.closeness import find_closest
-from searchtrain.report.rollout_story import tell_rollout
-from searchtrain.report.sources import (
+from searchtrain.story.chapters import Chapter, Story
+from searchtrain.story.closeness import find_closest
+from searchtrain.story.rollout_story import tell_rollout
+from searchtrain.story.sources import (
     NOT_BUILT,
     list_files,
     list_ids,
@@ -23,8 +23,8 @@ from searchtrain.report.sources import (
     tell_seed,
     tell_tree,
 )  # fmt: skip
-from searchtrain.report.student_answers import tell_answers, tell_unasked
-from searchtrain.report.training_rows import DATA, find_record
+from searchtrain.story.student_answers import tell_answers, tell_unasked
+from searchtrain.story.training_rows import DATA, find_record
 
 ROLLOUTS = "trajectories.parquet"
 PREDICTIONS = "predictions.parquet"

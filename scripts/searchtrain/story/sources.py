@@ -10,9 +10,9 @@ from typing import Any
 from searchtrain.core.errors import InputError
 from searchtrain.data.question_file import list_rows
 from searchtrain.data.results import ROW, Results
-from searchtrain.report.bills import tell_tagging
-from searchtrain.report.chapters import Chapter
-from searchtrain.report.tree_text import draw_tree
+from searchtrain.story.bills import tell_tagging
+from searchtrain.story.chapters import Chapter
+from searchtrain.trees.drawing import draw_tree
 from searchtrain.trees.verdicts import REASONS, name_reason
 
 NOT_BUILT = "not built yet"

@@ -14,7 +14,7 @@ from inspect_ai.model import ModelOutput, ModelUsage
 from inspect_ai.scorer import Score
 
 from searchtrain.config.models import Price
-from searchtrain.report.conversation import make_messages
+from searchtrain.export.conversation import make_messages
 
 RIGHT, WRONG = "C", "I"
 """Marks that the viewer shows green and red."""

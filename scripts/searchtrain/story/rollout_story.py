@@ -14,11 +14,11 @@ from searchtrain.core.files import digest
 from searchtrain.data.results import ROW, Results
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.role import find_section
-from searchtrain.report.bills import PROMPTS, tell_requests
-from searchtrain.report.chapters import Chapter
-from searchtrain.report.sources import NOT_BUILT
-from searchtrain.report.training_rows import tell_training
-from searchtrain.report.turns import tell_turns
+from searchtrain.story.bills import PROMPTS, tell_requests
+from searchtrain.story.chapters import Chapter
+from searchtrain.story.sources import NOT_BUILT
+from searchtrain.story.training_rows import tell_training
+from searchtrain.story.turns import tell_turns
 
 HINT = "\N{LEFT-POINTING ANGLE BRACKET}answer\N{RIGHT-POINTING ANGLE BRACKET}"
 

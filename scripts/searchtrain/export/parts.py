@@ -12,7 +12,7 @@ import polars as pl
 from searchtrain.config.models import Price
 from searchtrain.data import schemas
 from searchtrain.evaluation.hops import count_hops
-from searchtrain.report.samples import (
+from searchtrain.export.samples import (
     FAILED,
     KEPT,
     MATCHES,

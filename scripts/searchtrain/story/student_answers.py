@@ -7,7 +7,7 @@ is said, too.
 from typing import Any
 
 from searchtrain.data.results import Results
-from searchtrain.report.chapters import Chapter
+from searchtrain.story.chapters import Chapter
 
 PREDICTED = "predictions.parquet"
 SCORES = {"EM": "em_strict", "norm.": "em_normalised", "F1": "f1", "cause": "cause"}

@@ -13,8 +13,8 @@ from typing import Any
 from searchtrain.config.rounds import list_data_places
 from searchtrain.core.errors import InputError
 from searchtrain.data.results import ROW, Results
-from searchtrain.report.chapters import Chapter
-from searchtrain.report.sources import NOT_BUILT
+from searchtrain.story.chapters import Chapter
+from searchtrain.story.sources import NOT_BUILT
 
 DATA = "sft_dataset.json"
 BEGUN = b"\n {\n"

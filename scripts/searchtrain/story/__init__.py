@@ -1,0 +1,1 @@
+"""The story of one question, rollout, record, tree or answer, and of a rollout as it happens."""
