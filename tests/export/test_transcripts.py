@@ -210,9 +210,11 @@ def test_the_viewer_lists_and_opens_rollouts_and_the_search_finds_them(folder):
                 looks.page.get_by_text("passages found: 0").wait_for()
                 assert not looks.page.evaluate("window.owned")
             assert not looks.faults and not looks.outside
-        with open_page(browser, f"{search}?words=Bergen") as looks:
+        with open_page(browser, search) as looks:
+            looks.page.get_by_label("words").fill("Bergen")
+            looks.page.get_by_role("button", name="Run SQL").click()
             link = looks.page.locator(f"a[href='{viewer}{addresses['q2#0']}']")
-            assert link.count() == 1
+            link.wait_for()
             for words in ("owned", "wide"):
                 looks.page.goto(f"{search}?words={words}")
                 assert not looks.page.evaluate("window.owned")

@@ -71,5 +71,8 @@ def describe_search(viewer: str) -> dict[str, Any]:
 QUERY = """
 select '{base}' || address as open, part, rollout, verdict, question, answer,
     replace(snippet(transcripts, 0, '[', ']', ' … ', 32), char(10), ' ') as found
-from transcripts where transcripts match escape_fts(:words) order by rank limit 200
+from transcripts
+where transcripts match case when trim(:words) = '' then '""' else escape_fts(:words) end
+order by rank limit 200
 """
+"""No words, as when the page is opened, find nothing; FTS5 takes them for a mistake."""
