@@ -5,11 +5,14 @@ installed yet. Invariant: what is missing is said before anything is downloaded,
 `.ready` in the environment is there only when all of it is installed.
 """
 
+import compileall
 import os
 import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 VERSION = (3, 11)
@@ -21,6 +24,10 @@ SMALL_DISK = 1.5
 """The same of one without torch."""
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 """The CPU build of torch is on no other public index."""
+BEAT = 3.0
+"""Seconds after which a silent command gets a sign of life."""
+SHARE = 20
+"""Parts of the files to compile after each of which it is said how far it is."""
 
 
 def main() -> None:
@@ -32,7 +39,7 @@ def main() -> None:
         sys.exit("SearchTrain cannot be set up here:\n" + "\n".join(faults))
     began = time.monotonic()
     python = folder / "bin/python"
-    run([sys.executable, "-m", "venv", "--clear", str(folder)], f"making {folder}")
+    run([sys.executable, "-m", "venv", "--clear", str(folder)], f"making {folder}", silent=True)
     commands = choose_installer(python, pins.get("uv", "uv"))
     if torch:
         try:
@@ -43,6 +50,7 @@ def main() -> None:
     # torchaudio is a CUDA build; without its compiled part it imports, and no more is needed.
     for library in folder.glob("lib/*/site-packages/torchaudio/lib/*.so"):
         library.unlink()
+    compile_bytecode(folder)
     (folder / ".ready").touch()
     print(f"{folder} is ready after {time.monotonic() - began:.0f} s", flush=True)
 
@@ -74,23 +82,48 @@ def choose_installer(python: Path, pinned: str) -> list[str]:
     pip = [str(python), "-m", "pip"]
     uv = shutil.which("uv")
     if uv is None:
-        fetched = subprocess.run([*pip, "install", "--quiet", "--no-deps", pinned], check=False)
-        uv = str(python.with_name("uv")) if fetched.returncode == 0 else None
+        try:
+            command = [*pip, "install", "--quiet", "--no-deps", pinned]
+            run(command, f"fetching {pinned}, which installs faster than pip", silent=True)
+            uv = str(python.with_name("uv"))
+        except subprocess.CalledProcessError:
+            print("uv cannot be had: pip installs, which takes minutes", flush=True)
     if uv is None:
-        return [*pip, "install", "--no-deps", "--progress-bar", "off"]
+        return [*pip, "install", "--no-deps", "--no-compile", "--progress-bar", "off"]
     # uv does not read pip's configuration: where wheels lie besides the index is told to it.
     links = subprocess.run(
         [*pip, "config", "get", "global.find-links"], capture_output=True, text=True, check=False
     ).stdout.split()
     if links:
         os.environ.setdefault("UV_FIND_LINKS", ",".join(links))
-    return [uv, "pip", "install", "--python", str(python), "--no-deps", "--compile-bytecode"]
+    return [uv, "pip", "install", "--python", str(python), "--no-deps"]
 
 
-def run(command: list[str], said: str) -> None:
-    """Run one command, its output shown."""
+def compile_bytecode(folder: Path) -> None:
+    """Compile what was installed, on all cores: else every first import would wait for it."""
+    files = sorted(folder.glob("lib/*/site-packages/**/*.py"))
+    step = max(1, len(files) // SHARE)
+    with ProcessPoolExecutor() as pool:
+        compiled = pool.map(partial(compileall.compile_file, quiet=2), files, chunksize=20)
+        for done, _ in enumerate(compiled, 1):
+            if done % step == 0:
+                print(f"compiled {done:,} of {len(files):,} files", flush=True)
+
+
+def run(command: list[str], said: str, silent: bool = False) -> None:
+    """Run one command, its output shown; `silent`: it has none, so that signs of life are shown.
+
+    Raises CalledProcessError when it fails.
+    """
     print(said, flush=True)
-    subprocess.run(command, check=True)
+    with subprocess.Popen(command) as process:
+        while silent and process.poll() is None:
+            try:
+                process.wait(BEAT)
+            except subprocess.TimeoutExpired:
+                print("…", flush=True)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 if __name__ == "__main__":
