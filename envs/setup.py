@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -103,7 +104,8 @@ def compile_bytecode(folder: Path) -> None:
     """Compile what was installed, on all cores: else every first import would wait for it."""
     files = sorted(folder.glob("lib/*/site-packages/**/*.py"))
     step = max(1, len(files) // SHARE)
-    with ProcessPoolExecutor() as pool:
+    # Packages have files with faults that nobody imports.
+    with ProcessPoolExecutor(initializer=partial(warnings.simplefilter, "ignore")) as pool:
         compiled = pool.map(partial(compileall.compile_file, quiet=2), files, chunksize=20)
         for done, _ in enumerate(compiled, 1):
             if done % step == 0:
