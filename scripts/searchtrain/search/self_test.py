@@ -191,7 +191,7 @@ def _check_order(
         if wanted in texts:
             found += 1
             first += texts[0] == wanted
-        if sorted(texts[:1]) != sorted(hit["contents"] for hit in repeated[:1]):
+        if texts[:1] != [split_contents(hit) for hit in repeated[:1]]:
             changed.append(query)
         scores = [hit["score"] for hit in hits]
         if scores not in (sorted(scores), sorted(scores, reverse=True)):
