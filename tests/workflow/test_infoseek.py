@@ -96,8 +96,8 @@ def test_a_tree_is_drawn_in_the_gallery_and_told_by_its_id(results, trees):
     assert kept["nodes"][1]["claim"] in ended.stdout and kept["question"][:40] in ended.stdout
     later = schemas.read_table(results / "rounds/2/trajectories.parquet", schemas.Trajectories)
     ended = run_script("explain", f"rounds/2/{later['id'][0]}", "--results", results)
-    told = " ".join(ended.stdout.split())  # lines end where a path is long
-    assert ended.returncode == 0 and "rounds/2/trajectories.parquet, row 0" in told
+    told = "".join(ended.stdout.split())  # a long path goes on in the next line
+    assert ended.returncode == 0 and "rounds/2/trajectories.parquet,row0" in told
 
 
 def test_shortcuts_are_judged_and_rejected(results):
