@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from searchtrain.config import Train
-from searchtrain.core.errors import Interrupted, SearchTrainError
+from searchtrain.core.errors import InputError, Interrupted, SearchTrainError
 from searchtrain.core.files import (
     canonical_json,
     digest,
@@ -95,7 +95,8 @@ def start(
 ) -> Iterator[Training]:
     """Train in `work/<fingerprint>/`, going on where an earlier run of the same inputs stood.
 
-    The trainer ends with the block. `lease`: the devices of the run; they stay taken until the
+    The trainer ends with the block, and leaves nothing if that raises InputError before a state was
+    saved. `lease`: the devices of the run; they stay taken until the
     trainer is gone. `served`: of the student's server, with train.tokens served. `preference`: DPO
     on pairs.
     """
@@ -119,11 +120,19 @@ def start(
         command += ["--served", canonical_json(asdict(served))]
     environment = process.build_environment({**settings.env, **lease.variables})
     parent, log = process.Parent(), folder / "trainer.log"
-    with (
-        log.open("wb") as output,
-        process.start_group("training", command, environment, output, GRACE, lease.locks) as group,
-    ):
-        yield Training(folder, log, group, parent)
+    try:
+        with (
+            log.open("wb") as output,
+            process.start_group(
+                "training", command, environment, output, GRACE, lease.locks
+            ) as group,
+        ):
+            yield Training(folder, log, group, parent)
+    except InputError:
+        # Data that were refused while it started; there is nothing to go on from.
+        if not any(folder.glob(STATE)):
+            shutil.rmtree(folder)
+        raise
 
 
 def publish(run_dir: Path, out: Path, facts: Mapping[str, Any]) -> None:
