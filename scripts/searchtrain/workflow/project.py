@@ -53,7 +53,10 @@ FOUND = ("grpo/history.jsonl", "plan.json", "hours.json")
 """What figures show and no build of them makes."""
 ALLOWED = ("trajectories", "checkpoint")
 """Rules whose scripts keep to an allowance (`task.allowance`)."""
-MAKING = frozenset(STAGES) - {"tree_gallery", "figures", "doctor", "plan", "hours", "submissions"}
+TELLING = {
+    "tree_gallery", "figures", "doctor", "plan", "hours", "submissions", "export", "transcripts",
+}  # fmt: skip
+MAKING = frozenset(STAGES) - TELLING
 """Rules that make rows, students or scores; the others tell of a run."""
 
 ROLLOUTS = (
