@@ -4,7 +4,7 @@ Invariant: a field is either tracked (a change makes the result stale of whoever
 runtime (how fast, how dear, where), and this is said where the field is declared and nowhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -74,7 +74,7 @@ class Section(BaseModel):
     def tracked(self, reader: str = OWN) -> dict[str, Any]:
         """The plain values of the tracked fields that `reader` reads, with nested sections."""
         values = {
-            name: _flatten(getattr(self, name))
+            name: _flatten(getattr(self, name), Section.tracked)
             for name, field in type(self).model_fields.items()
             if reader in read_marks(field)["readers"]
         }
@@ -84,7 +84,7 @@ class Section(BaseModel):
         """The plain values of all fields that decide a result, whoever reads them."""
         fields = type(self).model_fields.items()
         values = {
-            name: _decide(getattr(self, name)) for name, field in fields
+            name: _flatten(getattr(self, name), Section.decide) for name, field in fields
             if read_marks(field)["readers"]
         }  # fmt: skip
         return values | dict(self.model_extra or {})
@@ -115,19 +115,12 @@ def merge_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def _flatten(value: Any) -> Any:
+def _flatten(value: Any, read: Callable[["Section"], dict[str, Any]]) -> Any:
+    """A plain value; `read`: what is taken of a section."""
     if isinstance(value, Section):
-        return value.tracked()
+        return read(value)
     if isinstance(value, dict):
-        return {key: _flatten(part) for key, part in value.items()}
-    return value
-
-
-def _decide(value: Any) -> Any:
-    if isinstance(value, Section):
-        return value.decide()
-    if isinstance(value, dict):
-        return {key: _decide(part) for key, part in value.items()}
+        return {key: _flatten(part, read) for key, part in value.items()}
     return value
 
 
