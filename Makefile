@@ -11,8 +11,9 @@ CONFIG :=
 WITH = $(if $(filter-out results,$(RESULTS)),--config 'pathvars={results: $(RESULTS)}') \
 	$(if $(CONFIG),--configfile $(CONFIG))
 BIN := $(CURDIR)/$(VENV)/bin
-# --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find.
-SNAKEMAKE := PYTHONPATH=$(CURDIR)/scripts snakemake --cores all --logger searchtrain
+# --logger: the live view of scripts/searchtrain/workflow/live.py, which PYTHONPATH lets Snakemake find. Targets may
+# not follow it, as it takes several names.
+SNAKEMAKE := PYTHONPATH=$(CURDIR)/scripts snakemake --logger searchtrain --cores all
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(BIN):$(PATH)
 export HF_HUB_OFFLINE := 1

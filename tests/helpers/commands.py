@@ -1,7 +1,8 @@
 """The commands of the documentation, run: each truly, or as far as a small machine can.
 
-Snakemake is run dry, with exactly the arguments that the page says; `make` says what it would do;
-pytest collects. A command that is not known here is a fault of the page, or of this file.
+Snakemake is run dry, with exactly the arguments that the page says; `make` says what it would do,
+and what that is of Snakemake is run dry; pytest collects. A command that is not known here is a
+fault of the page, or of this file.
 """
 
 import json
@@ -87,11 +88,29 @@ def run_command(command: str, checkout: Checkout, environment: dict[str, str]) -
     words = read_words(command)
     if words[0] == "make":
         command = shlex.join([*words, "--just-print"])
+        status, printed = run_bash(command, checkout, environment)
+        for line in list_runs(printed) if not status else ():
+            status, said = run_bash(f"{line} --dry-run", checkout, environment)
+            if status:
+                return status, f"{line}\n{said}"
+        return status, printed
     if words[:3] == ["python", "-m", "pytest"]:
         command = shlex.join([*words, "--collect-only"])
     if words[0] == "export":
         name, _, value = words[1].partition("=")
         environment[name] = value
+    return run_bash(command, checkout, environment)
+
+
+def list_runs(printed: str) -> list[str]:
+    """The runs of Snakemake among the commands that `make` would give."""
+    lines = [line for line in printed.splitlines() if "snakemake " in line]
+    return [line for line in lines if "--lint" not in line and "--report " not in line
+            and read_words(line)[0] == "snakemake"]  # fmt: skip
+
+
+def run_bash(command: str, checkout: Checkout, environment: dict[str, str]) -> tuple[int, str]:
+    """Exit status and end of the output."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command], cwd=checkout.path, env=environment,
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
