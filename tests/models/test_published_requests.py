@@ -7,7 +7,6 @@ import json
 import pytest
 import yaml
 from openai.resources.chat.completions import AsyncCompletions
-from openai.types.chat import ChatCompletion
 from snakemake.utils import update_config
 
 from helpers.checkout import ROOT
@@ -23,7 +22,8 @@ PRESETS = {"h200x8": "search_sft", "simpledeepsearcher": "simpledeepsearcher"}
 SCALES = sorted(file.stem for file in (CONFIG / "scale").iterdir())
 GONE = ("deepseek-chat", "deepseek-reasoner")
 """Names that an endpoint has taken back."""
-CREATE = inspect.signature(AsyncCompletions.create)
+KNOWN = set(inspect.signature(AsyncCompletions.create).parameters)
+"""Fields of OpenAI's own API."""
 MESSAGES = [
     {"role": "system", "content": "Answer."},
     {"role": "user", "content": "Where is Oslo?"},
@@ -68,22 +68,24 @@ def list_requests(config):
         yield "student", config.rounds.sampling, {"stop": grammar.STOP}
 
 
-def test_the_sdk_takes_every_request(published, monkeypatch):
-    """Sampling that the SDK has no keyword for would end a stage before anything is sent."""
+def test_a_server_knows_every_field_that_it_is_sent(published, monkeypatch, httpserver):
+    """vLLM passes over fields that it does not know, so that a slip in a name would go unseen."""
+    protocol = pytest.importorskip("vllm.entrypoints.openai.chat_completion.protocol")
     monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-1")
     seen = set()
     for name, sampling, asked in list_requests(published):
         role = make_role(published, name, sampling)
-        client = ModelClient(role, "http://127.0.0.1:9/v1", None)
-        sent = send(client, asked)
-        CREATE.bind(None, **sent)
+        sent = send(httpserver, role, asked)
         seen.add(name)
-        extra = sent.get("extra_body", {})
         for field, value in sampling.tracked().items():
             # DeepSeek's dialect may say how long an answer is in another field.
-            assert {**extra, **sent}.get(field, value) == value or field == "max_tokens"
+            assert sent.get(field, value) == value or field == "max_tokens"
         if role.dialect == "vllm":
-            assert extra["repetition_penalty"] == 1.0 and "top_k" in extra
+            request = protocol.ChatCompletionRequest.model_validate(sent)
+            assert not request.model_extra
+            assert request.repetition_penalty == 1.0 and "top_k" in sent
+        else:
+            assert set(sent) <= KNOWN | {"thinking"}
         assert not any(message["role"] == "tool" for message in sent["messages"]) or (
             role.dialect == "vllm"
         )
@@ -91,18 +93,16 @@ def test_the_sdk_takes_every_request(published, monkeypatch):
     assert {"teacher", "student"} <= seen
 
 
-def send(client, asked):
-    """The keywords with which the SDK is called."""
-    calls = []
-
-    async def create(**fields):
-        calls.append(fields)
-        return ChatCompletion.model_validate(REPLY | {"model": client.role.model})
-
-    client._client.chat.completions.create = create
+def send(httpserver, role, asked):
+    """The body of a request, as a server reads it."""
+    httpserver.clear()
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(
+        REPLY | {"model": role.model}
+    )
+    client = ModelClient(role, httpserver.url_for("/v1"), None)
     asyncio.run(client.complete(MESSAGES, seed=1, **asked))
-    (fields,) = calls
-    return fields
+    ((request, _),) = httpserver.log
+    return request.get_json()
 
 
 def test_a_student_behind_a_key_sends_it(published, monkeypatch):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from llamafactory.extras.constants import IGNORE_INDEX
 from transformers import AttentionInterface, Qwen2Config, Qwen2ForCausalLM
 
 from searchtrain.training import attention
@@ -67,3 +68,29 @@ def test_no_gradient_crosses_records(model):
     logits[2].sum().backward()
     touched = embeds.grad[0].abs().sum(-1).split(LENGTHS)
     assert [bool(part.any()) for part in touched] == [False, False, True, False]
+
+
+def test_logits_only_where_there_is_loss_give_the_same_loss_and_gradients(model):
+    batch = pack(draw_records())
+    labels = batch["input_ids"].clone()
+    labels[:, [0, 1, 5, 6, 10, 11, 17]] = IGNORE_INDEX
+    found = []
+    for chosen in ({}, attention.choose_logits(labels)):
+        model.zero_grad()
+        output = model(**batch, labels=labels, **chosen)
+        output.loss.backward()
+        gradients = [weight.grad.clone() for weight in model.parameters()]
+        found.append((output.loss.detach(), gradients, output.logits.shape[1]))
+    torch.testing.assert_close(found[0][:2], found[1][:2])
+    assert [tokens for *_, tokens in found] == [18, 11]
+
+
+def test_a_row_without_loss_learns_nothing(model):
+    batch = pack(draw_records())
+    labels = torch.full_like(batch["input_ids"], IGNORE_INDEX)
+    chosen = attention.choose_logits(labels)
+    loss = model(**batch, labels=labels, num_items_in_batch=torch.tensor(7), **chosen).loss
+    model.zero_grad()
+    loss.backward()
+    assert loss == 0
+    assert not any(weight.grad.any() for weight in model.parameters() if weight.grad is not None)

@@ -5,16 +5,15 @@ It carries requests and counts them; what is sent stands in `request`, what coun
 Invariant: an answer is in the request cache before the caller sees it, and a failure never is.
 """
 
-import inspect
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import openai
-from openai.resources.chat.completions import AsyncCompletions
+from openai.types.chat import ChatCompletion
 
 from searchtrain.config import Config, Sampling
 from searchtrain.config.dialects import Dialect
@@ -228,16 +227,19 @@ class ModelClient:
         return answer
 
     async def _create(self, body: Mapping[str, Any], streams: bool) -> Any:
-        """The reply; fields that the API library does not know go beside those that it does."""
-        known = _list_known_fields()
-        sent = {name: value for name, value in body.items() if name in known}
-        extra = {name: value for name, value in body.items() if name not in known}
-        if extra:
-            sent["extra_body"] = {**extra, **sent.get("extra_body", {})}
+        """The reply; every field of the body is sent as it is."""
+        sent = {**body, **body.get("extra_body", {})}
+        sent.pop("extra_body", None)
         if not streams:
-            return await self._client.chat.completions.create(**sent)
-        sent["stream_options"] = {"include_usage": True}
-        async with self._client.chat.completions.stream(**sent) as stream:
+            # `chat.completions.create` looks through every message for names to translate, which
+            # takes as long as all the rest of a request.
+            return await self._client.post("/chat/completions", body=sent, cast_to=ChatCompletion)
+        async with self._client.chat.completions.stream(
+            model=sent.pop("model"),
+            messages=sent.pop("messages"),
+            stream_options={"include_usage": True},
+            extra_body=sent,
+        ) as stream:
             return await stream.get_final_completion()
 
     def _check_answerer(self, model: str, place: str) -> None:
@@ -281,12 +283,6 @@ def _read_answer(stored: Mapping[str, Any], *, cached: bool) -> Completion:
     """An answer of the cache, without what is there for people."""
     counts = {name: value for name, value in stored.items() if name != SECONDS}
     return make_completion(counts, cached=cached)
-
-
-@lru_cache(maxsize=1)
-def _list_known_fields() -> frozenset[str]:
-    """The fields of a request that the API library has a keyword for."""
-    return frozenset(inspect.signature(AsyncCompletions.create).parameters) - {"self"}
 
 
 def open_model(

@@ -13,16 +13,18 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from llamafactory.extras.constants import IGNORE_INDEX
 from llamafactory.model import patcher
 from llamafactory.train.sft import workflow
 from torch.nn.attention.varlen import varlen_attn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.modeling_flash_attention_utils import prepare_fa_kwargs_from_position_ids
 
 from searchtrain.training import worker
 
 NAME = "searchtrain_varlen"
+LOGITS = "logits_to_keep"
 CAUSAL = (-1, 0)
 # PyTorch 2.11 takes fewer key heads than query heads as they come, later ones want to be told.
 GROUPED: dict[str, Any] = dict.fromkeys(
@@ -77,16 +79,37 @@ def _attend_one_by_one(
     return torch.cat(outputs, dim=2).transpose(1, 2)
 
 
+def choose_logits(labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Which logits of a row are needed: arguments of a transformers causal language model.
+
+    `labels` [1, tokens], one for each token itself. Returns the positions whose next token has
+    loss, and those next tokens [1, positions].
+    """
+    following = pad(labels, (0, 1), value=IGNORE_INDEX)[:, 1:]
+    kept = following[0].ne(IGNORE_INDEX).nonzero()[:, 0]
+    return {LOGITS: kept, "shift_labels": following[:, kept]}
+
+
 class Collator(workflow.SFTDataCollatorWith4DAttentionMask):  # type: ignore[misc]
-    """LLaMA-Factory's collator on its path for flash-attn 2 (no padding, no mask), plus lengths."""
+    """LLaMA-Factory's collator on its path for flash-attn 2 (no padding, no mask), plus lengths.
+
+    It asks for logits only where there is loss, if the model can leave others out: most tokens are
+    prompts and observations.
+    """
 
     def __post_init__(self) -> None:
         self.attn_implementation = "flash_attention_2"
         super().__post_init__()
+        self.chooses_logits = (
+            self.model is not None
+            and LOGITS in inspect.signature(type(self.model).forward).parameters
+        )
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
-        """One packed row without its padding, and where its records begin."""
+        """One packed row without its padding, where its records begin, and where it has loss."""
         batch: dict[str, Any] = super().__call__(features)
+        if self.chooses_logits:
+            batch |= choose_logits(batch["labels"])
         (bounds, _), (longest, _) = prepare_fa_kwargs_from_position_ids(batch["position_ids"])
         batch |= {"cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds}
         longest = int(longest)
