@@ -35,7 +35,7 @@ ARGS: dict[str, Any] = {
     "weight_decay": 0.2,
     "lr_scheduler_type": "linear",
     "warmup_steps": 100,
-    "max_steps": 1300,
+    "max_steps": 1500,
     "bf16": False,
     "fp16": False,
     "use_cpu": True,

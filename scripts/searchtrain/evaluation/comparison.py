@@ -71,7 +71,7 @@ def compare_folders(
         report[name] = {
             **compare_scores(own, other, (f"{a}: {first}", f"{b}: {second}")),
             "conditions": list_differences(
-                metrics[0][first].get("conditions", {}), metrics[1][second].get("conditions", {})
+                [metrics[0][first].get("conditions", {}), metrics[1][second].get("conditions", {})]
             ),
         }
     return report
@@ -102,14 +102,12 @@ def compare_scores(
     return {**_compare_pairs(pairs), "left_out": left_out, **groups}
 
 
-def list_differences(a: Any, b: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
-    """What differs in two nested values: dotted name -> (a's, b's)."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        found: dict[str, tuple[Any, Any]] = {}
-        for key in dict.fromkeys([*a, *b]):
-            found |= list_differences(a.get(key), b.get(key), f"{name}.{key}".lstrip("."))
-        return found
-    return {} if a == b else {name: (a, b)}
+def list_differences(values: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """What differs between nested values: dotted name -> that of each, None where one has none."""
+    flat = [_flatten(each) for each in values]
+    names = dict.fromkeys(name for each in flat for name in each)
+    columns = {name: [each.get(name) for each in flat] for name in names}
+    return {name: row for name, row in columns.items() if any(each != row[0] for each in row)}
 
 
 def format_comparison(
@@ -138,6 +136,16 @@ def judge_interval(interval: Mapping[str, float], names: Sequence[str] = ("a", "
     if interval["low"] > 0:
         return names[1]
     return names[0] if interval["high"] < 0 else "-"
+
+
+def _flatten(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested values by their dotted names."""
+    if not isinstance(value, Mapping):
+        return {name: value}
+    found: dict[str, Any] = {}
+    for key, part in value.items():
+        found |= _flatten(part, f"{name}.{key}".lstrip("."))
+    return found
 
 
 def _compare_pairs(pairs: pl.DataFrame) -> dict[str, Any]:

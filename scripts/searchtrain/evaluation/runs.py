@@ -13,7 +13,11 @@ from searchtrain.config import read_config
 from searchtrain.core.errors import InputError
 from searchtrain.core.text_table import format_table
 from searchtrain.data.results import Results
-from searchtrain.evaluation.comparison import compare_folders, format_comparison
+from searchtrain.evaluation.comparison import (
+    compare_folders,
+    format_comparison,
+    list_differences,
+)
 
 SCORED = ("scores.parquet", "metrics.json")
 """What a run has that is scored."""
@@ -94,8 +98,8 @@ def compare_settings(runs: Sequence[Run]) -> dict[str, Any]:
     """
     known = {name: results.settings for name, results in runs if results.settings is not None}
     configs = [read_config(values) for values in known.values()]
-    deciding = _find_different([_flatten(config.decide()) for config in configs])
-    different = _find_different([_flatten(config.model_dump()) for config in configs])
+    deciding = list_differences([config.decide() for config in configs])
+    different = list_differences([config.model_dump() for config in configs])
     others = {
         key: values
         for key, values in different.items()
@@ -198,22 +202,6 @@ def _sum(values: Any) -> Any:
 def _list_models(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What a report says of the models that a stage asked; a judge's stands in the report."""
     return [*report["models"].values()] if "models" in report else [report]
-
-
-def _find_different(values: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(name for each in values for name in each)
-    columns = {name: [each.get(name) for each in values] for name in names}
-    return {name: row for name, row in columns.items() if any(each != row[0] for each in row)}
-
-
-def _flatten(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested settings by their dotted names."""
-    if not isinstance(value, Mapping):
-        return {name: value}
-    found: dict[str, Any] = {}
-    for key, part in value.items():
-        found |= _flatten(part, f"{name}.{key}".lstrip("."))
-    return found
 
 
 def _show(value: Any) -> str:
