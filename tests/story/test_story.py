@@ -1,5 +1,6 @@
 """The story of a row: complete for each kind of id, honest about what is missing, safe to print."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from helpers import hostile
+from helpers.chat import chat
 from helpers.checkout import ROOT
 from helpers.rollouts import make_frame, make_predictions, make_rollout
 from helpers.scores import make_scores
@@ -21,6 +23,9 @@ from searchtrain.core.files import write_json
 from searchtrain.curation.choice import curate_rollouts
 from searchtrain.data import schemas
 from searchtrain.data.results import SETTINGS_FILE, Results
+from searchtrain.evaluation.judge import judge_predictions, select_answers
+from searchtrain.models.client import ModelClient
+from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request_cache import RequestCache
 from searchtrain.models.role import make_role
 from searchtrain.story.chapters import WIDTH, format_story
@@ -75,6 +80,8 @@ def folder(tmp_path_factory):
     write_json(
         [{"conversations": turns, "system": "s"} for turns in records], folder / "sft_dataset.json"
     )
+    origins = {name: {"records": 1} for name in ("search", "reader", "mixed")}
+    write_json({"records": 3, "origins": origins}, folder / "sft_report.json")
     predictions = make_predictions([("test", "t1", "Oslo"), ("test_closed_book", "t1", "")])
     schemas.write_table(predictions, folder / "predictions.parquet", schemas.Predictions)
     scores = make_scores([True]).with_columns(split=pl.lit("test"), question_id=pl.lit("t1"))
@@ -132,6 +139,30 @@ def test_requests_are_told_with_tokens_dollars_seconds_and_file(folder):
     ]  # fmt: skip
     missing = tell(folder, "q1#0")[0]["requests"]
     assert missing.rows == [] and missing.facts["not found"] == {"read": 1, "written": 1}
+
+
+def test_the_request_of_a_judge_is_told_with_its_verdict(folder, httpserver):
+    """As the stage itself asked it: the key is made anew from the tables and the prompt."""
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(
+        chat('{"reason": "It says Oslo.", "correct": true}')
+    )
+    config = Results(folder).config
+    role = make_role(config, "judge", config.judge.sampling)
+    cache = RequestCache(config.cache, "judge")
+    client = ModelClient(role, httpserver.url_for("/v1"), cache)
+    predictions = schemas.read_table(folder / "predictions.parquet", schemas.Predictions)
+    golds = {"test": pl.DataFrame({"id": ["t1"], "golden_answers": [["Oslo"]]})}
+    rows = select_answers(predictions, golds, {"test": "test"})
+    system = render_prompt(ROOT / "config/prompts/judge.jinja")
+    judged, _ = asyncio.run(judge_predictions(rows, system, client, config.judge))
+    cache.close()
+    schemas.write_table(judged, folder / "judgements.parquet", schemas.Judgements)
+    facts = tell(folder, "t1")[0]["the student"].facts
+    (folder / "judgements.parquet").unlink()
+    assert facts["judge test"] == "True: It says Oslo."
+    told = facts["judge test: request"]
+    assert (told["read"], told["written"], told["in"]) == (5, 2, "judge")
+    assert "judge.jinja" in facts["judge test: asked"]
 
 
 def test_a_dropped_rollout_says_by_which_rule_and_one_that_is_only_worse_which_is_better(folder):

@@ -4,6 +4,8 @@ The tests share one small build (`built`), because a build takes minutes.
 """
 
 import json
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -109,6 +111,17 @@ def test_shortcuts_are_judged_and_rejected(results):
     refused = judged.filter(~pl.col("genuine"))["id"]
     assert not set(refused) & set(curated["id"])
     assert set(curated["source"]) >= {"trees"}
+
+
+def test_the_request_of_a_judge_is_told_with_its_verdict(built, results):
+    judged = schemas.read_table(results / "shortcuts.parquet", schemas.Shortcuts)
+    ended = subprocess.run(
+        [sys.executable, "scripts/explain.py", judged["id"][0], "--results", results, "--json"],
+        cwd=built.path, capture_output=True, text=True, env=built.environment(),
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    chapters = {each["title"]: each["facts"] for each in json.loads(ended.stdout)["chapters"]}
+    assert chapters["curation"]["judged genuine: request"]["in"] == "shortcuts"
 
 
 def test_the_second_round_learns_from_the_first_ones_student(results):

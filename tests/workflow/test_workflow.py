@@ -115,7 +115,7 @@ def test_every_kind_of_id_has_its_story_with_all_its_requests(built):
         assert "as the file is now" in chapters["rollout"]["facts"]["prompt"]
         stories[key] = chapters
     tagging = stories[questions["id"][0]]["tags and sampling"]["facts"]
-    assert tagging["request"]["paid for"] and "tag.jinja" in tagging["tagged by"]
+    assert tagging["request"]["paid for"] and "tag.jinja" in tagging["asked"]
     assert stories[ids[-1]]["rollout"]["facts"]["id"] == kept[-1]
     assert stories[dropped]["curation"]["facts"]["kept"] is False
     counts = dict(zip(predictions["id"], predictions["prompt_tokens"], strict=True))

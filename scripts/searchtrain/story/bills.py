@@ -11,10 +11,12 @@ from typing import Any
 
 from searchtrain.agent.formats import open_format
 from searchtrain.agent.requests import Asked, list_requests
-from searchtrain.config import Config, Sampling
+from searchtrain.config import AnswerForms, Config, Judge, Sampling, Shortcuts, Tag
 from searchtrain.config.rounds import plan_rollouts, read_round
 from searchtrain.core.errors import InputError
+from searchtrain.curation import shortcuts
 from searchtrain.data.results import Results
+from searchtrain.models import verdicts
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.request import make_body, make_key
 from searchtrain.models.request_cache import SECONDS, Found, look_up
@@ -59,20 +61,47 @@ def tell_requests(results: Results, place: str, row: Mapping[str, Any]) -> Chapt
 
 
 def tell_tagging(results: Results, question: str) -> dict[str, Any]:
-    """The request for a question's tag, as facts; none when the cache does not have it."""
-    config, prompt = results.config, Path(PROMPTS, "tag.jinja")
-    if not prompt.is_file():
+    """The request for a question's tag, as facts; none where there is no prompt any more."""
+    return _tell_object(results, "tag", "teacher", results.config.tag, question, TAG_SCHEMA)
+
+
+def tell_judging(results: Results, stage: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The request for a judge's verdict, as facts; none where there is no prompt any more.
+
+    `stage`: `shortcuts` or `equivalents` of a row of `schemas.Trajectories`, or `judge` of an
+    answer, with its golden ones.
+    """
+    config = results.config
+    if stage == "shortcuts":
+        asked, schema = shortcuts.render_request(row), shortcuts.GENUINE_SCHEMA
+        return _tell_object(results, "judge_trajectory", "judge", config.shortcuts, asked, schema)
+    asked = verdicts.render_request(row["question"], row["golden_answers"], row["answer"])
+    settings = config.judge if stage == "judge" else config.curate.answers
+    return _tell_object(results, "judge", "judge", settings, asked, verdicts.VERDICT_SCHEMA)
+
+
+def _tell_object(
+    results: Results,
+    prompt: str,
+    name: str,
+    settings: Tag | Judge | Shortcuts | AnswerForms,
+    request: str,
+    schema: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The one request of a stage that asks for an object (`models.asker`), as facts."""
+    config, file = results.config, Path(PROMPTS, f"{prompt}.jinja")
+    if not file.is_file():
         return {}
-    role = make_role(config, "teacher", config.tag.sampling)
-    asked = [{"role": "system", "content": render_prompt(prompt)},
-             {"role": "user", "content": question}]  # fmt: skip
-    key = make_key(role, make_body(role, asked, config.tag.seed, schema=TAG_SCHEMA, brief=True))
+    role = make_role(config, name, settings.sampling)
+    asked = [{"role": "system", "content": render_prompt(file)},
+             {"role": "user", "content": request}]  # fmt: skip
+    key = make_key(role, make_body(role, asked, settings.seed, schema=schema, brief=True))
     found = look_up(config.cache, [key]).get(key)
     if not found:
         return {"request": f"not found in {config.cache}"}
     told = _describe(Asked(1, (key,)), found, role.price)
     return {
-        "tagged by": f"{found.answer['model'] or role.model}, prompt {prompt}",
+        "asked": f"{found.answer['model'] or role.model}, prompt {file}",
         "request": {name: told[name] for name in ("read", "written", "dollars", "seconds",
                                                   "paid for", "in")
                     if told[name] is not None},

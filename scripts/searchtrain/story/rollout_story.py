@@ -14,7 +14,7 @@ from searchtrain.core.files import digest
 from searchtrain.data.results import ROW, Results
 from searchtrain.models.prompts import render_prompt
 from searchtrain.models.role import find_section
-from searchtrain.story.bills import PROMPTS, tell_requests
+from searchtrain.story.bills import PROMPTS, tell_judging, tell_requests
 from searchtrain.story.chapters import Chapter
 from searchtrain.story.sources import NOT_BUILT
 from searchtrain.story.training_rows import tell_training
@@ -90,6 +90,10 @@ def _tell_verdicts(results: Results, place: str, row: Mapping[str, Any]) -> Chap
         for judged in results.find(place, f"{name}.parquet", id=row["id"]) or ():
             said = judged["error"] or judged["reason"]
             facts[f"judged {column}"] = f"{judged[column]} ({said})"
+            facts |= {
+                f"judged {column}: {key}": value
+                for key, value in tell_judging(results, name, row).items()
+            }
     facts["failed"] = failed or None
     kept = any(each["kept"] for each in verdicts)
     if not kept and not failed:

@@ -90,6 +90,24 @@ def tell_held_out(results: Results, key: str) -> list[Chapter]:
     return []
 
 
+def find_golds(results: Results, key: str) -> list[str]:
+    """The golden answers of an evaluation question; none where they are not known."""
+    for name, path in list_files(results).items():
+        if name != "train" and (given := find_in_file(path, key)):
+            return _read_golds(results, name, given[1], key)
+    return []
+
+
+def _read_golds(results: Results, name: str, row: Mapping[str, Any], key: str) -> list[str]:
+    """Those of a row of the file `name`, or of the answers beside it."""
+    golds, beside = row.get("golden_answers"), results.config.data.test_answers
+    if name == "test" and beside:
+        answers = results.resolve(beside)
+        known = find_in_file(answers, key) if answers.is_file() else None
+        golds = known[1].get("golden_answers") if known else golds
+    return golds or []
+
+
 def _tell_sampling(results: Results, key: str) -> list[Chapter]:
     tags = results.find("", "tagged.parquet", id=key)
     sampled = results.find("", "sampled.parquet", id=key)
@@ -153,12 +171,7 @@ def _describe_held_out(
     results: Results, name: str, place: str, row: Mapping[str, Any], key: str
 ) -> dict[str, Any]:
     data = results.config.data
-    golds = row.get("golden_answers")
     kind = row.get("type")
-    if name == "test" and data.test_answers:
-        answers = results.resolve(data.test_answers)
-        known = find_in_file(answers, key) if answers.is_file() else None
-        golds = known[1].get("golden_answers") if known else golds
     if data.types:
         types = results.resolve(data.types)
         kind = (results.read("", str(types.absolute())) or {}).get(key, kind)
@@ -166,7 +179,7 @@ def _describe_held_out(
     dropped = [each["id"] for each in report.get("dropped", ()) if each["match"] == key]
     return {
         "question": row.get("question"),
-        "golden answers": golds or "not given",
+        "golden answers": _read_golds(results, name, row, key) or "not given",
         "type": kind,
         "given in": place,
         "seeds dropped": [f"{each} (repeats it)" for each in dropped],

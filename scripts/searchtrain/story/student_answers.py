@@ -6,8 +6,10 @@ is said, too.
 
 from typing import Any
 
-from searchtrain.data.results import Results
+from searchtrain.data.results import Results, Row
+from searchtrain.story.bills import tell_judging
 from searchtrain.story.chapters import Chapter
+from searchtrain.story.sources import find_golds
 
 PREDICTED = "predictions.parquet"
 SCORES = {"EM": "em_strict", "norm.": "em_normalised", "F1": "f1", "cause": "cause"}
@@ -41,6 +43,10 @@ def tell_answers(results: Results, question: str) -> list[Chapter]:
     for place in results.list_places("judgements.parquet"):
         for row in results.find(place, "judgements.parquet", question_id=question) or ():
             facts[f"judge {row['split']}"] = f"{row['correct']}: {row['error'] or row['reason']}"
+            facts |= {
+                f"judge {row['split']}: {key}": value
+                for key, value in _tell_judging(results, place, row).items()
+            }
     for number, row in enumerate(results.read("", "test.json") or ()):
         if str(row["id"]) == question:
             facts["handed in"] = f"{results.path('', 'test.json')}, answer {number:,} from 0"
@@ -60,6 +66,17 @@ def tell_unasked(results: Results) -> Chapter:
             if split in metrics
         ]
     return Chapter("the student", facts)
+
+
+def _tell_judging(results: Results, place: str, row: Row) -> dict[str, Any]:
+    """By which request an answer was judged; a blank one is judged without any."""
+    split, question = row["split"], row["question_id"]
+    columns = ("question", "answer")
+    found = results.find(place, PREDICTED, columns, split=split, question_id=question)
+    golds = find_golds(results, question)
+    if not found or not golds or not found[0]["answer"].strip():
+        return {}
+    return tell_judging(results, "judge", {**found[0], "golden_answers": golds})
 
 
 def _find_scores(results: Results, place: str, split: str, question: str) -> dict[str, Any]:

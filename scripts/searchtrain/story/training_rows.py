@@ -91,10 +91,13 @@ def _tell_form(row: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
 
 def _read_record(results: Results, place: str, number: int) -> dict[str, Any]:
     path = results.path(place, DATA)
+    count = (results.read(place, "sft_report.json") or {}).get("records", 0)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = -1
-        for _ in range(number + 1):
-            start = data.find(BEGUN, start + 1)
+        # From the end that is nearer: what is read may have to come from a disk.
+        backwards = number < count < 2 * number
+        start = len(data) if backwards else -1
+        for _ in range(count - number if backwards else number + 1):
+            start = data.rfind(BEGUN, 0, start) if backwards else data.find(BEGUN, start + 1)
             if start < 0:
                 raise InputError(f"{path}: has no record {number}, counted from 0")
         end = data.find(BEGUN, start + 1)
