@@ -18,7 +18,7 @@ def main() -> None:
     predictions = dict(zip(args.names, tables, strict=True))
     report = choose_candidate(predictions, load_questions(args.dev), args.dev)
     text = format_trials(report)
-    cli.logger.info("trials:\n%s", text)
+    cli.logger.info("the best on dev is %s:\n%s", report["best"], text)
     best = args.checkpoints[args.names.index(report["best"])]
     with files.replace_folder(args.out) as partial:
         link_model_folder(best, partial)

@@ -65,6 +65,7 @@ def main() -> None:
         page.render("What this run did", about, topics, tabulate_scores(run)),
         args.out / "overview.html",
     )
+    cli.logger.info("overview.html, and %d pages of one topic each", len(topics))
     for topic in topics:
         files.write_text(page.render(topic.title, about, [topic]), args.out / f"{topic.name}.html")
 

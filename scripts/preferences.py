@@ -40,7 +40,8 @@ def main() -> None:
     report = preferences.make_report(found, taken)
     kinds = report["kinds"].items()
     cli.logger.info(
-        "pairs:\n%s",
+        "%d pairs:\n%s",
+        len(taken),
         format_table(
             [{"kind": kind, "found": part["found"], "taken": part["taken"]} for kind, part in kinds]
         ),

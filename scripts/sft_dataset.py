@@ -57,7 +57,8 @@ def main() -> None:
         records = {name: rows.fill_column(part, TRAINED, ALL) for name, part in records.items()}
     report = sharegpt.make_report(records, mixed, sharegpt.count_answers(curated))
     cli.logger.info(
-        "records:\n%s",
+        "%d records:\n%s",
+        report["records"],
         format_table([{"origin": name, **part} for name, part in report["origins"].items()]),
     )
     files.write_json([record for part in records.values() for record in part], args.out)

@@ -14,7 +14,8 @@ def main() -> None:
     args = parser.parse()
     report = submissions.compare_submissions(args.config.task.submissions, args.commands)
     text = submissions.format_submissions(report)
-    cli.logger.info("submissions:\n%s", text)
+    best = " and ".join(report["best"])
+    cli.logger.info("the best submission on dev is %s:\n%s", best, text)
     files.write_json(report, args.out)
     files.write_text(f"# Submissions\n\n```\n{text}\n```\n", args.text)
 

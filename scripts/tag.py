@@ -23,7 +23,12 @@ def main() -> None:
     cache = RequestCache(config.cache, "tag")
     client = open_model(config, "teacher", args.servers, config.tag.sampling, cache)
     tagged = asyncio.run(tagging.tag_questions(seeds, system, client, config.tag))
-    cli.logger.info("domains:\n%s", tagging.describe_domains(tagged))
+    cli.logger.info(
+        "%d questions in %d domains:\n%s",
+        tagged.height,
+        tagged["domain"].n_unique(),
+        tagging.describe_domains(tagged),
+    )
     schemas.write_table(tagged, args.out, schemas.Tagged)
 
 

@@ -74,7 +74,8 @@ def main() -> None:
     report = loop.report_rollouts(rows, len(attempts), policy, search)
     if plan.more or plan.hints:
         report["waves"] = waves.report_waves(rows, accept)
-        cli.logger.info("waves:\n%s", waves.format_waves(report["waves"]))
+        table = waves.format_waves(report["waves"])
+        cli.logger.info("%d rollouts in %d waves:\n%s", rows.height, len(report["waves"]), table)
     schemas.write_table(rows, args.out, schemas.Trajectories)
     files.write_json(report, args.report)
 

@@ -34,7 +34,11 @@ def main() -> None:
     search = describe_search(args.config, args.index)
     found["conditions"] = describe_conditions(search, plan.limits, plan.sampling, rows)
     cli.logger.info(
-        "yield:\n%s\n%s", yields.format_yield(found), format_conditions(found["conditions"])
+        "exact match of %d rollouts is %.3f:\n%s\n%s",
+        found["rollouts"],
+        found["em_strict"],
+        yields.format_yield(found),
+        format_conditions(found["conditions"]),
     )
     files.write_json(found, args.out)
 

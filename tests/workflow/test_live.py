@@ -103,8 +103,8 @@ def test_a_log_cannot_control_the_terminal_nor_fill_it(tmp_path):
     job = Job("tag", "", log)
     assert "\x1b" not in job.read_last() and "\x07" not in job.read_last()
     assert len(job.read_last()) <= TAIL
-    log.write_text("12:00:00 seeds: seeds:\nin  4\nout  3\n")
-    assert job.read_last() == "seeds: out 3"
+    log.write_text("12:00:00 seeds: 3 of 4 questions are usable:\nin  4\nout  3\n")
+    assert job.read_last() == "3 of 4 questions are usable"
 
 
 def test_a_rule_that_stands_behind_another_gives_no_reason():

@@ -94,7 +94,8 @@ def curate_rollouts(
     ranked = rank_rollouts(judged, thresholds, settings.per_question, settings.max_kept)
     if settings.max_kept is not None:
         thresholds[CAP] = settings.max_kept
-    logger.info("curation:\n%s", format_funnel(ranked, thresholds))
+    funnel = format_funnel(ranked, thresholds)
+    logger.info("%d of %d rollouts kept:\n%s", ranked["kept"].sum(), ranked.height, funnel)
     if not ranked["kept"].any():
         failed = ", ".join(f"{name} {ranked.height - ranked[name].sum()}" for name in thresholds)
         message = f"no rollout of {ranked.height} passes every curation rule (dropped by: {failed})"

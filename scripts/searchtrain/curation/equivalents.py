@@ -73,7 +73,10 @@ def make_report(equivalents: pl.DataFrame, rollouts: int, client: Model) -> dict
         "different": int((~verdicts).sum()),
         "invalid": verdicts.null_count(),
     }
-    logger.info("equivalents:\n%s", format_table([counts]))
+    logger.info(
+        "%d of %d judged answers mean a golden one:\n%s",
+        counts["equivalent"], counts["judged"], format_table([counts]),
+    )  # fmt: skip
     return {**counts, **describe_judge(client, equivalents["error"])}
 
 

@@ -87,7 +87,10 @@ def make_report(shortcuts: pl.DataFrame, rollouts: int, client: Model) -> dict[s
         "shortcuts": int((~genuine).sum()),
         "invalid": genuine.null_count(),
     }
-    logger.info("shortcuts:\n%s", format_table([counts]))
+    logger.info(
+        "%d of %d judged rollouts are genuine:\n%s",
+        counts["genuine"], counts["judged"], format_table([counts]),
+    )  # fmt: skip
     return {**counts, **describe_judge(client, shortcuts["error"])}
 
 

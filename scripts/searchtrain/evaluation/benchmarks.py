@@ -93,7 +93,7 @@ def load_benchmarks(paths: Mapping[str, str | Path]) -> tuple[pl.DataFrame, dict
         "duplicates": _find_duplicates(frame),
         "unscorable": unscorable,
     }
-    logger.info("benchmarks:\n%s", _format_report(report))
+    logger.info("%d benchmark questions:\n%s", frame.height, _format_report(report))
     for key in unscorable:
         logger.warning("%s: its golden answer normalises to nothing; it is kept", key)
     return frame, report

@@ -41,7 +41,8 @@ def score_runs(
         column: round(sum(row[column] for row in per_query) / len(per_query), 6)
         for column in (*SCORES, *qrels)
     }
-    logger.info("runs:\n%s", format_table([{"queries": len(per_query), **means}]))
+    table = format_table([{"queries": len(per_query), **means}])
+    logger.info("%d runs:\n%s", len(per_query), table)
     return {
         "n": len(per_query),
         "accuracy": {name: means.pop(name) for name in ("em_strict", "em_normalised")},

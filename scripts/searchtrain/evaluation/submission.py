@@ -37,8 +37,8 @@ def make_submission(
     check_submission(records, ids, path)
     form = check_form(records, settings)
     logger.info(
-        "test.json: %d answers, %d of them empty, %d not a word or phrase (%s)",
-        form["answers"], form["empty"], form["broken"], form["faults"],
+        "test.json: %d answers, %d of them empty, %d not a word or phrase%s",
+        form["answers"], form["empty"], form["broken"], f" {form['faults']}" * bool(form["faults"]),
     )  # fmt: skip
     return records, form
 

@@ -51,7 +51,7 @@ def sample_questions(tagged: pl.DataFrame, settings: config.Sample) -> pl.DataFr
     sampled = validate_table(pl.concat(parts), Sampled, "sampled")
     repeated = tagged.height - pool.height
     logger.info(
-        "%d of %d questions chosen%s\n%s",
+        "%d of %d questions chosen%s:\n%s",
         sum(quotas),
         pool.height,
         f" ({repeated} more repeat a question)" if repeated else "",

@@ -64,7 +64,8 @@ def make_seeds(
     report = _make_report(train, seeds, reasons, held_out, settings)
     dropped = {f"- {name}": count for name, count in report["reasons"].items()}
     rows = {"in": train.height, **dropped, "out": seeds.height}.items()
-    logger.info("seeds:\n%s", format_table([{"questions": k, "rows": n} for k, n in rows]))
+    table = format_table([{"questions": k, "rows": n} for k, n in rows])
+    logger.info("%d of %d questions are usable:\n%s", seeds.height, train.height, table)
     if seeds.is_empty():
         counts = ", ".join(f"{name} {count}" for name, count in report["reasons"].items() if count)
         raise InputError(

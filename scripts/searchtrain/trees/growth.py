@@ -286,5 +286,5 @@ def report_growth(
         for name in ("status", "truncated_by", "refused_steps")
         for kind, count in report[name].items()
     ]
-    logger.info("trees:\n%s", format_table(rows))
+    logger.info("%d of %d trees are done:\n%s", done.height, trees.height, format_table(rows))
     return report

@@ -147,11 +147,15 @@ def make_report(
         *({"questions": f"- {name}", "rows": count} for name, count in counts.items()),
         *({"questions": name, "rows": splits[name]} for name in ("train", "test")),
     ]
-    logger.info("tree questions:\n%s\n%s", format_table(rows), format_table(statistics))
+    kept = int(questions["kept"].sum())
+    logger.info(
+        "%d questions of %d trees are kept:\n%s\n%s",
+        kept, questions.height, format_table(rows), format_table(statistics),
+    )  # fmt: skip
     errors = Counter(kind for kind in questions["error"] if kind)
     return {
         "trees": questions.height,
-        "kept": int(questions["kept"].sum()),
+        "kept": kept,
         "test": splits["test"],
         "reasons": counts,
         "errors": dict(sorted(errors.items())),

@@ -79,14 +79,12 @@ class Job:
         return [show_text(line.rstrip(), LONGEST) for line in lines if line.strip()]
 
     def read_last(self) -> str:
-        """What it said last, in one line; of a table its title and last row."""
+        """What it said last, in one line; of a table its title."""
         lines = self.read_tail() or [""]
         self.ready |= self.serves and any(": ready after " in each for each in lines)
         titles = [line for line in lines if STAMP.match(line)]
-        last = STAMP.sub("", lines[-1])
-        if titles and titles[-1].endswith(":") and titles[-1] is not lines[-1]:
-            last = f"{STAMP.sub('', titles[-1])} {last}"
-        return " ".join(last.split())
+        last = titles[-1].removesuffix(":") if titles and titles[-1].endswith(":") else lines[-1]
+        return " ".join(STAMP.sub("", last).split())
 
 
 class View:
