@@ -20,7 +20,9 @@ def main() -> None:
         args.config.trees.train_questions,
     )
     counts = frame["origin"].value_counts(sort=True).rows()
-    cli.logger.info("%d questions: %s", frame.height, ", ".join(f"{n} of {k}s" for k, n in counts))
+    cli.logger.info(
+        "%d questions: %s", frame.height, ", ".join(f"{n} from {k}s" for k, n in counts)
+    )
     schemas.write_table(frame, args.out, schemas.Questions)
     files.write_json(report, args.report)
 

@@ -163,6 +163,7 @@ def test_the_request_of_a_judge_is_told_with_its_verdict(folder, httpserver):
     told = facts["judge test: request"]
     assert (told["read"], told["written"], told["in"]) == (5, 2, "judge")
     assert "judge.jinja" in facts["judge test: asked"]
+    assert not any(name.startswith("judge test_closed_book: ") for name in facts)
 
 
 def test_a_dropped_rollout_says_by_which_rule_and_one_that_is_only_worse_which_is_better(folder):

@@ -115,6 +115,16 @@ def merge_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str
     return merged
 
 
+def name_values(value: Any, name: str = "") -> dict[str, Any]:
+    """The plain values of nested ones by their dotted names."""
+    if not isinstance(value, Mapping):
+        return {name: value}
+    named: dict[str, Any] = {}
+    for key, part in value.items():
+        named |= name_values(part, f"{name}.{key}".lstrip("."))
+    return named
+
+
 def _flatten(value: Any, read: Callable[["Section"], dict[str, Any]]) -> Any:
     """A plain value; `read`: what is taken of a section."""
     if isinstance(value, Section):

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from searchtrain.config.section import name_values
 from searchtrain.core.errors import InputError
 from searchtrain.core.files import read_json
 from searchtrain.core.text_table import format_table
@@ -104,7 +105,7 @@ def compare_scores(
 
 def list_differences(values: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """What differs between nested values: dotted name -> that of each, None where one has none."""
-    flat = [_flatten(each) for each in values]
+    flat = [name_values(each) for each in values]
     names = dict.fromkeys(name for each in flat for name in each)
     columns = {name: [each.get(name) for each in flat] for name in names}
     return {name: row for name, row in columns.items() if any(each != row[0] for each in row)}
@@ -136,16 +137,6 @@ def judge_interval(interval: Mapping[str, float], names: Sequence[str] = ("a", "
     if interval["low"] > 0:
         return names[1]
     return names[0] if interval["high"] < 0 else "-"
-
-
-def _flatten(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested values by their dotted names."""
-    if not isinstance(value, Mapping):
-        return {name: value}
-    found: dict[str, Any] = {}
-    for key, part in value.items():
-        found |= _flatten(part, f"{name}.{key}".lstrip("."))
-    return found
 
 
 def _compare_pairs(pairs: pl.DataFrame) -> dict[str, Any]:

@@ -65,19 +65,26 @@ def tell_tagging(results: Results, question: str) -> dict[str, Any]:
     return _tell_object(results, "tag", "teacher", results.config.tag, question, TAG_SCHEMA)
 
 
-def tell_judging(results: Results, stage: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The request for a judge's verdict, as facts; none where there is no prompt any more.
+def tell_judging(
+    results: Results, stage: str, row: Mapping[str, Any], title: str
+) -> dict[str, Any]:
+    """The request for a judge's verdict, as facts whose names begin with `title`; none where there
+    is no prompt any more.
 
     `stage`: `shortcuts` or `equivalents` of a row of `schemas.Trajectories`, or `judge` of an
     answer, with its golden ones.
     """
     config = results.config
+    settings: Judge | Shortcuts | AnswerForms
     if stage == "shortcuts":
+        prompt, settings = "judge_trajectory", config.shortcuts
         asked, schema = shortcuts.render_request(row), shortcuts.GENUINE_SCHEMA
-        return _tell_object(results, "judge_trajectory", "judge", config.shortcuts, asked, schema)
-    asked = verdicts.render_request(row["question"], row["golden_answers"], row["answer"])
-    settings = config.judge if stage == "judge" else config.curate.answers
-    return _tell_object(results, "judge", "judge", settings, asked, verdicts.VERDICT_SCHEMA)
+    else:
+        prompt, settings = "judge", config.judge if stage == "judge" else config.curate.answers
+        asked = verdicts.render_request(row["question"], row["golden_answers"], row["answer"])
+        schema = verdicts.VERDICT_SCHEMA
+    facts = _tell_object(results, prompt, "judge", settings, asked, schema)
+    return {title + name: fact for name, fact in facts.items()}
 
 
 def _tell_object(

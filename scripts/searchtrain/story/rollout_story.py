@@ -90,10 +90,7 @@ def _tell_verdicts(results: Results, place: str, row: Mapping[str, Any]) -> Chap
         for judged in results.find(place, f"{name}.parquet", id=row["id"]) or ():
             said = judged["error"] or judged["reason"]
             facts[f"judged {column}"] = f"{judged[column]} ({said})"
-            facts |= {
-                f"judged {column}: {key}": value
-                for key, value in tell_judging(results, name, row).items()
-            }
+            facts |= tell_judging(results, name, row, f"judged {column}: ")
     facts["failed"] = failed or None
     kept = any(each["kept"] for each in verdicts)
     if not kept and not failed:

@@ -19,9 +19,11 @@ SCORES = {"EM": "em_strict", "norm.": "em_normalised", "F1": "f1", "cause": "cau
 def tell_answers(results: Results, question: str) -> list[Chapter]:
     """What each student answered, with its scores; none when nobody was asked."""
     rows: list[dict[str, Any]] = []
+    asked: dict[tuple[str, str], Row] = {}
     for place in results.list_places(PREDICTED):
-        columns = ("split", "answer", "stop_reason", "searches")
+        columns = ("split", "question", "answer", "stop_reason", "searches")
         for row in results.find(place, PREDICTED, columns, question_id=question) or ():
+            asked[place, row["split"]] = row
             scores = _find_scores(results, place, row["split"], question)
             rows.append(
                 {
@@ -41,12 +43,17 @@ def tell_answers(results: Results, question: str) -> list[Chapter]:
         right = {True: "right", False: f"wrong: {own['cause']}", None: "not scored"}
         facts["now answers"] = f"{own['answer']!r} ({right[own['EM']]})"
     for place in results.list_places("judgements.parquet"):
+        golds = find_golds(results, question)
         for row in results.find(place, "judgements.parquet", question_id=question) or ():
-            facts[f"judge {row['split']}"] = f"{row['correct']}: {row['error'] or row['reason']}"
-            facts |= {
-                f"judge {row['split']}: {key}": value
-                for key, value in _tell_judging(results, place, row).items()
-            }
+            title, split = f"judge {row['split']}", row["split"]
+            facts[title] = f"{row['correct']}: {row['error'] or row['reason']}"
+            # The untrained model's answers are judged with the student's.
+            judged = asked.get((place, split)) or asked.get(("untrained/", split))
+            # A blank answer is judged without a request.
+            if judged and golds and judged["answer"].strip():
+                facts |= tell_judging(
+                    results, "judge", {**judged, "golden_answers": golds}, f"{title}: "
+                )
     for number, row in enumerate(results.read("", "test.json") or ()):
         if str(row["id"]) == question:
             facts["handed in"] = f"{results.path('', 'test.json')}, answer {number:,} from 0"
@@ -66,17 +73,6 @@ def tell_unasked(results: Results) -> Chapter:
             if split in metrics
         ]
     return Chapter("the student", facts)
-
-
-def _tell_judging(results: Results, place: str, row: Row) -> dict[str, Any]:
-    """By which request an answer was judged; a blank one is judged without any."""
-    split, question = row["split"], row["question_id"]
-    columns = ("question", "answer")
-    found = results.find(place, PREDICTED, columns, split=split, question_id=question)
-    golds = find_golds(results, question)
-    if not found or not golds or not found[0]["answer"].strip():
-        return {}
-    return tell_judging(results, "judge", {**found[0], "golden_answers": golds})
 
 
 def _find_scores(results: Results, place: str, split: str, question: str) -> dict[str, Any]:

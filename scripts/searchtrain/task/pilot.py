@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from searchtrain.config import Config, read_config
-from searchtrain.config.section import merge_values
+from searchtrain.config.section import merge_values, name_values
 from searchtrain.core.text_table import format_table
 
 WAVES = ("first", "more", "hinted")
@@ -73,7 +73,7 @@ def apply_pilot(config: Config, pilot: Mapping[str, Any]) -> tuple[Config, list[
         plan["hinted_share"] = round(1 - hinted["unsolved"] / hinted["before"], 4)
     if "speed_not_used" not in pilot:
         plan["rates"] = {"teacher": _measure_rates(pilot)}
-    lines = [f"plan.{key}: {value}" for key, value in _flatten(plan)]
+    lines = [f"plan.{key}: {value}" for key, value in name_values(plan).items()]
     if "speed_not_used" in pilot:
         lines.append(f"no speed of the teacher ({pilot['speed_not_used']})")
     return read_config(merge_values(config.changes(), {"plan": plan})), lines
@@ -135,11 +135,3 @@ def _measure_rates(pilot: Mapping[str, Any]) -> dict[str, float]:
     fresh = (turns - 1) * tokens["observation"]
     rates = {"prompt": each * fresh, "output": each * turns * tokens["turn"]}
     return {name: round(rate, 1) for name, rate in rates.items() if rate > 0}
-
-
-def _flatten(values: Mapping[str, Any], key: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        inside = f"{key}{name}"
-        flat += _flatten(value, f"{inside}.") if isinstance(value, Mapping) else [(inside, value)]
-    return flat
